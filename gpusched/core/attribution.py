@@ -1,0 +1,149 @@
+"""Which process belongs to which lease, and what that leaves of a device.
+
+Computed once per sample; decisions between two samples read the result. A process that cannot be
+identified belongs to nobody, and doubt counts against scheduling on its device.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
+from gpusched.core.lease import Lease
+from gpusched.core.sample import (
+    ContextReading,
+    DeviceReading,
+    NodeSample,
+    ProcessFacts,
+    Reading,
+    Unavailable,
+)
+
+
+class ProcessKind(Enum):
+    """On whose account a process uses a device."""
+
+    LEASE = "lease"
+    STRAY = "stray"
+    INFRASTRUCTURE = "infrastructure"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """One process on one device.
+
+    Attributes:
+        context: NVML's row.
+        facts: What `/proc` says; None where it does not know the pid.
+        lease: The lease it belongs to, which need not have a share of this device.
+        kind: STRAY also for a lease's process on a device outside the lease.
+    """
+
+    context: ContextReading
+    facts: ProcessFacts | None
+    lease: LeaseId | None
+    kind: ProcessKind
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """What a sample shows of one device.
+
+    Attributes:
+        reading: NVML's part.
+        processes: Everything on it, or why the list could not be read.
+        used_by: Bytes per lease; `Unavailable` where one of its processes has no figure.
+    """
+
+    reading: DeviceReading
+    processes: Reading[tuple[Attributed, ...]]
+    used_by: Mapping[LeaseId, Reading[int]] = field(default_factory=dict)
+
+    @property
+    def strangers(self) -> tuple[Attributed, ...]:
+        """Processes that no lease of this device accounts for, infrastructure left out."""
+        if isinstance(self.processes, Unavailable):
+            return ()
+        foreign = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
+        return tuple(one for one in self.processes if one.kind in foreign)
+
+
+def attribute(
+    sample: NodeSample, leases: Iterable[Lease], infrastructure: Iterable[str]
+) -> dict[DeviceUuid, DeviceUse]:
+    """Tie every process of *sample* to one of the live *leases*, or to none."""
+    if isinstance(sample.reading, Unavailable):
+        return {}
+    live = {lease.id: lease for lease in leases}
+    owners = _owners(sample, live)
+    known = frozenset(infrastructure)
+    return {
+        one.device.uuid: _use(one, sample, live, owners, known) for one in sample.reading.devices
+    }
+
+
+def _owners(sample: NodeSample, live: Mapping[LeaseId, Lease]) -> dict[ProcessId, LeaseId]:
+    owners: dict[ProcessId, LeaseId] = {}
+    for lease_id, members in sample.members.items():
+        for process in members:
+            owners[process] = lease_id
+    for lease in live.values():
+        for process in lease.processes:
+            owners[process] = lease.id
+    return owners
+
+
+def _use(
+    reading: DeviceReading,
+    sample: NodeSample,
+    live: Mapping[LeaseId, Lease],
+    owners: Mapping[ProcessId, LeaseId],
+    infrastructure: frozenset[str],
+) -> DeviceUse:
+    if isinstance(reading.contexts, Unavailable):
+        return DeviceUse(reading, reading.contexts)
+    rows: list[Attributed] = []
+    used: dict[LeaseId, Reading[int]] = {}
+    for context in reading.contexts:
+        facts = sample.processes.get(context.pid)
+        lease = None if facts is None else _lease_of(facts, live, owners)
+        kind = _kind(facts, lease, reading.device.uuid, live, infrastructure)
+        rows.append(Attributed(context, facts, lease, kind))
+        if kind is ProcessKind.LEASE and lease is not None:
+            used[lease] = _added(used.get(lease, 0), context.memory)
+    return DeviceUse(reading, tuple(rows), used)
+
+
+def _lease_of(
+    facts: ProcessFacts, live: Mapping[LeaseId, Lease], owners: Mapping[ProcessId, LeaseId]
+) -> LeaseId | None:
+    """Find the lease: by membership, by descent, or by the process's own word with its uid."""
+    for process in (facts.identity, *facts.ancestors):
+        if process in owners and owners[process] in live:
+            return owners[process]
+    claimed = live.get(facts.claims_lease) if facts.claims_lease is not None else None
+    return claimed.id if claimed is not None and claimed.uid == facts.uid else None
+
+
+def _kind(
+    facts: ProcessFacts | None,
+    lease: LeaseId | None,
+    device: DeviceUuid,
+    live: Mapping[LeaseId, Lease],
+    infrastructure: frozenset[str],
+) -> ProcessKind:
+    if facts is None:
+        return ProcessKind.UNKNOWN
+    if lease is not None and any(share.device == device for share in live[lease].shares):
+        return ProcessKind.LEASE
+    # comm is cut at 15 bytes by the kernel, so the configured name is compared in that length.
+    if facts.name in {name[:15] for name in infrastructure}:
+        return ProcessKind.INFRASTRUCTURE
+    return ProcessKind.STRAY
+
+
+def _added(so_far: Reading[int], more: Reading[int]) -> Reading[int]:
+    if isinstance(so_far, Unavailable):
+        return so_far
+    return more if isinstance(more, Unavailable) else so_far + more

@@ -1,0 +1,109 @@
+"""What a decision changes: whole new versions of ledger rows, and the story lines beside them.
+
+A change is applied to the ledger in memory and, where it is durable, written in the same
+transaction as its story.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeAlias
+
+from gpusched.core.attribution import DeviceUse
+from gpusched.core.device import Device
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId
+from gpusched.core.lease import Lease
+from gpusched.core.policy import Policy
+from gpusched.core.sample import NodeSample
+
+NO_DATA: Mapping[str, str] = MappingProxyType({})
+
+
+class StoryKind(Enum):
+    """What a story line tells."""
+
+    GRANTED = "granted"
+    ATTACHED = "attached"
+    ENDING = "ending"
+    ENDED = "ended"
+    EXTENDED = "extended"
+    DEVICE_APPEARED = "device_appeared"
+    DEVICE_LOST = "device_lost"
+    DAEMON = "daemon"
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One line of the append-only history.
+
+    Attributes:
+        wall: Unix time in nanoseconds.
+        kind: What happened.
+        entity: Lease id, device UUID or `daemon`.
+        sentence: What happened, for a person.
+        data: The same for a program.
+        sequence: Position in the history, given by the ledger; 0 until then.
+    """
+
+    wall: int
+    kind: StoryKind
+    entity: str
+    sentence: str
+    data: Mapping[str, str] = field(default=NO_DATA)
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseChanged:
+    """A new version of a lease."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseForgotten:
+    """An ended lease has outlived its retention."""
+
+    lease: LeaseId
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryChanged:
+    """Devices appeared, vanished or changed; not durable: the next start reads them anew.
+
+    Attributes:
+        devices: Everything that is there now.
+        lost: Devices that were seen since the daemon started and do not answer now, with reason.
+    """
+
+    devices: tuple[Device, ...]
+    lost: Mapping[DeviceUuid, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTaken:
+    """A newer sample, and what it shows of each device; not durable."""
+
+    sample: NodeSample
+    uses: Mapping[DeviceUuid, DeviceUse]
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The operator's settings were read anew; not durable."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTold:
+    """A line of history."""
+
+    line: StoryLine
+
+
+Durable: TypeAlias = LeaseChanged | LeaseForgotten | StoryTold
+Change: TypeAlias = Durable | InventoryChanged | SampleTaken | PolicyChanged
+"""The changes that a store keeps."""

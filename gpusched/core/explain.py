@@ -1,0 +1,133 @@
+"""Turns a failed choice into a refusal: what kind, who is in the way, what would be granted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpusched.core.gputype import matches
+from gpusched.core.ids import LeaseId
+from gpusched.core.ledger import Ledger
+from gpusched.core.placement import could_serve
+from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
+from gpusched.core.request import Request
+from gpusched.core.sample import Unavailable
+from gpusched.core.sizes import in_words
+
+
+def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rejected:
+    """Say why *request* cannot have its devices: a bad request, never here, or later."""
+    bad = _unknown_type(ledger, request) or _unknown_device(ledger, request)
+    if bad is not None:
+        return bad
+    possible = could_serve(verdicts)
+    if len(possible) < request.count:
+        return _never(ledger, request, verdicts, possible)
+    return _later(ledger, request, verdicts, possible)
+
+
+def types_here(ledger: Ledger) -> tuple[str, ...]:
+    """List the GPU types of this host, each once, in the order of the bus."""
+    return tuple(dict.fromkeys(one.gpu_type.name for one in ledger.devices.values()))
+
+
+def _unknown_type(ledger: Ledger, request: Request) -> Rejected | None:
+    if not ledger.devices:
+        return None
+    for wanted in request.gpu_types:
+        if not any(matches(wanted, one.gpu_type) for one in ledger.devices.values()):
+            here = ", ".join(types_here(ledger))
+            sentence = f"gpu_types: this host has no {wanted!r}; it has {here}"
+            return Rejected(Refusal.BAD_REQUEST, sentence, "gpu_types")
+    return None
+
+
+def _unknown_device(ledger: Ledger, request: Request) -> Rejected | None:
+    named = (
+        ("device_uuids", request.devices),
+        ("must_include_uuids", request.must_include),
+        ("available_uuids", request.available),
+    )
+    for field, uuids in named:
+        for uuid in uuids:
+            if uuid not in ledger.devices:
+                sentence = f"{field}: this host has no device {uuid}; see `gpusched devices`"
+                return Rejected(Refusal.BAD_REQUEST, sentence, field)
+    return None
+
+
+def _never(
+    ledger: Ledger, request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
+) -> Rejected:
+    if not ledger.devices:
+        return Rejected(Refusal.NEVER_HERE, f"this host has no devices: {_no_devices(ledger)}")
+    sentence = f"{_devices(request.count)} wanted, {len(possible)} can ever serve: "
+    sentence += _reasons(ledger, [one for one in verdicts if one not in possible])
+    nearest = _nearest(request, verdicts, possible)
+    return Rejected(Refusal.NEVER_HERE, sentence, "", tuple(verdicts), nearest)
+
+
+def _later(
+    ledger: Ledger, request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
+) -> Rejected:
+    blocked = [one for one in possible if one.obstacle is not None]
+    free = len(possible) - len(blocked)
+    sentence = f"{_devices(request.count)} wanted, {free} free now: {_reasons(ledger, blocked)}"
+    ids = dict.fromkeys(lease for one in blocked for lease in one.leases)
+    nearest = replace(request, count=free, devices=(), must_include=()) if free else None
+    return Rejected(
+        Refusal.LATER, sentence, "", tuple(verdicts), nearest, _holders(ledger, tuple(ids))
+    )
+
+
+def _nearest(
+    request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
+) -> Request | None:
+    """Find the smaller request this host could serve: less memory, else fewer devices."""
+    small = sorted(
+        (one.room or 0 for one in verdicts if one.obstacle is Obstacle.TOO_SMALL), reverse=True
+    )
+    missing = request.count - len(possible)
+    if missing <= len(small) and small[missing - 1] > 0:
+        return replace(request, memory=small[missing - 1])
+    if possible:
+        return replace(request, count=len(possible), devices=(), must_include=())
+    return None
+
+
+def _reasons(ledger: Ledger, verdicts: Sequence[Verdict]) -> str:
+    """Put one reason per device in a row; devices with the same reason stand together."""
+    grouped: dict[str, list[str]] = {}
+    for one in verdicts:
+        device = ledger.devices[one.device]
+        name = str(device.index) if device.mig is None else one.device
+        grouped.setdefault(one.sentence, []).append(name)
+    if not grouped:
+        return "there are no more"
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in grouped.items())
+
+
+def _holders(ledger: Ledger, leases: Sequence[LeaseId]) -> tuple[Holder, ...]:
+    found = [ledger.get(lease_id) for lease_id in leases]
+    return tuple(
+        Holder(one.id, one.uid, one.user, one.created) for one in found if one is not None
+    )
+
+
+def _no_devices(ledger: Ledger) -> str:
+    if ledger.sample is None:
+        return "nothing has been read yet"
+    reading = ledger.sample.reading
+    return reading.reason if isinstance(reading, Unavailable) else "NVML counts none"
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"
+
+
+def describe(request: Request) -> str:
+    """Give *request* in a few words: `2 devices of nvidia-l4 with 8 GiB each`."""
+    words = _devices(request.count)
+    if request.gpu_types:
+        words += f" of {' or '.join(request.gpu_types)}"
+    if request.memory is not None:
+        words += f" with {in_words(request.memory)}" + (" each" if request.count > 1 else "")
+    return words

@@ -1,0 +1,223 @@
+"""The lease and its state machine: one table, and no other module assigns a state.
+
+    RESERVED ──ATTACH──► PREPARING ──PREPARED──► ACTIVE ──END──► RELEASING ──CONFIRMED──► ENDED
+        └──────ENTER (nothing to prepare)──────────▲
+        └──────END (nobody entered)──────────────────────────────────────────────────────► ENDED
+
+WARNING: a new state needs a row in `TRANSITIONS`, a column in `LIVE`, a value in the public enum
+`LeaseState` of protos/gpusched/v1/lease.proto and a line in docs/architecture.md, section 5.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from gpusched.core.errors import InvalidTransition
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId
+from gpusched.core.request import Request
+
+
+class LeaseState(Enum):
+    """Where a lease is in its life."""
+
+    RESERVED = "reserved"
+    PREPARING = "preparing"
+    ACTIVE = "active"
+    RELEASING = "releasing"
+    ENDED = "ended"
+
+
+class Signal(Enum):
+    """What can happen to a lease."""
+
+    ATTACH = "attach"
+    PREPARED = "prepared"
+    ENTER = "enter"
+    END = "end"
+    CONFIRMED = "confirmed"
+    VOID = "void"
+
+
+class EndReason(Enum):
+    """Why a lease ended: one terminal state, many reasons."""
+
+    RELEASED = "released"
+    EMPTY = "empty"
+    ATTACH_DEADLINE = "attach_deadline"
+    KEEPALIVE = "keepalive"
+    TIME_LIMIT = "time_limit"
+    CANCELLED = "cancelled"
+    REVOKED = "revoked"
+    PREPARE_FAILED = "prepare_failed"
+    REBOOT = "reboot"
+
+
+TRANSITIONS: dict[tuple[LeaseState, Signal], LeaseState] = {
+    (LeaseState.RESERVED, Signal.ATTACH): LeaseState.PREPARING,
+    (LeaseState.RESERVED, Signal.ENTER): LeaseState.ACTIVE,
+    (LeaseState.RESERVED, Signal.END): LeaseState.ENDED,
+    (LeaseState.PREPARING, Signal.PREPARED): LeaseState.ACTIVE,
+    (LeaseState.PREPARING, Signal.END): LeaseState.RELEASING,
+    (LeaseState.ACTIVE, Signal.ENTER): LeaseState.ACTIVE,
+    (LeaseState.ACTIVE, Signal.END): LeaseState.RELEASING,
+    (LeaseState.RELEASING, Signal.CONFIRMED): LeaseState.ENDED,
+    (LeaseState.RESERVED, Signal.VOID): LeaseState.ENDED,
+    (LeaseState.PREPARING, Signal.VOID): LeaseState.ENDED,
+    (LeaseState.ACTIVE, Signal.VOID): LeaseState.ENDED,
+    (LeaseState.RELEASING, Signal.VOID): LeaseState.ENDED,
+}
+
+LIVE = frozenset(LeaseState) - {LeaseState.ENDED}
+"""States in which a lease holds its shares."""
+
+
+class Level(Enum):
+    """How far the mask of a lease is enforced."""
+
+    ADVISORY = "advisory"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a lease has of one device.
+
+    Attributes:
+        device: UUID.
+        domain: The device's memory domain, so that a lease can be weighed while it is absent.
+        memory: Bytes promised; None for a whole device.
+    """
+
+    device: DeviceUuid
+    domain: str
+    memory: int | None
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether nobody else may have a share of the device."""
+        return self.memory is None
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Deadlines of a lease (CLOCK_BOOTTIME nanoseconds); None does not run."""
+
+    attach: Instant | None = None
+    keepalive: Instant | None = None
+    time_limit: Instant | None = None
+
+    def extended(self, by: int) -> "Clocks":
+        """Give the clocks with *by* nanoseconds more on each that runs."""
+        return Clocks(*(_later(one, by) for one in (self.attach, self.keepalive, self.time_limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The durable right of a holder to devices; every version of it is one row.
+
+    Attributes:
+        id: Identity.
+        state: Where it is in its life.
+        request: What was asked; also the answer to a repeated request.
+        uid: The holder's user.
+        gid: The holder's group.
+        user: The holder's user name when it was granted; for display, never for a decision.
+        shares: What it has, in the order granted.
+        created: When it was granted.
+        processes: Processes that were attached by name; their descendants belong to it too.
+        clocks: Its deadlines.
+        level: Enforcement reached.
+        entered: When a process was last attached; None while nobody came.
+        ending: When it left ACTIVE; a sample begun later may confirm.
+        ended: When it ended.
+        reason: Why it ends or ended.
+    """
+
+    id: LeaseId
+    state: LeaseState
+    request: Request
+    uid: int
+    gid: int
+    user: str
+    shares: tuple[Share, ...]
+    created: Moment
+    processes: tuple[ProcessId, ...] = ()
+    clocks: Clocks = Clocks()
+    level: Level = Level.ADVISORY
+    entered: Moment | None = None
+    ending: Moment | None = None
+    ended: Moment | None = None
+    reason: EndReason | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it still holds its shares."""
+        return self.state in LIVE
+
+    @property
+    def usable(self) -> bool:
+        """Whether its holder may still use it: live, and not about to end."""
+        return self.live and self.reason is None
+
+
+def step(lease: Lease, signal: Signal) -> LeaseState:
+    """Look up the state that *signal* leads to.
+
+    Raises:
+        InvalidTransition: The table has no such row.
+    """
+    try:
+        return TRANSITIONS[lease.state, signal]
+    except KeyError:
+        raise InvalidTransition(lease.id, lease.state.value, signal.value) from None
+
+
+def enter(lease: Lease, process: ProcessId, now: Moment) -> Lease:
+    """Attach *process*: the lease is ACTIVE, its attach deadline has been met.
+
+    Raises:
+        InvalidTransition: The lease ends or has ended.
+    """
+    state = step(lease, Signal.ENTER)
+    if process in lease.processes:
+        return lease
+    return replace(
+        lease,
+        state=state,
+        processes=(*lease.processes, process),
+        entered=now,
+        clocks=replace(lease.clocks, attach=None),
+    )
+
+
+def end(lease: Lease, reason: EndReason, now: Moment) -> Lease:
+    """Begin the end: ENDED at once where nobody entered, else RELEASING until confirmed.
+
+    Raises:
+        InvalidTransition: It ends already, or has ended.
+    """
+    state = step(lease, Signal.END)
+    ended = now if state is LeaseState.ENDED else None
+    return replace(lease, state=state, reason=reason, ending=now, ended=ended, clocks=Clocks())
+
+
+def confirm(lease: Lease, now: Moment) -> Lease:
+    """Finish the end: a sample showed that nothing of the lease is left on its devices.
+
+    Raises:
+        InvalidTransition: The lease is not RELEASING.
+    """
+    return replace(lease, state=step(lease, Signal.CONFIRMED), ended=now)
+
+
+def void(lease: Lease, reason: EndReason, now: Moment) -> Lease:
+    """End from any live state, because whatever it held cannot exist any more (a reboot).
+
+    Raises:
+        InvalidTransition: It has ended already.
+    """
+    state = step(lease, Signal.VOID)
+    ending = lease.ending or now
+    return replace(lease, state=state, reason=reason, ending=ending, ended=now, clocks=Clocks())
+
+
+def _later(deadline: Instant | None, by: int) -> Instant | None:
+    return None if deadline is None else Instant(deadline + by)

@@ -1,0 +1,197 @@
+"""The authoritative record in memory: leases, inventory, the last sample, and their indexes.
+
+Only `apply` changes it, and only the engine calls `apply`; everybody else reads. It decides
+nothing. It can check itself: `check_invariants`.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from gpusched.core.attribution import DeviceUse
+from gpusched.core.changes import (
+    Change,
+    Durable,
+    InventoryChanged,
+    LeaseChanged,
+    LeaseForgotten,
+    PolicyChanged,
+    SampleTaken,
+    StoryLine,
+    StoryTold,
+)
+from gpusched.core.device import Device
+from gpusched.core.errors import InvariantBroken
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, RequestId
+from gpusched.core.invariants import faults_of
+from gpusched.core.lease import Lease, Share
+from gpusched.core.policy import Policy
+from gpusched.core.sample import NodeSample
+
+STORIES_KEPT = 1000
+
+
+@dataclass(slots=True)
+class Holding:
+    """The live shares of one memory domain.
+
+    Attributes:
+        shares: By lease and device: a lease may hold two compute instances of one GI.
+        promised: Sum of their bytes.
+        exclusive: The lease that has the domain for itself.
+    """
+
+    shares: dict[tuple[LeaseId, DeviceUuid], Share] = field(default_factory=dict)
+    promised: int = 0
+    exclusive: LeaseId | None = None
+
+
+NOTHING_HELD = Holding()
+
+
+class Ledger:
+    """All state that decisions read.
+
+    Attributes:
+        generation: Counts changes to leases and inventory.
+        policy: The operator's settings.
+        devices: Inventory by UUID, in PCI order, lost devices included.
+        lost: Devices that do not answer now, with the reason.
+        sample: The last sample; None before the first.
+        uses: What the last sample shows, per device.
+        ticked_at: When the last sample was taken into the ledger.
+        stories: The newest lines of history, oldest first.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.generation = 0
+        self.policy = policy
+        self.devices: dict[DeviceUuid, Device] = {}
+        self.lost: Mapping[DeviceUuid, str] = {}
+        self.sample: NodeSample | None = None
+        self.uses: Mapping[DeviceUuid, DeviceUse] = {}
+        self.ticked_at: Instant | None = None
+        self.stories: deque[StoryLine] = deque(maxlen=STORIES_KEPT)
+        self._leases: dict[LeaseId, Lease] = {}
+        self._live: dict[LeaseId, Lease] = {}
+        self._ended: dict[LeaseId, None] = {}
+        self._holdings: dict[str, Holding] = {}
+        self._requests: dict[tuple[int, RequestId], LeaseId] = {}
+        self._sequence = 0
+
+    def restore(
+        self, leases: Iterable[Lease], stories: Iterable[StoryLine], generation: int
+    ) -> None:
+        """Take over what a store kept; only for an empty ledger."""
+        for lease in sorted(leases, key=lambda one: one.created.wall):
+            self._put(lease)
+        self.stories.extend(stories)
+        self._sequence = self.stories[-1].sequence if self.stories else 0
+        self.generation = generation
+
+    def apply(self, change: Change) -> Durable | None:
+        """Make *change* true in memory; give it back as it is to be stored, None if it is not."""
+        match change:
+            case LeaseChanged(lease):
+                self.generation += 1
+                self._put(lease)
+                return change
+            case LeaseForgotten(lease_id):
+                self._ended.pop(lease_id, None)
+                self._leases.pop(lease_id, None)
+                return change
+            case StoryTold(line):
+                self._sequence += 1
+                told = StoryTold(replace(line, sequence=self._sequence))
+                self.stories.append(told.line)
+                return told
+            case InventoryChanged(devices, lost):
+                self.generation += 1
+                self.devices = {one.uuid: one for one in sorted(devices, key=lambda d: d.order)}
+                self.lost = lost
+            case SampleTaken(sample, uses, at):
+                self.sample, self.uses, self.ticked_at = sample, uses, at
+            case PolicyChanged(policy):
+                self.policy = policy
+        return None
+
+    def get(self, lease_id: LeaseId) -> Lease | None:
+        """Find a lease, live or ended within the history."""
+        return self._leases.get(lease_id)
+
+    def live(self) -> Iterator[Lease]:
+        """Give the leases that hold shares, oldest first."""
+        return iter(self._live.values())
+
+    def live_count(self) -> int:
+        """Count the leases that hold shares."""
+        return len(self._live)
+
+    def ended(self) -> Iterator[Lease]:
+        """Give the ended leases of the history, the one that ended first at the front."""
+        return (self._leases[lease_id] for lease_id in self._ended)
+
+    def ended_count(self) -> int:
+        """Count the ended leases of the history."""
+        return len(self._ended)
+
+    def by_request(self, uid: int, request_id: RequestId) -> Lease | None:
+        """Find the usable lease that this user's request was answered with."""
+        lease_id = self._requests.get((uid, request_id))
+        return None if lease_id is None else self._leases[lease_id]
+
+    def holding(self, domain: str) -> Holding:
+        """Give what is promised of a memory domain."""
+        return self._holdings.get(domain, NOTHING_HELD)
+
+    def check_invariants(self) -> None:
+        """Make sure that the record does not contradict itself.
+
+        Raises:
+            InvariantBroken: With every contradiction found.
+        """
+        faults = [*faults_of(self._leases.values(), self.devices), *self._index_faults()]
+        if faults:
+            raise InvariantBroken(tuple(faults))
+
+    def _put(self, lease: Lease) -> None:
+        before = self._live.get(lease.id)
+        if before is not None:
+            self._unindex(before)
+        self._leases[lease.id] = lease
+        if lease.live:
+            self._live[lease.id] = lease
+            if lease.usable:
+                self._requests[lease.uid, lease.request.request_id] = lease.id
+            for share in lease.shares:
+                self._hold(lease.id, share)
+        else:
+            self._live.pop(lease.id, None)
+            self._ended[lease.id] = None
+
+    def _hold(self, lease_id: LeaseId, share: Share) -> None:
+        holding = self._holdings.setdefault(share.domain, Holding())
+        holding.shares[lease_id, share.device] = share
+        holding.promised += share.memory or 0
+        if share.exclusive:
+            holding.exclusive = lease_id
+
+    def _unindex(self, lease: Lease) -> None:
+        if lease.usable:
+            del self._requests[lease.uid, lease.request.request_id]
+        for share in lease.shares:
+            holding = self._holdings[share.domain]
+            del holding.shares[lease.id, share.device]
+            holding.promised -= share.memory or 0
+            if not holding.shares:
+                del self._holdings[share.domain]
+
+    def _index_faults(self) -> Iterator[str]:
+        fresh = Ledger(self.policy)
+        for lease in self._leases.values():
+            fresh._put(lease)
+        for name in ("_live", "_requests", "_holdings"):
+            if getattr(fresh, name) != getattr(self, name):
+                yield f"index {name[1:]} does not agree with the leases"
+        if fresh._ended.keys() != self._ended.keys():
+            yield "index ended does not agree with the leases"

@@ -1,0 +1,221 @@
+"""The choice of devices for a request: pure, holds nothing, changes nothing.
+
+First every device gets a verdict (`judge`), then the choice is made among those that serve
+(`choose`). Rules of order are data: `ORDERS`, by the config's name.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+
+from gpusched.core.attribution import DeviceUse
+from gpusched.core.device import Device
+from gpusched.core.gputype import matches
+from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
+from gpusched.core.request import Request
+from gpusched.core.sample import Memory, Reading, Unavailable
+from gpusched.core.sizes import in_words
+
+Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
+
+ORDERS: Mapping[str, Key] = {
+    # Best fit: the device with the least room that is enough, so that others stay whole.
+    "pack": lambda verdict, device: (verdict.room or 0, device.order),
+    "spread": lambda verdict, device: (-(verdict.room or 0), device.order),
+}
+"""How devices are ordered for a memory share; whole devices go by the order of the bus."""
+
+
+def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]:
+    """Say of every device of the inventory whether it serves *request* now, and if not why."""
+    return tuple(_verdict(device, ledger, request, now) for device in ledger.devices.values())
+
+
+def choose(
+    ledger: Ledger, request: Request, verdicts: Iterable[Verdict]
+) -> tuple[DeviceUuid, ...] | None:
+    """Pick the devices: all that were asked for, or None.
+
+    Exactly named devices keep their order. Several devices are of one type where that is
+    possible. Devices that must be included come first.
+    """
+    fitting = {one.device: one for one in verdicts if one.obstacle is None}
+    if request.devices:
+        return request.devices if fitting.keys() >= set(request.devices) else None
+    if not fitting.keys() >= set(request.must_include):
+        return None
+    ranked = _ranked(ledger, request, fitting)
+    if len(ranked) < request.count:
+        return None
+    chosen = _of_one_type(ledger, ranked, request) or ranked[: request.count]
+    return tuple(sorted(chosen, key=lambda uuid: ledger.devices[uuid].order))
+
+
+def room_on(ledger: Ledger, device: Device, use: DeviceUse) -> Reading[int]:
+    """Say how many bytes can still be promised on *device*.
+
+    The smaller of what the ledger and what the card says is free: book room is allocatable less
+    promised; card room is what the driver calls free, less what leases were promised and have
+    not used yet.
+    """
+    memory = use.reading.memory
+    if isinstance(memory, Unavailable):
+        return memory
+    holding = ledger.holding(device.memory_domain)
+    book = allocatable(ledger, memory) - holding.promised
+    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
+
+
+def allocatable(ledger: Ledger, memory: Memory) -> int:
+    """Give the bytes of a device that may be promised at all."""
+    return max(0, memory.total - memory.reserved - ledger.policy.withheld)
+
+
+def _promised_unused(ledger: Ledger, device: Device) -> int:
+    unused = 0
+    for (lease_id, uuid), share in ledger.holding(device.memory_domain).shares.items():
+        use = ledger.uses.get(uuid)
+        used = _used(use, lease_id) if use is not None else 0
+        unused += max(0, (share.memory or 0) - used)
+    return unused
+
+
+def _used(use: DeviceUse, lease_id: LeaseId) -> int:
+    """Bytes a lease surely uses: an unknown figure counts as nothing, so the promise stands."""
+    used = use.used_by.get(lease_id, 0)
+    return 0 if isinstance(used, Unavailable) else used
+
+
+def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> Verdict:
+    for found in (_unsuitable(device, request), _unknown(device, ledger, now)):
+        if found is not None:
+            return Verdict(device.uuid, found[0], found[1])
+    use = ledger.uses[device.uuid]
+    if request.exclusive:
+        return _whole(device, ledger, use)
+    return _shared(device, ledger, use, request.memory or 0)
+
+
+def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
+    """Find what no waiting will change."""
+    if request.devices and device.uuid not in request.devices:
+        return Obstacle.NOT_NAMED, "not among the devices asked for"
+    if request.available and device.uuid not in request.available:
+        return Obstacle.NOT_NAMED, "not among the devices to choose from"
+    if device.mig_enabled:
+        return Obstacle.PARTITIONED, "partitioned by MIG: only its instances are handed out"
+    profile = None if device.mig is None else device.mig.profile
+    if not request.devices and profile != request.mig_profile:
+        what = "a whole GPU" if profile is None else f"a MIG instance {profile}"
+        return Obstacle.WRONG_KIND, f"is {what}"
+    if request.gpu_types and not any(matches(one, device.gpu_type) for one in request.gpu_types):
+        return Obstacle.WRONG_TYPE, f"is of type {device.gpu_type.name}"
+    return None
+
+
+def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, str] | None:
+    """Find the doubts: what cannot be read now schedules nothing."""
+    if device.uuid in ledger.lost:
+        return Obstacle.LOST, f"lost: {ledger.lost[device.uuid]}"
+    use = ledger.uses.get(device.uuid)
+    if ledger.sample is None or use is None:
+        return Obstacle.UNREAD, "not read in the last sample"
+    age = now - ledger.sample.begun_at
+    if age > ledger.policy.max_sample_age:
+        return Obstacle.UNREAD, f"the last reading is {age // SECOND} s old"
+    if isinstance(use.processes, Unavailable):
+        return Obstacle.UNREAD, f"its processes are not readable: {use.processes.reason}"
+    return None
+
+
+def _whole(device: Device, ledger: Ledger, use: DeviceUse) -> Verdict:
+    leases = _leases_on(ledger, device)
+    if leases:
+        return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
+    if use.strangers:
+        return Verdict(device.uuid, Obstacle.STRANGER, _strangers(use))
+    return Verdict(device.uuid, None, "free")
+
+
+def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verdict:
+    memory = use.reading.memory
+    if isinstance(memory, Unavailable):
+        sentence = f"its memory is not readable: {memory.reason}"
+        return Verdict(device.uuid, Obstacle.UNREAD, sentence)
+    most = allocatable(ledger, memory)
+    if wanted > most:
+        sentence = f"has {in_words(most)}, {in_words(wanted)} wanted"
+        return Verdict(device.uuid, Obstacle.TOO_SMALL, sentence, most)
+    holding = ledger.holding(device.memory_domain)
+    leases = _leases_on(ledger, device)
+    if holding.exclusive is not None:
+        return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), 0, leases)
+    room = room_on(ledger, device, use)
+    if isinstance(room, Unavailable) or wanted > room:
+        free = 0 if isinstance(room, Unavailable) else room
+        sentence = f"has {in_words(free)} of {in_words(most)} free, {in_words(wanted)} wanted"
+        if use.strangers:
+            sentence += f"; {_strangers(use)}"
+        return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, free, leases)
+    return Verdict(device.uuid, None, f"{in_words(room)} free", room)
+
+
+def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
+    shares = ledger.holding(device.memory_domain).shares
+    return tuple(dict.fromkeys(lease_id for lease_id, _ in shares))
+
+
+def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
+    names = []
+    for lease_id in leases:
+        lease = ledger.get(lease_id)
+        if lease is not None:
+            names.append(f"{lease.id} of {lease.user or lease.uid}")
+    return f"held by {', '.join(names)}"
+
+
+def _strangers(use: DeviceUse) -> str:
+    words = []
+    for one in use.strangers:
+        memory = one.context.memory
+        size = "" if isinstance(memory, Unavailable) else f", {in_words(memory)}"
+        who = "" if one.facts is None else f" ({one.facts.name}, uid {one.facts.uid}{size})"
+        words.append(f"pid {one.context.pid}{who}")
+    return f"used without a lease by {', '.join(words)}"
+
+
+def _ranked(
+    ledger: Ledger, request: Request, fitting: Mapping[DeviceUuid, Verdict]
+) -> list[DeviceUuid]:
+    order = ORDERS[ledger.policy.placement]
+
+    def key(uuid: DeviceUuid) -> tuple[bool, tuple[int, tuple[str, int]]]:
+        device = ledger.devices[uuid]
+        rank = (0, device.order) if request.exclusive else order(fitting[uuid], device)
+        return uuid not in request.must_include, rank
+
+    return sorted(fitting, key=key)
+
+
+def _of_one_type(
+    ledger: Ledger, ranked: list[DeviceUuid], request: Request
+) -> list[DeviceUuid] | None:
+    """Find the best-ranked devices that are all of one type, must_include among them."""
+
+    def type_name(uuid: DeviceUuid) -> str:
+        return ledger.devices[uuid].gpu_type.name
+
+    # sorted() is stable: within a type the rank stays.
+    groups = [list(group) for _, group in groupby(sorted(ranked, key=type_name), key=type_name)]
+    whole = [
+        group[: request.count]
+        for group in groups
+        if len(group) >= request.count and set(request.must_include) <= set(group[: request.count])
+    ]
+    return min(whole, key=lambda group: ranked.index(group[0])) if whole else None
+
+
+def could_serve(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Give the devices that serve, or would once what is in the way is gone."""
+    return tuple(one for one in verdicts if one.obstacle not in FOR_EVER)

@@ -1,0 +1,41 @@
+"""The operator's settings that decisions depend on, as one value.
+
+Config turns its file into a `Policy`; the core never sees the file.
+"""
+
+from dataclasses import dataclass
+
+from gpusched.core.ids import SECOND
+
+INFRASTRUCTURE = (
+    "nvidia-cuda-mps-server",
+    "nvidia-persistenced",
+    "nv-hostengine",
+    "dcgm-exporter",
+)
+"""Programs that serve every lease: the MPS server, the persistence daemon, DCGM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to decide. Durations are nanoseconds, sizes bytes.
+
+    Attributes:
+        placement: Name of the rule that orders devices for a memory share (`pack`, `spread`).
+        withheld: Kept back on every device, beside what the driver reserves.
+        attach_deadline: Default of a request that names none.
+        keepalive: Default of a request that names none; None: not needed.
+        max_sample_age: An older reading counts as unknown.
+        max_tick_gap: Ticks further apart mean that the host slept; the gap expires nothing.
+        history: How many ended leases are kept.
+        infrastructure: Program names that are never strays.
+    """
+
+    placement: str = "pack"
+    withheld: int = 0
+    attach_deadline: int = 300 * SECOND
+    keepalive: int | None = None
+    max_sample_age: int = 15 * SECOND
+    max_tick_gap: int = 30 * SECOND
+    history: int = 10_000
+    infrastructure: tuple[str, ...] = INFRASTRUCTURE

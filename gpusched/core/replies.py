@@ -1,0 +1,144 @@
+"""What a decision answers: a grant, a done, or a rejection. A rejection is a reply, not an error.
+
+Texts for people are made here and in `core.explain`, from data, so that every surface says the
+same sentence.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from gpusched.core.ids import DeviceUuid, LeaseId, Moment
+from gpusched.core.lease import Lease
+from gpusched.core.request import Request
+
+
+class Refusal(Enum):
+    """Why something is refused; later, never here and a bad request are told apart."""
+
+    BAD_REQUEST = "bad_request"
+    LATER = "later"
+    NEVER_HERE = "never_here"
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+
+
+class Obstacle(Enum):
+    """Why one device does not serve a request."""
+
+    NOT_NAMED = "not_named"
+    WRONG_KIND = "wrong_kind"
+    PARTITIONED = "partitioned"
+    WRONG_TYPE = "wrong_type"
+    TOO_SMALL = "too_small"
+    LOST = "lost"
+    UNREAD = "unread"
+    HELD = "held"
+    STRANGER = "stranger"
+    TOO_LITTLE_FREE = "too_little_free"
+
+
+FOR_EVER = frozenset(
+    {
+        Obstacle.NOT_NAMED,
+        Obstacle.WRONG_KIND,
+        Obstacle.PARTITIONED,
+        Obstacle.WRONG_TYPE,
+        Obstacle.TOO_SMALL,
+    }
+)
+"""Obstacles that waiting does not remove."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one device serves a request now.
+
+    Attributes:
+        device: UUID.
+        obstacle: What is in the way; None: it serves.
+        sentence: The same for a person.
+        room: Bytes that could be promised on it now; None where that is unknown.
+        leases: The leases in the way.
+    """
+
+    device: DeviceUuid
+    obstacle: Obstacle | None
+    sentence: str
+    room: int | None = None
+    leases: tuple[LeaseId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has what is wanted."""
+
+    lease: LeaseId
+    uid: int
+    user: str
+    since: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Devices were granted.
+
+    Attributes:
+        lease: The lease, as it is now.
+        repeated: The request had been granted before; nothing has changed.
+    """
+
+    lease: Lease
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A verb on leases succeeded.
+
+    Attributes:
+        leases: As they are now.
+        sentence: Why nothing had to be done, where that is so.
+    """
+
+    leases: tuple[Lease, ...]
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a request would get.
+
+    Attributes:
+        verdicts: Per device of the inventory, in its order.
+        devices: What would be granted now; None: nothing.
+        rejection: What would be answered instead.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    devices: tuple[DeviceUuid, ...] | None
+    rejection: "Rejected | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A refusal that explains itself.
+
+    Attributes:
+        why: Its kind.
+        sentence: One line: what is in the way.
+        field: The offending field of a bad request.
+        verdicts: Per device of the inventory.
+        nearest: The nearest request that would be granted on this host.
+        holders: Who has the devices, for LATER.
+    """
+
+    why: Refusal
+    sentence: str
+    field: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    nearest: Request | None = None
+    holders: tuple[Holder, ...] = ()
+
+
+Reply: TypeAlias = Granted | Done | Explained | Rejected

@@ -1,0 +1,142 @@
+"""What a client asks for, checked: a `Request` that exists is well-formed.
+
+Fit and right are not judged here; only what is wrong with the request itself, whatever the host.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from gpusched.core.errors import InvalidRequest
+from gpusched.core.ids import DeviceUuid, ProcessId, RequestId
+
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
+MAX_COUNT = 1024
+MAX_TEXT = 256
+MAX_LABELS = 64
+
+
+class Enforce(Enum):
+    """How much the client insists on the kernel holding the mask."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+    ADVISORY = "advisory"
+
+
+class MaskFormat(Enum):
+    """How `CUDA_VISIBLE_DEVICES` names devices."""
+
+    AUTO = "auto"
+    INDEX = "index"
+    RELATIVE = "relative"
+    UUID = "uuid"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """On whose behalf a lease is held, in the words of another system.
+
+    Attributes:
+        reference: Such as `k8s:<uid>/<container>`, `slurm:1234`, `ray:<worker id>`.
+        process: The owning process where there is one.
+    """
+
+    reference: str
+    process: ProcessId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wish for devices. Durations are nanoseconds, sizes bytes; None means not said.
+
+    Attributes:
+        request_id: Idempotency key within the caller's uid.
+        count: Number of devices; 0 asks for a lease without any (CPU only).
+        memory: Bytes per device, CUDA context included; None asks for whole devices.
+        gpu_types: Acceptable types (canonical or alias); empty accepts every one.
+        mig_profile: Ask for MIG instances of this profile instead of whole GPUs.
+        devices: Exactly these, in this order; then `count` is their number.
+        available: Choose only among these; empty means among all.
+        must_include: These have to be in the choice.
+        attach_deadline: How long a reserved lease waits for its first process.
+        keepalive: The holder must renew at least this often.
+        time_limit: After this long the lease ends.
+        enforce: How much of the mask must hold.
+        mask_format: For the environment of the grant.
+        labels: Free words of the client, kept with the lease.
+        owner: Owner in another system.
+        attach_caller: The calling process becomes the lease's first process.
+    """
+
+    request_id: RequestId
+    count: int = 1
+    memory: int | None = None
+    gpu_types: tuple[str, ...] = ()
+    mig_profile: str | None = None
+    devices: tuple[DeviceUuid, ...] = ()
+    available: tuple[DeviceUuid, ...] = ()
+    must_include: tuple[DeviceUuid, ...] = ()
+    attach_deadline: int | None = None
+    keepalive: int | None = None
+    time_limit: int | None = None
+    enforce: Enforce = Enforce.PREFERRED
+    mask_format: MaskFormat = MaskFormat.AUTO
+    labels: Mapping[str, str] = field(default=NO_LABELS)
+    owner: Owner | None = None
+    attach_caller: bool = False
+
+    def __post_init__(self) -> None:
+        _check_count(self)
+        _check_sizes(self)
+        _check_devices(self)
+        _check_words(self)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether whole devices are wanted."""
+        return self.memory is None
+
+
+def _check_count(request: Request) -> None:
+    if not 0 <= request.count <= MAX_COUNT:
+        raise InvalidRequest("count", f"{request.count} is not between 0 and {MAX_COUNT}")
+    if request.devices and request.count != len(request.devices):
+        raise InvalidRequest(
+            "count", f"{request.count} devices asked for, {len(request.devices)} named"
+        )
+
+
+def _check_sizes(request: Request) -> None:
+    if request.memory is not None and request.memory <= 0:
+        raise InvalidRequest("memory_bytes", "must be more than 0; leave it out for whole devices")
+    for name in ("attach_deadline", "keepalive", "time_limit"):
+        duration: int | None = getattr(request, name)
+        if duration is not None and duration <= 0:
+            raise InvalidRequest(name, "must be more than 0 seconds")
+
+
+def _check_devices(request: Request) -> None:
+    for name, uuids in (
+        ("device_uuids", request.devices),
+        ("must_include_uuids", request.must_include),
+    ):
+        if len(set(uuids)) != len(uuids):
+            raise InvalidRequest(name, "names a device twice")
+    if len({uuid.startswith("MIG-") for uuid in request.devices}) > 1:
+        raise InvalidRequest("device_uuids", "mixes MIG instances with whole GPUs")
+    if len(request.must_include) > request.count:
+        raise InvalidRequest("must_include_uuids", "names more devices than `count` asks for")
+
+
+def _check_words(request: Request) -> None:
+    if not 0 < len(request.request_id) <= MAX_TEXT:
+        raise InvalidRequest("request_id", f"must have 1 to {MAX_TEXT} characters")
+    if len(request.labels) > MAX_LABELS:
+        raise InvalidRequest("labels", f"more than {MAX_LABELS}")
+    for key, value in request.labels.items():
+        if not 0 < len(key) <= MAX_TEXT or len(value) > MAX_TEXT:
+            raise InvalidRequest("labels", f"{key[:40]!r}: not 1 to {MAX_TEXT} characters")
+    if request.owner is not None and not 0 < len(request.owner.reference) <= MAX_TEXT:
+        raise InvalidRequest("owner.reference", f"must have 1 to {MAX_TEXT} characters")
