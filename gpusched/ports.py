@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gpusched.core.changes import Durable, StoryLine
+from gpusched.core.events import Event
 from gpusched.core.ids import BootId, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import Reply
 from gpusched.core.sample import NodeReading, ProcessFacts, Reading
 
 
@@ -80,6 +83,47 @@ class Store(Protocol):
     def close(self) -> None:
         """Give up the file. Idempotent."""
         ...
+
+
+class Authority(Protocol):
+    """The engine, as those who speak to clients see it. Used in the event loop only."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record as it is now. Only to be read, and not across an `await`."""
+        ...
+
+    async def submit(self, event: Event) -> Reply:
+        """Have *event* decided; the reply comes when what it reflects is durable.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
+        """
+        ...
+
+    async def durable(self) -> None:
+        """Wait until everything decided so far is durable: before any reading is told.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
+        """
+        ...
+
+    async def news(self) -> None:
+        """Wait for the next change of leases, inventory or history.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
+        """
+        ...
+
+    async def refresh(self) -> None:
+        """Take a sample begun after this call, and decide on it. Calls in between share one."""
+        ...
+
+
+class Stopping(Exception):
+    """The daemon takes no more requests."""
 
 
 class Clock(Protocol):

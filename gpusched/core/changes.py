@@ -50,7 +50,7 @@ class StoryLine:
     kind: StoryKind
     entity: str
     sentence: str
-    data: Mapping[str, str] = field(default=NO_DATA)
+    data: Mapping[str, str] = field(default_factory=lambda: NO_DATA)
     sequence: int = 0
 
 

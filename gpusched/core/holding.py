@@ -83,7 +83,7 @@ def cancel(ledger: Ledger, event: CancelRequested, now: Moment) -> Decision:
             f"{event.request_id!r} was granted and is in use as {lease.id};"
             f" `gpusched release {lease.id}` ends it"
         )
-        return Decision(reply=Rejected(Refusal.NEVER_HERE, sentence))
+        return Decision(reply=Rejected(Refusal.WRONG_STATE, sentence))
     return _ended([lease], EndReason.CANCELLED, now)
 
 
@@ -124,7 +124,7 @@ def _nothing_to_end(leases: list[Lease]) -> str:
 
 def _over(lease: Lease) -> Rejected:
     why = "" if lease.reason is None else f": {REASONS[lease.reason]}"
-    return Rejected(Refusal.NEVER_HERE, f"{lease.id} {_how(lease)}{why}")
+    return Rejected(Refusal.WRONG_STATE, f"{lease.id} {_how(lease)}{why}")
 
 
 def _how(lease: Lease) -> str:
@@ -147,4 +147,4 @@ def _others(ledger: Ledger, lease: Lease, caller: ProcessId | None) -> list[Proc
 def _in_use(lease: Lease, alive: list[ProcessId]) -> Rejected:
     pids = ", ".join(str(one.pid) for one in alive)
     sentence = f"{lease.id} is in use by {pids}; it ends by itself with the last of them"
-    return Rejected(Refusal.NEVER_HERE, sentence)
+    return Rejected(Refusal.WRONG_STATE, sentence)

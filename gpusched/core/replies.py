@@ -21,6 +21,7 @@ class Refusal(Enum):
     NEVER_HERE = "never_here"
     NOT_ALLOWED = "not_allowed"
     NOT_FOUND = "not_found"
+    WRONG_STATE = "wrong_state"
 
 
 class Obstacle(Enum):

@@ -83,7 +83,7 @@ class Request:
     time_limit: int | None = None
     enforce: Enforce = Enforce.PREFERRED
     mask_format: MaskFormat = MaskFormat.AUTO
-    labels: Mapping[str, str] = field(default=NO_LABELS)
+    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
     owner: Owner | None = None
     attach_caller: bool = False
 

@@ -192,8 +192,8 @@ class NodeSample:
 
     begun_at: Instant
     reading: Reading[NodeReading]
-    processes: Mapping[int, ProcessFacts] = field(default=NO_PROCESSES)
-    members: Mapping[LeaseId, frozenset[ProcessId]] = field(default=NO_MEMBERS)
+    processes: Mapping[int, ProcessFacts] = field(default_factory=lambda: NO_PROCESSES)
+    members: Mapping[LeaseId, frozenset[ProcessId]] = field(default_factory=lambda: NO_MEMBERS)
 
     def device(self, uuid: DeviceUuid) -> Reading[DeviceReading]:
         """Give the reading of one device, or why there is none."""

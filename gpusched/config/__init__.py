@@ -1,0 +1,1 @@
+"""The operator's settings: which there are (`options`), reading them (`read`), default `paths`."""

@@ -1,0 +1,165 @@
+"""Reads the configuration file: TOML in, one frozen `Config` out, or all its faults at once."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gpusched.config import options
+from gpusched.config.paths import SYSTEM_CONFIG
+from gpusched.core.ids import SECOND
+from gpusched.core.policy import Policy
+
+T = TypeVar("T")
+
+
+class ConfigFaults(Exception):
+    """A configuration that cannot be used.
+
+    Attributes:
+        faults: Every fault, each naming its key or its line.
+    """
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator can set.
+
+    Attributes:
+        policy: What decisions depend on.
+        interval: Seconds between ticks.
+        sample_deadline: Seconds after which NVML is late.
+        boot_patience: Seconds that a start soon after a boot waits for the driver.
+        admin_group: Its members administer, beside root.
+        connections_per_user: Open connections of one uid, root excepted.
+        log_level: Least severe lines that are written.
+        prices: By row of `gpusched types`.
+    """
+
+    policy: Policy
+    interval: float
+    sample_deadline: float
+    boot_patience: float
+    admin_group: str
+    connections_per_user: int
+    log_level: str
+    prices: Mapping[str, str]
+
+
+def parse(text: str) -> Config:
+    """Read a configuration.
+
+    Raises:
+        ConfigFaults: With every fault in it.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigFaults((f"not TOML: {error}",)) from None
+    reader = _Reader(tables)
+    config = _config(reader)
+    if reader.faults:
+        raise ConfigFaults(tuple(reader.faults))
+    return config
+
+
+def read(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read the file at *path*, else the one of GPUSCHED_CONFIG, else the system's if it is there.
+
+    Raises:
+        ConfigFaults: A file that was named is not there, or has faults.
+    """
+    named = path or (Path(environment["GPUSCHED_CONFIG"]) if named_in(environment) else None)
+    chosen = named or SYSTEM_CONFIG
+    try:
+        return parse(chosen.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named is None:
+            return parse("")
+        raise ConfigFaults((f"{chosen}: there is no such file",)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigFaults((f"{chosen}: not readable: {error}",)) from None
+    except ConfigFaults as error:
+        raise ConfigFaults(tuple(f"{chosen}: {one}" for one in error.faults)) from None
+
+
+def named_in(environment: Mapping[str, str]) -> bool:
+    """Say whether the environment names a configuration file."""
+    return bool(environment.get("GPUSCHED_CONFIG"))
+
+
+class _Reader:
+    """Takes options out of the tables and collects what is wrong."""
+
+    def __init__(self, tables: Mapping[str, object]) -> None:
+        self.tables = tables
+        self.faults = list(_unknown(tables))
+
+    def get(self, option: options.Option[T]) -> T:
+        table, name = option.key.split(".")
+        found = self.tables.get(table)
+        value = found.get(name, option.default) if isinstance(found, dict) else option.default
+        try:
+            return option.read(value)
+        except (TypeError, ValueError) as error:
+            self.faults.append(f"{option.key}: {error}")
+            return option.read(option.default)
+
+    def prices(self) -> dict[str, str]:
+        found = self.tables.get(options.PRICES, {})
+        if not isinstance(found, dict):
+            return {}
+        self.faults += [
+            f"{options.PRICES}.{key}: {value!r} is not words in quotes"
+            for key, value in found.items()
+            if not isinstance(value, str)
+        ]
+        return {key: str(value) for key, value in found.items()}
+
+
+def _config(reader: _Reader) -> Config:
+    policy = Policy(
+        placement=reader.get(options.PLACEMENT),
+        withheld=reader.get(options.WITHHELD),
+        attach_deadline=reader.get(options.ATTACH_DEADLINE),
+        keepalive=reader.get(options.KEEPALIVE),
+        max_sample_age=reader.get(options.MAX_AGE),
+        max_tick_gap=reader.get(options.MAX_GAP),
+        history=reader.get(options.HISTORY),
+        infrastructure=reader.get(options.INFRA),
+    )
+    return Config(
+        policy=policy,
+        interval=reader.get(options.INTERVAL) / SECOND,
+        sample_deadline=reader.get(options.DEADLINE) / SECOND,
+        boot_patience=reader.get(options.BOOT_PATIENCE) / SECOND,
+        admin_group=reader.get(options.ADMIN_GROUP),
+        connections_per_user=reader.get(options.CONNECTIONS),
+        log_level=reader.get(options.LOG_LEVEL),
+        prices=reader.prices(),
+    )
+
+
+def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
+    """Name what no option has: a typing error must not read as "default"."""
+    known: dict[str, set[str]] = {}
+    for option in options.OPTIONS:
+        table, name = option.key.split(".")
+        known.setdefault(table, set()).add(name)
+    for table, found in tables.items():
+        if table == options.PRICES and isinstance(found, dict):
+            continue
+        if table not in known:
+            tables_known = ", ".join(sorted({*known, options.PRICES}))
+            yield f"{table}: there is no such table; there are {tables_known}"
+        elif not isinstance(found, dict):
+            yield f"{table}: is a table, [{table}], not a value"
+        else:
+            names = ", ".join(sorted(known[table]))
+            for name in sorted(found.keys() - known[table]):
+                yield f"{table}.{name}: no such option; there are {names}"

@@ -1,0 +1,34 @@
+"""Carries out actions, after the commit that made them true. Outcomes come back as events."""
+
+from typing import assert_never
+
+import structlog
+
+from gpusched.core.actions import Action, TakeSample, WatchExit
+from gpusched.daemon.ticker import Ticker
+from gpusched.ports import ExitWatch
+
+
+class Executor:
+    """Does what decisions ask of the world; never blocks."""
+
+    def __init__(self, ticker: Ticker, exits: ExitWatch) -> None:
+        self._ticker = ticker
+        self._exits = exits
+        self._log = structlog.get_logger()
+
+    def perform(self, action: Action) -> None:
+        """Carry out *action*."""
+        match action:
+            case TakeSample():
+                self._ticker.wake()
+            case WatchExit(process):
+                try:
+                    self._exits.watch(process, self._ticker.wake)
+                except OSError as error:
+                    # The tick finds the end too, only later.
+                    self._log.warning(
+                        "exit is not watched", pid=process.pid, reason=error.strerror
+                    )
+            case _:
+                assert_never(action)

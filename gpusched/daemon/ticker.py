@@ -1,0 +1,92 @@
+"""The one timer: takes a sample at each interval, or at once when something ended.
+
+Deadlines are looked at on ticks only, so there is no second clock to drift from this one.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from gpusched.core.events import Ticked
+from gpusched.core.ids import SECOND
+from gpusched.core.sample import Unavailable
+from gpusched.daemon.engine import Engine
+from gpusched.daemon.poller import Poller, watched_leases
+from gpusched.ports import Clock, ServiceManager, Stopping
+
+ALIVE_INTERVAL = 10 * SECOND
+"""How often the store is told that the daemon lives: the error of "how long were we away"."""
+
+
+class Ticker:
+    """Ticks until it is closed."""
+
+    def __init__(
+        self, poller: Poller, clock: Clock, manager: ServiceManager, interval: float
+    ) -> None:
+        """Prepare to tick every *interval* seconds."""
+        self.interval = interval
+        self._poller = poller
+        self._clock = clock
+        self._manager = manager
+        self._wake = asyncio.Event()
+        self._next: asyncio.Future[None] | None = None
+        self._alive_at = 0
+        self._reason: str | None = None
+        self._log = structlog.get_logger()
+
+    def wake(self) -> None:
+        """Tick as soon as possible."""
+        self._wake.set()
+
+    async def refresh(self) -> None:
+        """Wait for a tick whose sample began after this call; callers in between share one."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        await asyncio.shield(self._next)
+
+    async def tick(self, engine: Engine) -> None:
+        """Take one sample and have it decided on."""
+        self._wake.clear()
+        waiting, self._next = self._next, None
+        sample = await self._poller.look(watched_leases(engine.ledger))
+        self._tell(sample.reading.reason if isinstance(sample.reading, Unavailable) else None)
+        await engine.submit(Ticked(sample))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        self._stay_alive(engine)
+
+    async def run(self, engine: Engine) -> None:
+        """Tick for ever; returns when the engine stops."""
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self.interval)
+                await self.tick(engine)
+        except Stopping:
+            if self._next is not None and not self._next.done():
+                self._next.cancel()
+
+    async def close(self) -> None:
+        """Let go of the devices."""
+        await self._poller.close()
+
+    def _stay_alive(self, engine: Engine) -> None:
+        """Tell the store and the service manager that this loop goes round."""
+        self._manager.notify("WATCHDOG=1")
+        now = self._clock.now().instant
+        if now - self._alive_at >= ALIVE_INTERVAL:
+            self._alive_at = now
+            engine.touch()
+
+    def _tell(self, reason: str | None) -> None:
+        """Log once that devices cannot be read, and once that they can be again."""
+        if reason == self._reason:
+            return
+        self._reason = reason
+        if reason is None:
+            self._log.info("devices are read again")
+        else:
+            self._log.warning("devices are not read", reason=reason)

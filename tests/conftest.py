@@ -1,0 +1,77 @@
+"""What every test gets: capabilities by marker, a short socket folder, no process left behind."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import capabilities
+
+
+def pytest_configure() -> None:
+    """Refuses a wrong `GPUSCHED_TEST_REQUIRE` before any test runs."""
+    capabilities.required_names()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips or fails a marked test where the machine lacks what its marker names."""
+    for name in capabilities.NAMES:
+        if item.get_closest_marker(name) is not None:
+            capabilities.require(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says once more, in one line per reason, what this machine did not test."""
+    skipped = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report, pytest.TestReport | pytest.CollectReport)
+        and isinstance(report.longrepr, tuple)
+    )
+    if skipped:
+        terminalreporter.section("not tested on this machine")
+        for reason, count in sorted(skipped.items()):
+            terminalreporter.line(f"{count:4d}  {reason}")
+
+
+def _children() -> frozenset[int]:
+    """The pids of this process's children; each thread lists those it started."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return frozenset(int(pid) for path in lists for pid in path.read_text().split())
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    """Fails a test that ends with a child process (or zombie) that it did not begin with."""
+    before = _children()
+    yield
+    if left := _children() - before:
+        names = [f"{pid} ({_command(pid)})" for pid in sorted(left)]
+        pytest.fail(f"left behind: {', '.join(names)}", pytrace=False)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "just ended"
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder with a short name: the path of a unix socket may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="gps-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def libnvidia_ml() -> Path:
+    """NVIDIA's library, without a driver perhaps; load it in a child process only."""
+    capabilities.require("libnvidia_ml")
+    path = capabilities.libnvidia_ml()
+    assert path is not None
+    return path

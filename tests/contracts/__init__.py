@@ -1,0 +1,1 @@
+"""Tests of promises about the project itself: its shape, its README, its wire format."""

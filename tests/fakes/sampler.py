@@ -1,0 +1,24 @@
+"""A sampler that answers what the test wants, as often as it is asked."""
+
+import asyncio
+
+from gpusched.core.sample import NOT_SAMPLED, NodeReading, Reading
+
+
+class FakeSampler:
+    """Gives `reading`; `answering` cleared holds every call up, as a slow driver does."""
+
+    def __init__(self, reading: Reading[NodeReading] = NOT_SAMPLED) -> None:
+        self.reading = reading
+        self.calls = 0
+        self.closed = False
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    async def sample(self) -> Reading[NodeReading]:
+        self.calls += 1
+        await self.answering.wait()
+        return self.reading
+
+    async def close(self) -> None:
+        self.closed = True

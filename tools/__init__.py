@@ -1,0 +1,1 @@
+"""What a contributor runs on the sources; nothing here is shipped or imported by the daemon."""
