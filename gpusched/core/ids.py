@@ -60,8 +60,8 @@ class Caller:
     """Who asks: named by the kernel through the front, never by the request.
 
     Attributes:
-        uid: Real uid of the connecting process.
-        gid: Real gid of the connecting process.
+        uid: Effective uid of the connecting process when it connected (SO_PEERCRED).
+        gid: Its effective gid then.
         process: The connecting process; None when it was gone before it could be identified.
         user: Name of the uid, for display.
         admin: Whether the caller is root or in the administrators' group.

@@ -1,0 +1,1 @@
+"""What `make demo` runs: the main job with real processes over simulated GPUs."""

@@ -1,0 +1,180 @@
+"""From start to end of the daemon: recover, look, open, tick, and go in order.
+
+The order is the promise: nothing is answered before the ledger is recovered and the devices were
+looked at once, and nothing decided is lost on the way out.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from gpusched.core.events import PolicyRead, Recovered
+from gpusched.core.ids import SECOND
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.sample import Unavailable
+from gpusched.daemon.authority import EngineAuthority
+from gpusched.daemon.engine import Engine
+from gpusched.daemon.executor import Executor
+from gpusched.daemon.poller import Poller
+from gpusched.daemon.ticker import Ticker
+from gpusched.ports import (
+    Authority,
+    Clock,
+    ExitWatch,
+    ProcessTable,
+    Sampler,
+    ServiceManager,
+    Stopping,
+    Store,
+)
+
+BOOT_TIME = 300 * SECOND
+"""A start this soon after the boot may be before the driver's."""
+
+
+class Doors(Protocol):
+    """Where clients come in."""
+
+    async def open(self, authority: Authority) -> None:
+        """Begin to answer."""
+        ...
+
+    async def close(self) -> None:
+        """Answer nobody any more. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration as it was read anew.
+
+    Attributes:
+        policy: For decisions.
+        interval: Seconds between ticks.
+        changed: What is different, key by key, for the story.
+    """
+
+    policy: Policy
+    interval: float
+    changed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the daemon is made of; chosen in `bootstrap`.
+
+    Attributes:
+        reload: Reads the configuration again; None when it has faults, which it has logged.
+        boot_patience: Seconds to wait for the driver soon after a boot.
+    """
+
+    version: str
+    policy: Policy
+    interval: float
+    boot_patience: float
+    clock: Clock
+    store: Store
+    sampler: Sampler
+    table: ProcessTable
+    exits: ExitWatch
+    manager: ServiceManager
+    doors: Doors
+    reload: Callable[[], Reloaded | None]
+
+
+async def run(world: World) -> str | None:
+    """Serve until a signal ends it; return why it had to end by itself, else None.
+
+    Raises:
+        StoreError: The ledger cannot be loaded; nothing was changed.
+        InvariantBroken: The loaded ledger contradicts itself.
+    """
+    interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
+    poller = Poller(world.sampler, world.table, world.clock)
+    ticker = Ticker(poller, world.clock, world.manager, interval)
+    engine = await _recovered(world, Executor(ticker, world.exits))
+    try:
+        await _first_look(world, ticker, engine)
+        await world.doors.open(EngineAuthority(engine, ticker))
+        world.manager.notify("READY=1\nSTATUS=serving")
+        structlog.get_logger().info("serving", generation=engine.ledger.generation)
+        return await _serve(world, ticker, engine)
+    except Stopping as error:
+        return str(error)
+    finally:
+        world.manager.notify("STOPPING=1")
+        await world.doors.close()
+        await _closed(engine)
+        await ticker.close()
+        world.exits.close()
+        world.store.close()
+
+
+async def _recovered(world: World, executor: Executor) -> Engine:
+    boot = world.clock.boot_id()
+    stored = world.store.load(boot)
+    ledger = Ledger(world.policy)
+    ledger.restore(stored.leases, stored.stories, stored.generation)
+    ledger.check_invariants()
+    engine = Engine(ledger, world.store, world.clock, executor.perform)
+    await engine.submit(Recovered(stored.boot_id, boot, stored.alive_at, world.version))
+    return engine
+
+
+async def _first_look(world: World, ticker: Ticker, engine: Engine) -> None:
+    """Sample once before anybody is answered; soon after a boot wait for the driver a while."""
+    began = world.clock.now().instant
+    patience = world.boot_patience * SECOND if began < BOOT_TIME else 0
+    while True:
+        await ticker.tick(engine)
+        sample = engine.ledger.sample
+        missing = sample is None or isinstance(sample.reading, Unavailable)
+        if not missing or world.clock.now().instant - began >= patience:
+            return
+        await asyncio.sleep(ticker.interval)
+
+
+async def _serve(world: World, ticker: Ticker, engine: Engine) -> str | None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    reloading: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload(world, ticker, engine))
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    ticking = loop.create_task(ticker.run(engine))
+    stopped = loop.create_task(ended.wait())
+    await asyncio.wait((ticking, stopped, engine.failed), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if engine.failed.done():
+        return engine.failed.result()
+    if ticking.done():
+        ticking.result()  # raises what ended it: ticking never ends by itself
+    ticking.cancel()
+    return None
+
+
+async def _reload(world: World, ticker: Ticker, engine: Engine) -> None:
+    found = world.reload()
+    if found is None:
+        return
+    ticker.interval = min(found.interval, world.manager.watchdog_interval() or found.interval)
+    await engine.submit(PolicyRead(found.policy, found.changed))
+    structlog.get_logger().info("configuration read", changed=dict(found.changed))
+
+
+async def _closed(engine: Engine) -> None:
+    try:
+        await engine.close()
+    except Stopping:
+        return  # the commit failed: that is why the daemon ends, and it has been said
