@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## the main job, shown with real processes on simulated GPUs
-	@$(BIN)/python demo/demo.py
+	@$(BIN)/python -m demo
 
 check: $(STAMP) proto-check ## lint, types, layers, shape, drift of the generated code
 	@$(BIN)/ruff check --quiet .
@@ -63,7 +63,9 @@ bench: $(STAMP) ## benchmarks, each beside its goal
 
 mutation: $(STAMP) ## mutants of the lease machine, the ledger and the placement (minutes)
 	@$(BIN)/mutmut run
-	@$(BIN)/mutmut results
+	@if $(BIN)/mutmut results | grep .; then \
+	  echo "make: the tests let the mutants above live; '$(BIN)/mutmut show NAME' shows one" >&2; exit 1; \
+	fi
 
 lock: ## constraints.txt again, from the newest versions that pyproject.toml allows
 	@tools/lock.sh $(PYTHON)

@@ -1,0 +1,226 @@
+"""The durable form of leases and story lines: explicit, numbered, and checked when read back.
+
+What is written here outlives this program. WARNING: a change of the form needs a new `FORMAT`, a
+migration in `schema` and a new golden row in the tests. No SQL stands here, no reflection either:
+a field that is added to `Lease` is durable only once it is named twice below.
+"""
+
+import json
+from typing import TypeAlias
+
+from gpusched.adapters.store.fields import Fields, UnreadableRow, parsed
+from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
+from gpusched.core.errors import InvalidRequest
+from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.request import NO_LABELS, Enforce, MaskFormat, Owner, Request
+
+FORMAT = 1
+"""Number of the form of a lease's row."""
+
+LeaseColumns: TypeAlias = tuple[str, str, int, int, int | None, str]
+"""Values of `lease`: id, state, uid, created, ended (both Unix time in nanoseconds), row."""
+
+StoryColumns: TypeAlias = tuple[int, int, str, str, str, str]
+"""Values of `story`: sequence, wall (Unix time in nanoseconds), kind, entity, sentence, data."""
+
+# One encoder for all: `json.dumps` with arguments builds a new one per call, twice the time.
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def lease_columns(lease: Lease) -> LeaseColumns:
+    """Give the column values of `lease` for one version of a lease."""
+    ended = lease.ended
+    return (
+        lease.id,
+        lease.state.value,
+        lease.uid,
+        lease.created.wall,
+        None if ended is None else ended.wall,
+        _compact(lease_row(lease)),
+    )
+
+
+def story_columns(line: StoryLine) -> StoryColumns:
+    """Give the column values of `story` for one line.
+
+    A sentence may quote what other people named (a process): bytes that are not UTF-8 are escaped
+    for good, because SQLite would refuse them and a commit must not fail over a name.
+    """
+    sentence = line.sentence.encode("utf-8", "backslashreplace").decode()
+    data = "{}" if not line.data else _compact(dict(line.data))
+    return (line.sequence, line.wall, line.kind.value, line.entity, sentence, data)
+
+
+def lease_row(lease: Lease) -> dict[str, object]:
+    """Give the durable form of a lease, ready for JSON. Every field is always there."""
+    reason = lease.reason
+    clocks = lease.clocks
+    return {
+        "format": FORMAT,
+        "id": lease.id,
+        "state": lease.state.value,
+        "request": _request_row(lease.request),
+        "uid": lease.uid,
+        "gid": lease.gid,
+        "user": lease.user,
+        "shares": [
+            {"device": share.device, "domain": share.domain, "memory": share.memory}
+            for share in lease.shares
+        ],
+        "created": _moment_row(lease.created),
+        "processes": [_process_row(process) for process in lease.processes],
+        "clocks": {
+            "attach": clocks.attach,
+            "keepalive": clocks.keepalive,
+            "time_limit": clocks.time_limit,
+        },
+        "level": lease.level.value,
+        "entered": None if lease.entered is None else _moment_row(lease.entered),
+        "ending": None if lease.ending is None else _moment_row(lease.ending),
+        "ended": None if lease.ended is None else _moment_row(lease.ended),
+        "reason": None if reason is None else reason.value,
+    }
+
+
+def _request_row(request: Request) -> dict[str, object]:
+    owner = request.owner
+    return {
+        "request_id": request.request_id,
+        "count": request.count,
+        "memory": request.memory,
+        "gpu_types": request.gpu_types,
+        "mig_profile": request.mig_profile,
+        "devices": request.devices,
+        "available": request.available,
+        "must_include": request.must_include,
+        "attach_deadline": request.attach_deadline,
+        "keepalive": request.keepalive,
+        "time_limit": request.time_limit,
+        "enforce": request.enforce.value,
+        "mask_format": request.mask_format.value,
+        "labels": dict(request.labels),
+        "owner": None if owner is None else _owner_row(owner),
+        "attach_caller": request.attach_caller,
+    }
+
+
+def _owner_row(owner: Owner) -> dict[str, object]:
+    process = owner.process
+    return {
+        "reference": owner.reference,
+        "process": None if process is None else _process_row(process),
+    }
+
+
+def _moment_row(moment: Moment) -> dict[str, object]:
+    return {"instant": moment.instant, "wall": moment.wall}
+
+
+def _process_row(process: ProcessId) -> dict[str, object]:
+    return {"pid": process.pid, "start_ticks": process.start_ticks}
+
+
+def decode_lease(text: str) -> Lease:
+    """Read a lease back from the `row` column.
+
+    Raises:
+        UnreadableRow: Not JSON, another format, a field missing or of the wrong kind, a word that
+            no enum has, or a request that breaks its own rules.
+    """
+    row = Fields(parsed(text))
+    found = row.number("format")
+    if found != FORMAT:
+        raise UnreadableRow(f"format {found} instead of {FORMAT}")
+    try:
+        return _lease(row)
+    except InvalidRequest as error:
+        raise UnreadableRow(f"request.{error}") from error
+
+
+def decode_story(columns: StoryColumns) -> StoryLine:
+    """Read a story line back from its columns.
+
+    Raises:
+        UnreadableRow: A kind that does not exist, or data that is no object of strings.
+    """
+    sequence, wall, kind, entity, sentence, data = columns
+    fields = Fields({"kind": kind, "data": parsed(data)})
+    return StoryLine(
+        wall=wall,
+        kind=fields.word("kind", StoryKind),
+        entity=entity,
+        sentence=sentence,
+        data=fields.texts_by_key("data") or NO_DATA,
+        sequence=sequence,
+    )
+
+
+def _lease(row: Fields) -> Lease:
+    return Lease(
+        id=LeaseId(row.text("id")),
+        state=row.word("state", LeaseState),
+        request=_request(row.fields("request")),
+        uid=row.number("uid"),
+        gid=row.number("gid"),
+        user=row.text("user"),
+        shares=tuple(_share(share) for share in row.rows("shares")),
+        created=_moment(row.fields("created")),
+        processes=tuple(_process(process) for process in row.rows("processes")),
+        clocks=_clocks(row.fields("clocks")),
+        level=row.word("level", Level),
+        entered=row.maybe("entered", lambda key: _moment(row.fields(key))),
+        ending=row.maybe("ending", lambda key: _moment(row.fields(key))),
+        ended=row.maybe("ended", lambda key: _moment(row.fields(key))),
+        reason=row.maybe("reason", lambda key: row.word(key, EndReason)),
+    )
+
+
+def _request(row: Fields) -> Request:
+    return Request(
+        request_id=RequestId(row.text("request_id")),
+        count=row.number("count"),
+        memory=row.maybe("memory", row.number),
+        gpu_types=row.texts("gpu_types"),
+        mig_profile=row.maybe("mig_profile", row.text),
+        devices=tuple(map(DeviceUuid, row.texts("devices"))),
+        available=tuple(map(DeviceUuid, row.texts("available"))),
+        must_include=tuple(map(DeviceUuid, row.texts("must_include"))),
+        attach_deadline=row.maybe("attach_deadline", row.number),
+        keepalive=row.maybe("keepalive", row.number),
+        time_limit=row.maybe("time_limit", row.number),
+        enforce=row.word("enforce", Enforce),
+        mask_format=row.word("mask_format", MaskFormat),
+        labels=row.texts_by_key("labels") or NO_LABELS,
+        owner=row.maybe("owner", lambda key: _owner(row.fields(key))),
+        attach_caller=row.flag("attach_caller"),
+    )
+
+
+def _owner(row: Fields) -> Owner:
+    process = row.maybe("process", lambda key: _process(row.fields(key)))
+    return Owner(reference=row.text("reference"), process=process)
+
+
+def _share(row: Fields) -> Share:
+    return Share(
+        device=DeviceUuid(row.text("device")),
+        domain=row.text("domain"),
+        memory=row.maybe("memory", row.number),
+    )
+
+
+def _clocks(row: Fields) -> Clocks:
+    return Clocks(
+        attach=row.maybe("attach", row.instant),
+        keepalive=row.maybe("keepalive", row.instant),
+        time_limit=row.maybe("time_limit", row.instant),
+    )
+
+
+def _moment(row: Fields) -> Moment:
+    return Moment(instant=row.instant("instant"), wall=row.number("wall"))
+
+
+def _process(row: Fields) -> ProcessId:
+    return ProcessId(pid=row.number("pid"), start_ticks=row.number("start_ticks"))

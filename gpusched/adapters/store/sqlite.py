@@ -1,0 +1,223 @@
+"""The store of the real daemon: one SQLite file, one transaction per batch.
+
+Everything blocks; the engine calls from its writer thread. Form of the rows, checks of the file
+and words of the errors live in the modules beside.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from gpusched.adapters.store.faults import CorruptFile, cannot_commit, cannot_open, not_open
+from gpusched.adapters.store.fields import Fields, UnreadableRow
+from gpusched.adapters.store.file import create, examined, writable
+from gpusched.adapters.store.rows import decode_lease, decode_story, lease_columns, story_columns
+from gpusched.adapters.store.schema import (
+    MIGRATIONS,
+    ForeignDatabase,
+    Migration,
+    NewerSchema,
+    migrate,
+)
+from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine
+from gpusched.core.ids import BootId, LeaseId
+from gpusched.core.lease import Lease
+from gpusched.ports import Batch, Stored
+
+STORIES_KEPT = 100_000
+"""Story lines kept unless the constructor is told otherwise."""
+
+STORIES_LOADED = 1000
+"""Newest story lines that `load` gives."""
+
+TRIM_EVERY = 256
+"""Commits between two trims of the history, which may be longer by what they wrote."""
+
+_PUT_LEASE = """INSERT INTO lease (id, state, uid, created, ended, row) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, uid = excluded.uid,
+    created = excluded.created, ended = excluded.ended, row = excluded.row"""
+_DROP_LEASE = "DELETE FROM lease WHERE id = ?"
+_PUT_STORY = """INSERT INTO story (sequence, wall, kind, entity, sentence, data)
+    VALUES (?, ?, ?, ?, ?, ?)"""
+_TRIM_STORY = "DELETE FROM story WHERE sequence <= (SELECT max(sequence) FROM story) - ?"
+# One statement for all three rows: each statement hands the interpreter lock over and back.
+_PUT_META = """UPDATE meta SET value = CASE key
+    WHEN 'boot_id' THEN ? WHEN 'alive_at' THEN ? WHEN 'generation' THEN ? ELSE value END"""
+
+_PUT_FIRST_BOOT = "UPDATE meta SET value = ? WHERE key = 'boot_id' AND value IS NULL"
+
+
+class SqliteStore:
+    """Keeps the ledger in an SQLite file; see `ports.Store`.
+
+    Args:
+        path: The file; made by `load` where there is none. Its folder must exist, and be locked
+            (`StateLock`): nothing here keeps a second daemon out.
+        stories_kept: Story lines to keep, at least; the oldest go first.
+        migrations: Another table of migrations than the shipped one, for tests of upgrades.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stories_kept: int = STORIES_KEPT,
+        migrations: Sequence[Migration] = MIGRATIONS,
+    ) -> None:
+        self._path = path
+        self._stories_kept = stories_kept
+        self._migrations = migrations
+        self._connection: sqlite3.Connection | None = None
+        self._boot_id = BootId("")
+        self._power_safe: bool | None = None
+        self._commits = 0
+
+    def load(self, boot_id: BootId) -> Stored:
+        """Give what was kept, and prove that more can be written.
+
+        The boot id on record changes with the first commit, not here: boot, instant and
+        generation must be of the same write. Were it changed now, a daemon that dies before it
+        has ended the leases of the former boot would take them for living ones at its next start.
+
+        Args:
+            boot_id: Goes on record with every commit from now on; at once where the store is new.
+
+        Returns:
+            All leases, and the newest `STORIES_LOADED` story lines.
+
+        Raises:
+            StoreError: Unreadable, corrupt, of a newer schema or not writable; the file is left
+                as it was.
+        """
+        self.close()
+        self._boot_id = boot_id
+        try:
+            if not self._path.exists():
+                create(self._path, self._migrations)
+            with examined(self._path, self._migrations) as reader:
+                stored = _read(reader)
+                # Inside: as long as the reader is open, a failure folds no log into the file.
+                self._connection = _opened(self._path, self._migrations, boot_id)
+        except (OSError, sqlite3.Error) as error:
+            raise cannot_open(self._path, error) from error
+        except (CorruptFile, ForeignDatabase, NewerSchema, UnreadableRow) as error:
+            raise cannot_open(self._path, error) from error
+        return stored
+
+    def commit(self, batch: Batch) -> None:
+        """Write *batch* in one transaction.
+
+        Raises:
+            StoreError: Not written. After an error of the disk itself (fsync) only the next
+                `load` can tell, so whoever commits must not go on.
+        """
+        connection = self._connection
+        if connection is None:
+            raise not_open(self._path)
+        put, dropped, told = _split(batch)
+        leases = [lease_columns(lease) for lease in put]
+        lines = [story_columns(line) for line in told]
+        try:
+            self._set_synchronous(connection, power_safe=batch.power_safe)
+            connection.execute("BEGIN IMMEDIATE")
+            if leases:
+                connection.executemany(_PUT_LEASE, leases)
+            if dropped:
+                connection.executemany(_DROP_LEASE, dropped)
+            if lines:
+                connection.executemany(_PUT_STORY, lines)
+            if self._commits % TRIM_EVERY == 0:
+                connection.execute(_TRIM_STORY, (self._stories_kept,))
+            connection.execute(_PUT_META, (self._boot_id, batch.alive_at, batch.generation))
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                connection.rollback()
+            raise cannot_commit(self._path, error) from error
+        self._commits += 1
+
+    def close(self) -> None:
+        """Fold the log into the file and give it up. Idempotent."""
+        connection, self._connection = self._connection, None
+        self._power_safe = None
+        if connection is None:
+            return
+        with suppress(sqlite3.Error):  # then the log stays, and the next load reads it
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+    def _set_synchronous(self, connection: sqlite3.Connection, *, power_safe: bool) -> None:
+        if power_safe != self._power_safe:
+            # SQLite ignores this inside a transaction, hence before BEGIN.
+            level = "FULL" if power_safe else "NORMAL"
+            connection.execute(f"PRAGMA synchronous = {level}")
+            self._power_safe = power_safe
+
+
+def _split(batch: Batch) -> tuple[list[Lease], list[tuple[LeaseId]], list[StoryLine]]:
+    """Sort the changes by what is to be done; only the last version of a lease is written."""
+    leases: dict[LeaseId, Lease | None] = {}
+    told: list[StoryLine] = []
+    for change in batch.changes:
+        match change:
+            case LeaseChanged(lease):
+                leases[lease.id] = lease
+            case LeaseForgotten(lease_id):
+                leases[lease_id] = None
+            case _:
+                told.append(change.line)
+    put = [lease for lease in leases.values() if lease is not None]
+    dropped = [(lease_id,) for lease_id, lease in leases.items() if lease is None]
+    return put, dropped, told
+
+
+def _opened(path: Path, migrations: Sequence[Migration], boot_id: BootId) -> sqlite3.Connection:
+    connection = writable(path)
+    try:
+        migrate(connection, migrations)
+        connection.execute(_PUT_FIRST_BOOT, (boot_id,))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read(connection: sqlite3.Connection) -> Stored:
+    meta = Fields(dict(connection.execute("SELECT key, value FROM meta")))
+    boot_id = meta.maybe("boot_id", meta.text)
+    return Stored(
+        leases=tuple(_read_leases(connection)),
+        stories=tuple(_read_stories(connection)),
+        boot_id=None if boot_id is None else BootId(boot_id),
+        alive_at=meta.maybe("alive_at", meta.instant),
+        generation=meta.number("generation"),
+    )
+
+
+def _read_leases(connection: sqlite3.Connection) -> Iterator[Lease]:
+    for name, row in connection.execute("SELECT id, row FROM lease ORDER BY created, id"):
+        try:
+            lease = decode_lease(row)
+        except UnreadableRow as error:
+            raise UnreadableRow(f"the row of lease {name} cannot be read: {error}") from error
+        if lease.id != name:
+            raise UnreadableRow(f"the row of lease {name} is that of {lease.id}")
+        yield lease
+
+
+def _read_stories(connection: sqlite3.Connection) -> list[StoryLine]:
+    """Read the newest lines, oldest first."""
+    lines: list[StoryLine] = []
+    newest = connection.execute(
+        "SELECT sequence, wall, kind, entity, sentence, data FROM story"
+        " ORDER BY sequence DESC LIMIT ?",
+        (STORIES_LOADED,),
+    )
+    for columns in newest:
+        try:
+            lines.append(decode_story(columns))
+        except UnreadableRow as error:
+            raise UnreadableRow(f"story line {columns[0]} cannot be read: {error}") from error
+    lines.reverse()
+    return lines

@@ -1,0 +1,129 @@
+"""A ledger that lives through events: `decide`, apply, check, with a clock that tests turn.
+
+It does what the engine does, without a store, a loop or a world.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from gpusched.core.changes import Change, LeaseChanged, StoryTold
+from gpusched.core.decide import decide
+from gpusched.core.decision import Decision
+from gpusched.core.device import Device
+from gpusched.core.events import (
+    AllocateRequested,
+    AttachRequested,
+    Event,
+    ReleaseRequested,
+    Ticked,
+)
+from gpusched.core.ids import Caller, DeviceUuid, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.replies import Done, Granted, Rejected
+from gpusched.core.request import Request
+from gpusched.core.sample import NO_MEMBERS, DeviceReading, LostDevice, ProcessFacts
+from tests.fakes.builders import ADA, moment, process, reading, sample
+
+
+def changed_leases(decision: Decision) -> list[Lease]:
+    """The new versions of leases in a decision."""
+    return [one.lease for one in decision.changes if isinstance(one, LeaseChanged)]
+
+
+def sentences(decision: Decision) -> list[str]:
+    """The story lines of a decision."""
+    return [one.line.sentence for one in decision.changes if isinstance(one, StoryTold)]
+
+
+class Host:
+    """A host whose devices have been read once, a moment ago."""
+
+    def __init__(self, *devices: Device, policy: Policy | None = None) -> None:
+        self.ledger = Ledger(policy or Policy())
+        self.now = moment()
+        self.devices = devices
+        self.granted_count = 0
+        if devices:
+            self.tick()
+
+    def later(self, seconds: float) -> Moment:
+        """Let time pass, without a tick."""
+        nanoseconds = round(seconds * 1e9)
+        self.now = Moment(
+            type(self.now.instant)(self.now.instant + nanoseconds), self.now.wall + nanoseconds
+        )
+        return self.now
+
+    def do(self, event: Event) -> Decision:
+        """Decide and apply; the ledger must not contradict itself afterwards."""
+        decision = decide(self.ledger, event, self.now)
+        self.apply(decision.changes)
+        return decision
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Apply changes that a test made itself."""
+        for change in changes:
+            self.ledger.apply(change)
+        self.ledger.check_invariants()
+
+    def tick(
+        self,
+        *readings: DeviceReading,
+        known: Iterable[ProcessFacts] = (),
+        members: Mapping[LeaseId, frozenset[ProcessId]] = NO_MEMBERS,
+        lost: tuple[LostDevice, ...] = (),
+    ) -> Decision:
+        """Take a sample now; devices that no reading is given for are idle."""
+        given = {one.device.uuid for one in readings} | {one.uuid for one in lost}
+        idle = [reading(one) for one in self.devices if one.uuid not in given]
+        taken = sample(*readings, *idle, at=self.now, known=known, members=members, lost=lost)
+        return self.do(Ticked(taken))
+
+    def ask(self, request: Request, by: Caller = ADA) -> Decision:
+        """Ask for devices."""
+        self.granted_count += 1
+        lease_id = LeaseId(f"lease-{self.granted_count:010d}")
+        return self.do(AllocateRequested(by, request, lease_id))
+
+    def grant(self, request: Request, by: Caller = ADA) -> Lease:
+        """Ask for devices, which must be granted."""
+        reply = self.ask(request, by).reply
+        assert isinstance(reply, Granted), reply
+        return reply.lease
+
+    def refusal(self, request: Request, by: Caller = ADA) -> Rejected:
+        """Ask for devices, which must be refused."""
+        decision = self.ask(request, by)
+        assert isinstance(decision.reply, Rejected), decision.reply
+        assert decision.changes == ()
+        return decision.reply
+
+    def attach(self, lease: Lease, pid: int, by: Caller = ADA) -> Lease:
+        """Attach process *pid* of the caller, which must succeed."""
+        uids = (by.uid, by.uid, by.uid)
+        reply = self.do(AttachRequested(by, lease.id, process(pid), uids)).reply
+        assert isinstance(reply, Done), reply
+        return reply.leases[0]
+
+    def release(self, lease: Lease, by: Caller = ADA) -> Lease:
+        """Release a lease, which must succeed."""
+        reply = self.do(ReleaseRequested(by, lease.id)).reply
+        assert isinstance(reply, Done), reply
+        return reply.leases[0]
+
+    def lease(self, lease_id: LeaseId) -> Lease:
+        """A lease as the ledger has it now."""
+        found = self.ledger.get(lease_id)
+        assert found is not None
+        return found
+
+
+def places(lease: Lease) -> list[DeviceUuid]:
+    """The devices of a lease, in the order granted."""
+    return [one.device for one in lease.shares]
+
+
+def name(text: str) -> RequestId:
+    """A request id."""
+    return RequestId(text)

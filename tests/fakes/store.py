@@ -1,0 +1,86 @@
+"""A store in memory that behaves as the real one does, and can be slow or broken on demand.
+
+It meets the suite of `tests/ports/test_store.py`; what only a file can do (be corrupt, be full)
+is not imitated.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine
+from gpusched.core.ids import BootId, Instant, LeaseId
+from gpusched.core.lease import Lease
+from gpusched.ports import Batch, Stored, StoreError
+
+STORIES_LOADED = 1000
+
+
+@dataclass
+class Disk:
+    """What outlives a `MemoryStore`: give the same one to the next to imitate a restart."""
+
+    leases: dict[LeaseId, Lease] = field(default_factory=dict)
+    stories: dict[int, StoryLine] = field(default_factory=dict)
+    boot_id: BootId | None = None
+    alive_at: Instant | None = None
+    generation: int = 0
+
+
+class MemoryStore:
+    """Keeps the ledger in a `Disk`.
+
+    Attributes:
+        disk: What is durable now.
+        batches: Every batch that was committed, in order.
+        broken: While set, loads and commits raise it and keep nothing.
+        gate: While cleared, commits wait; set at first.
+    """
+
+    def __init__(self, disk: Disk | None = None) -> None:
+        self.disk = Disk() if disk is None else disk
+        self.batches: list[Batch] = []
+        self.broken: StoreError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self._boot_id: BootId | None = None
+
+    def load(self, boot_id: BootId) -> Stored:
+        if self.broken is not None:
+            raise self.broken
+        self._boot_id = boot_id
+        disk = self.disk
+        stored = Stored(
+            leases=tuple(disk.leases.values()),
+            stories=tuple(disk.stories[key] for key in sorted(disk.stories)[-STORIES_LOADED:]),
+            boot_id=disk.boot_id,
+            alive_at=disk.alive_at,
+            generation=disk.generation,
+        )
+        disk.boot_id = disk.boot_id or boot_id
+        return stored
+
+    def commit(self, batch: Batch) -> None:
+        if not self.gate.wait(timeout=30):
+            raise StoreError("the test never opened the gate of its store")
+        if self.broken is not None:
+            raise self.broken
+        if self._boot_id is None:
+            raise StoreError("cannot write to the ledger: it is not open")
+        leases, stories = dict(self.disk.leases), dict(self.disk.stories)
+        for change in batch.changes:
+            match change:
+                case LeaseChanged(lease):
+                    leases[lease.id] = lease
+                case LeaseForgotten(lease_id):
+                    leases.pop(lease_id, None)
+                case _:
+                    if change.line.sequence in stories:
+                        raise StoreError(f"story line {change.line.sequence} is there already")
+                    stories[change.line.sequence] = change.line
+        self.disk.leases, self.disk.stories = leases, stories
+        self.disk.boot_id = self._boot_id
+        self.disk.alive_at, self.disk.generation = batch.alive_at, batch.generation
+        self.batches.append(batch)
+
+    def close(self) -> None:
+        self._boot_id = None

@@ -1,0 +1,109 @@
+"""Any lease, request or story line that the core can hold, for property tests; only strategies.
+
+Values are well-formed, not plausible: a lease may be RESERVED and have an end.
+"""
+
+from types import MappingProxyType
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.request import MAX_LABELS, MAX_TEXT, Enforce, MaskFormat, Owner, Request
+
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+_INT64 = 2**63 - 1
+
+words = st.text(min_size=1, max_size=MAX_TEXT)
+durations = st.integers(min_value=1, max_value=_INT64)
+sizes = st.integers(min_value=1, max_value=2**48)
+uids = st.integers(min_value=0, max_value=2**32 - 2)
+instants = st.integers(min_value=0, max_value=_INT64).map(Instant)
+walls = st.integers(min_value=0, max_value=_INT64)
+moments = st.builds(Moment, instants, walls)
+lease_ids = st.text(_BASE32, min_size=10, max_size=10).map(lambda tail: LeaseId(f"lease-{tail}"))
+gpu_uuids = st.uuids().map(lambda uuid: DeviceUuid(f"GPU-{uuid}"))
+mig_uuids = st.uuids().map(lambda uuid: DeviceUuid(f"MIG-{uuid}"))
+device_uuids = gpu_uuids | mig_uuids
+process_ids = st.builds(
+    ProcessId,
+    pid=st.integers(min_value=1, max_value=2**22),
+    start_ticks=st.integers(min_value=0, max_value=_INT64),
+)
+owners = st.builds(Owner, reference=words, process=st.none() | process_ids)
+labels = st.dictionaries(words, st.text(max_size=MAX_TEXT), max_size=min(4, MAX_LABELS)).map(
+    MappingProxyType
+)
+shares = st.builds(
+    Share,
+    device=device_uuids,
+    domain=gpu_uuids,
+    memory=st.none() | sizes,
+)
+clocks = st.builds(
+    Clocks,
+    attach=st.none() | instants,
+    keepalive=st.none() | instants,
+    time_limit=st.none() | instants,
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """Any request that passes its own checks."""
+    devices = tuple(draw(st.lists(gpu_uuids, max_size=3, unique=True)))
+    devices = devices or tuple(draw(st.lists(mig_uuids, max_size=3, unique=True)))
+    count = len(devices) or draw(st.integers(min_value=0, max_value=16))
+    return Request(
+        request_id=RequestId(draw(words)),
+        count=count,
+        memory=draw(st.none() | sizes),
+        gpu_types=tuple(draw(st.lists(words, max_size=3))),
+        mig_profile=draw(st.none() | words),
+        devices=devices,
+        available=tuple(draw(st.lists(device_uuids, max_size=3))),
+        must_include=tuple(draw(st.lists(device_uuids, max_size=min(3, count), unique=True))),
+        attach_deadline=draw(st.none() | durations),
+        keepalive=draw(st.none() | durations),
+        time_limit=draw(st.none() | durations),
+        enforce=draw(st.sampled_from(Enforce)),
+        mask_format=draw(st.sampled_from(MaskFormat)),
+        labels=draw(labels),
+        owner=draw(st.none() | owners),
+        attach_caller=draw(st.booleans()),
+    )
+
+
+def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
+    """Any lease with an id out of *ids*."""
+    return st.builds(
+        Lease,
+        id=ids,
+        state=st.sampled_from(LeaseState),
+        request=requests(),
+        uid=uids,
+        gid=uids,
+        user=words,
+        shares=st.lists(shares, max_size=3).map(tuple),
+        created=moments,
+        processes=st.lists(process_ids, max_size=3).map(tuple),
+        clocks=clocks,
+        level=st.sampled_from(Level),
+        entered=st.none() | moments,
+        ending=st.none() | moments,
+        ended=st.none() | moments,
+        reason=st.none() | st.sampled_from(EndReason),
+    )
+
+
+story_lines = st.builds(
+    StoryLine,
+    wall=walls,
+    kind=st.sampled_from(StoryKind),
+    entity=words,
+    sentence=st.text(),
+    data=st.dictionaries(words, st.text(), max_size=3).map(MappingProxyType),
+    sequence=st.integers(min_value=1, max_value=_INT64),
+)

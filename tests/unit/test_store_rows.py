@@ -1,0 +1,166 @@
+"""The durable form of leases and story lines."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given, settings
+
+from gpusched.adapters.store.fields import UnreadableRow
+from gpusched.adapters.store.rows import (
+    decode_lease,
+    decode_story,
+    lease_columns,
+    lease_row,
+    story_columns,
+)
+from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.request import Enforce, MaskFormat, Owner, Request
+from tests.fakes.strategies import leases, story_lines
+
+GOLDEN = Path(__file__).with_name("lease_row.golden.json")
+GPU = DeviceUuid("GPU-8a1f4f5e-7c1b-4f3a-9d55-0123456789ab")
+FULL_LEASE = Lease(
+    id=LeaseId("lease-0123456789"),
+    state=LeaseState.ENDED,
+    request=Request(
+        request_id=RequestId("run-1"),
+        count=1,
+        memory=4 << 30,
+        gpu_types=("nvidia-l4",),
+        mig_profile="1g.10gb",
+        devices=(GPU,),
+        available=(GPU,),
+        must_include=(GPU,),
+        attach_deadline=1,
+        keepalive=2,
+        time_limit=3,
+        enforce=Enforce.REQUIRED,
+        mask_format=MaskFormat.UUID,
+        labels=MappingProxyType({"team": "vision"}),
+        owner=Owner("slurm:1234", ProcessId(10, 11)),
+        attach_caller=True,
+    ),
+    uid=1000,
+    gid=100,
+    user="ann",
+    shares=(Share(GPU, GPU, 4 << 30), Share(GPU, GPU, None)),
+    created=Moment(Instant(20), 21),
+    processes=(ProcessId(30, 31),),
+    clocks=Clocks(Instant(40), Instant(41), Instant(42)),
+    level=Level.ADVISORY,
+    entered=Moment(Instant(50), 51),
+    ending=Moment(Instant(60), 61),
+    ended=Moment(Instant(70), 71),
+    reason=EndReason.RELEASED,
+)
+
+
+def row_with(change: Callable[[dict[str, object]], object]) -> str:
+    row: dict[str, object] = json.loads(lease_columns(FULL_LEASE)[-1])
+    change(row)
+    return json.dumps(row)
+
+
+def request_with(**values: object) -> str:
+    def change(row: dict[str, object]) -> None:
+        request = row["request"]
+        assert isinstance(request, dict)
+        request.update(values)
+
+    return row_with(change)
+
+
+@settings(max_examples=60, deadline=None)
+@given(leases())
+def test_lease_survives(lease: Lease) -> None:
+    """Every lease comes back as it was written."""
+    assert decode_lease(lease_columns(lease)[-1]) == lease
+
+
+@settings(max_examples=60, deadline=None)
+@given(story_lines)
+def test_story_line_survives(line: StoryLine) -> None:
+    """Every story line comes back as it was written."""
+    assert decode_story(story_columns(line)) == line
+
+
+def test_form_is_the_golden_one() -> None:
+    """The durable form changes only on purpose: with a new format number and a migration."""
+    golden: dict[str, object] = json.loads(GOLDEN.read_text())
+    assert json.loads(json.dumps(lease_row(FULL_LEASE))) == golden
+
+
+def test_golden_row_is_readable() -> None:
+    """What an earlier gpusched wrote is read."""
+    assert decode_lease(GOLDEN.read_text()) == FULL_LEASE
+
+
+def test_every_field_is_durable() -> None:
+    """No field of a lease or of its request is left out of the row."""
+    row = lease_row(FULL_LEASE)
+    request = row["request"]
+    assert isinstance(request, dict)
+    assert row.keys() == {"format"} | {field.name for field in fields(Lease)}
+    assert request.keys() == {field.name for field in fields(Request)}
+
+
+def test_columns_repeat_what_queries_need() -> None:
+    """Id, state, user and wall times of a lease can be queried without reading its JSON."""
+    columns = lease_columns(FULL_LEASE)
+    assert columns[:-1] == ("lease-0123456789", "ended", 1000, 21, 71)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "the row is"),
+        ("{}", "format is missing"),
+        (row_with(lambda row: row.update(format=2)), "format 2 instead of 1"),
+        (row_with(lambda row: row.update(state="asleep")), "unknown state 'asleep'"),
+        (row_with(lambda row: row.update(reason="boredom")), "unknown reason 'boredom'"),
+        (row_with(lambda row: row.update(uid="0")), "uid is '0' instead of a number"),
+        (row_with(lambda row: row.update(uid=True)), "uid is True instead of a number"),
+        (row_with(lambda row: row.update(uid=1.0)), "uid is 1.0 instead of a number"),
+        (row_with(lambda row: row.update(user=None)), "user is None instead of a str"),
+        (row_with(lambda row: row.update(created=5)), "created is 5 instead of a dict"),
+        (row_with(lambda row: row.update(shares={})), "shares is {} instead of a list"),
+        (row_with(lambda row: row.pop("reason")), "reason is missing"),
+        (
+            request_with(count=9),
+            "request.count: 9 devices asked for",
+        ),
+        (
+            request_with(attach_caller=1),
+            "attach_caller is 1 instead of a bool",
+        ),
+        (
+            request_with(labels={"a": 1}),
+            "labels is 1 instead of a str",
+        ),
+    ],
+)
+def test_unreadable_lease_says_why(text: str, why: str) -> None:
+    """A row that no gpusched wrote, or only a newer one, is refused with the reason."""
+    with pytest.raises(UnreadableRow) as refusal:
+        decode_lease(text)
+    assert str(refusal.value).startswith(why)
+
+
+def test_unknown_story_kind_is_refused() -> None:
+    """A story line of a kind that does not exist is refused with the reason."""
+    with pytest.raises(UnreadableRow, match="unknown kind 'gossip'"):
+        decode_story((1, 1, "gossip", "daemon", "", "{}"))
+
+
+def test_sentence_may_quote_any_bytes() -> None:
+    """A process name that is not UTF-8 does not make its story line unwritable."""
+    line = StoryLine(1, StoryKind.DAEMON, "daemon", "saw b\udcffd", sequence=1)
+    assert decode_story(story_columns(line)).sentence == "saw b\\udcffd"
