@@ -1,0 +1,170 @@
+"""One pass over NVML: everything that a tick wants to know, as a `NodeReading`.
+
+Exists so that each value is read once per tick and fails by itself. Runs in the child process;
+pids stay the bare numbers that NVML gives, since only the daemon may look into `/proc`.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+from gpusched.adapters.nvml import binding
+from gpusched.adapters.nvml.inventory import Found, Inventory
+from gpusched.adapters.nvml.nodes import NodePlaces
+from gpusched.adapters.nvml.processes import ProcessRow, processes
+from gpusched.core.ids import Instant
+from gpusched.core.sample import (
+    ContextKind,
+    ContextReading,
+    DeviceReading,
+    DriverVersions,
+    LostDevice,
+    NodeReading,
+    Reading,
+    Unavailable,
+)
+
+T = TypeVar("T")
+
+ProcessLists: TypeAlias = Mapping[ContextKind, Sequence[ProcessRow]]
+
+_NO_LIST: Final = frozenset({binding.NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND})
+# The list of a partitioned GPU needs a privilege, and would count its instances' processes twice.
+_PARTITIONED: Final = Unavailable("MIG is enabled: its instances are read one by one")
+_OF_THE_GPU: Final = Unavailable("not of a MIG instance: it belongs to the whole GPU")
+_NO_SIZE: Final = Unavailable("the driver does not know it (N/A)")
+
+
+class NvmlSampler:
+    """Reads all devices of one driver load; the library is initialised before it is made."""
+
+    def __init__(self, places: NodePlaces, *, simulated: bool) -> None:
+        self._inventory = Inventory(places)
+        self._simulated = simulated
+        self._versions = DriverVersions(
+            driver=binding.reading(binding.driver_version),
+            nvml=binding.reading(binding.nvml_version),
+            cuda=binding.reading(binding.cuda_version),
+        )
+
+    def sample(self) -> NodeReading:
+        """Read every device once; one lost GPU does not hide the others.
+
+        Raises:
+            binding.NvmlFailure: The GPUs cannot even be counted.
+        """
+        begun_at = _now()
+        devices: list[DeviceReading] = []
+        lost: list[LostDevice] = []
+        names = _Names()
+        for index in range(binding.count()):
+            try:
+                found, gone = self._inventory.gpu(index)
+                devices += [_read(one, names) for one in found]
+                lost += gone
+            except binding.NvmlFailure as failure:
+                lost += self._inventory.lost(index, failure.words)
+        return NodeReading(
+            begun_at=begun_at,
+            ended_at=_now(),
+            versions=self._versions,
+            devices=tuple(devices),
+            lost=tuple(lost),
+            simulated=self._simulated,
+        )
+
+
+def merge(lists: ProcessLists) -> list[tuple[ProcessRow, ContextKind]]:
+    """Make one list of the three, as nvidia-smi does.
+
+    A process has the kinds of all lists that it stands in, and the memory of the first of
+    compute, graphics, MPS. A list that names a process twice gives two rows.
+    """
+    kinds: dict[tuple[int | None, int | None, int], ContextKind] = {}
+    for kind in ContextKind:
+        for row in lists[kind]:
+            kinds[_key(row)] = kinds.get(_key(row), kind) | kind
+    merged: list[tuple[ProcessRow, ContextKind]] = []
+    told: set[tuple[int | None, int | None, int]] = set()
+    for kind in ContextKind:
+        merged += [(row, kinds[_key(row)]) for row in lists[kind] if _key(row) not in told]
+        told.update(_key(row) for row in lists[kind])
+    return merged
+
+
+def _key(row: ProcessRow) -> tuple[int | None, int | None, int]:
+    return (row.gpu_instance, row.compute_instance, row.pid)
+
+
+class _Names:
+    """Names of processes; a process on eight devices is asked for once per pass."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Reading[str]] = {}
+
+    def of(self, pid: int) -> Reading[str]:
+        name = self._known.get(pid)
+        if name is None:
+            name = self._known[pid] = binding.reading(binding.process_name, pid)
+        return name
+
+
+def _read(found: Found, names: _Names) -> DeviceReading:
+    """Read one device; raises `NvmlFailure` only where it turns out to be lost."""
+    contexts = _PARTITIONED if found.device.mig_enabled else _contexts(found.handle, names)
+    return DeviceReading(
+        device=found.device,
+        memory=found.memory,
+        contexts=contexts,
+        gpu_utilization=_sensor(found, binding.gpu_utilization),
+        temperature_celsius=_sensor(found, binding.temperature),
+        power_milliwatts=_sensor(found, binding.power),
+        power_limit_milliwatts=_sensor(found, binding.power_limit),
+        compute_mode=_sensor(found, binding.compute_mode),
+        persistence=_sensor(found, binding.persistence),
+    )
+
+
+def _sensor(found: Found, ask: Callable[[binding.Handle], T]) -> Reading[T]:
+    """Read a value that only a whole GPU has."""
+    return _OF_THE_GPU if found.device.mig else binding.reading(ask, found.handle)
+
+
+def _contexts(device: binding.Handle, names: _Names) -> Reading[tuple[ContextReading, ...]]:
+    """Read and merge the three lists; one that cannot be read leaves all of them unknown."""
+    lists = binding.reading(_lists, device)
+    if isinstance(lists, Unavailable):
+        return lists
+    return tuple(
+        ContextReading(
+            pid=row.pid,
+            kind=kind,
+            memory=_NO_SIZE if row.memory is None else row.memory,
+            gpu_instance=row.gpu_instance,
+            compute_instance=row.compute_instance,
+            name=names.of(row.pid),
+        )
+        for row, kind in merge(lists)
+    )
+
+
+def _lists(device: binding.Handle) -> ProcessLists:
+    return {
+        ContextKind.COMPUTE: processes(device, ContextKind.COMPUTE),
+        ContextKind.GRAPHICS: _if_there(device, ContextKind.GRAPHICS),
+        ContextKind.MPS: _if_there(device, ContextKind.MPS),
+    }
+
+
+def _if_there(device: binding.Handle, kind: ContextKind) -> Sequence[ProcessRow]:
+    """Read a list that a driver or a device may well not have: then nobody stands in it."""
+    try:
+        return processes(device, kind)
+    except binding.NvmlFailure as failure:
+        if failure.code in _NO_LIST:
+            return ()
+        raise
+
+
+def _now() -> Instant:
+    return Instant(time.clock_gettime_ns(time.CLOCK_BOOTTIME))

@@ -1,0 +1,47 @@
+"""Specification: the NVML process over a simulator gives what it would give over a driver."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gpusched.adapters.nvml.simulated import parse_scenario
+from gpusched.adapters.nvml.simulated.directory import prepare
+from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
+from gpusched.core.sample import NodeReading, Unavailable
+
+
+@asynccontextmanager
+async def _over(directory: Path) -> AsyncIterator[NvmlChild]:
+    sampler = NvmlChild(child_command(directory), patience=Patience(deadline=30.0))
+    try:
+        yield sampler
+    finally:
+        await sampler.close()
+
+
+async def test_simulated_devices(tmp_path: Path) -> None:
+    """Every simulated device is read, says that it is simulated, and has nodes of its own."""
+    directory = tmp_path / "simulator"
+    prepare(directory, parse_scenario("2xH100,1xL4"))
+    async with _over(directory) as sampler:
+        reading = await sampler.sample()
+    assert isinstance(reading, NodeReading)
+    assert reading.simulated
+    assert [one.device.gpu_type.name for one in reading.devices] == [
+        "nvidia-h100-80gb",
+        "nvidia-h100-80gb",
+        "nvidia-l4",
+    ]
+    for one in reading.devices:
+        (node,) = one.device.nodes
+        assert Path(node.path).parent == directory / "dev"
+        assert node.major == 60
+        assert one.contexts == ()
+
+
+async def test_no_simulator_directory(tmp_path: Path) -> None:
+    """A directory that holds no simulator is named in the reason."""
+    async with _over(tmp_path) as sampler:
+        answer = await sampler.sample()
+    assert isinstance(answer, Unavailable)
+    assert answer.reason.startswith(f"the simulator directory {tmp_path}: ")
