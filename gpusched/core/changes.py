@@ -105,5 +105,7 @@ class StoryTold:
 
 
 Durable: TypeAlias = LeaseChanged | LeaseForgotten | StoryTold
-Change: TypeAlias = Durable | InventoryChanged | SampleTaken | PolicyChanged
 """The changes that a store keeps."""
+
+Change: TypeAlias = Durable | InventoryChanged | SampleTaken | PolicyChanged
+"""Every change; those that are not durable are found out anew at each start."""

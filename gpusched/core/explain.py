@@ -19,7 +19,8 @@ def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rej
     if bad is not None:
         return bad
     possible = could_serve(verdicts)
-    if len(possible) < request.count:
+    included = {one.device for one in possible} >= set(request.must_include)
+    if len(possible) < request.count or not included:
         return _never(ledger, request, verdicts, possible)
     return _later(ledger, request, verdicts, possible)
 
@@ -30,14 +31,15 @@ def types_here(ledger: Ledger) -> tuple[str, ...]:
 
 
 def _unknown_type(ledger: Ledger, request: Request) -> Rejected | None:
-    if not ledger.devices:
+    if not ledger.devices or not request.gpu_types:
         return None
-    for wanted in request.gpu_types:
-        if not any(matches(wanted, one.gpu_type) for one in ledger.devices.values()):
-            here = ", ".join(types_here(ledger))
-            sentence = f"gpu_types: this host has no {wanted!r}; it has {here}"
-            return Rejected(Refusal.BAD_REQUEST, sentence, "gpu_types")
-    return None
+    here = {one.gpu_type.name: one.gpu_type for one in ledger.devices.values()}
+    # One that is here is enough: a client may name every type that it can use, on any host.
+    if any(matches(wanted, one) for wanted in request.gpu_types for one in here.values()):
+        return None
+    wanted = " or ".join(repr(one) for one in request.gpu_types)
+    sentence = f"gpu_types: this host has no {wanted}; it has {', '.join(types_here(ledger))}"
+    return Rejected(Refusal.BAD_REQUEST, sentence, "gpu_types")
 
 
 def _unknown_device(ledger: Ledger, request: Request) -> Rejected | None:
@@ -69,7 +71,7 @@ def _later(
     ledger: Ledger, request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
 ) -> Rejected:
     blocked = [one for one in possible if one.obstacle is not None]
-    free = len(possible) - len(blocked)
+    free = min(len(possible) - len(blocked), request.count)
     sentence = f"{_devices(request.count)} wanted, {free} free now: {_reasons(ledger, blocked)}"
     ids = dict.fromkeys(lease for one in blocked for lease in one.leases)
     nearest = replace(request, count=free, devices=(), must_include=()) if free else None
@@ -86,10 +88,11 @@ def _nearest(
         (one.room or 0 for one in verdicts if one.obstacle is Obstacle.TOO_SMALL), reverse=True
     )
     missing = request.count - len(possible)
-    if missing <= len(small) and small[missing - 1] > 0:
+    if 0 < missing <= len(small) and small[missing - 1] > 0:
         return replace(request, memory=small[missing - 1])
     if possible:
-        return replace(request, count=len(possible), devices=(), must_include=())
+        count = min(len(possible), request.count)
+        return replace(request, count=count, devices=(), must_include=())
     return None
 
 

@@ -83,7 +83,8 @@ class Ledger:
         self, leases: Iterable[Lease], stories: Iterable[StoryLine], generation: int
     ) -> None:
         """Take over what a store kept; only for an empty ledger."""
-        for lease in sorted(leases, key=lambda one: one.created.wall):
+        # Live ones come in the order in which they began, ended ones in that of their end.
+        for lease in sorted(leases, key=lambda one: (one.ended or one.created).wall):
             self._put(lease)
         self.stories.extend(stories)
         self._sequence = self.stories[-1].sequence if self.stories else 0

@@ -4,6 +4,7 @@ First every device gets a verdict (`judge`), then the choice is made among those
 (`choose`). Rules of order are data: `ORDERS`, by the config's name.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 
@@ -29,7 +30,10 @@ ORDERS: Mapping[str, Key] = {
 
 def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]:
     """Say of every device of the inventory whether it serves *request* now, and if not why."""
-    return tuple(_verdict(device, ledger, request, now) for device in ledger.devices.values())
+    verdicts = tuple(_verdict(device, ledger, request, now) for device in ledger.devices.values())
+    if request.memory is None or request.count < 2:  # noqa: PLR2004 - "several" is no magic
+        return verdicts
+    return _together(ledger, request, request.memory, verdicts)
 
 
 def choose(
@@ -60,16 +64,17 @@ def room_on(ledger: Ledger, device: Device, use: DeviceUse) -> Reading[int]:
     not used yet.
     """
     memory = use.reading.memory
-    if isinstance(memory, Unavailable):
-        return memory
-    holding = ledger.holding(device.memory_domain)
-    book = allocatable(ledger, memory) - holding.promised
-    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
+    return memory if isinstance(memory, Unavailable) else _room(ledger, device, memory)
 
 
 def allocatable(ledger: Ledger, memory: Memory) -> int:
     """Give the bytes of a device that may be promised at all."""
     return max(0, memory.total - memory.reserved - ledger.policy.withheld)
+
+
+def _room(ledger: Ledger, device: Device, memory: Memory) -> int:
+    book = allocatable(ledger, memory) - ledger.holding(device.memory_domain).promised
+    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
 
 
 def _promised_unused(ledger: Ledger, device: Device) -> int:
@@ -92,9 +97,9 @@ def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> 
         if found is not None:
             return Verdict(device.uuid, found[0], found[1])
     use = ledger.uses[device.uuid]
-    if request.exclusive:
+    if request.memory is None:
         return _whole(device, ledger, use)
-    return _shared(device, ledger, use, request.memory or 0)
+    return _shared(device, ledger, use, request.memory)
 
 
 def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
@@ -151,14 +156,43 @@ def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verd
     leases = _leases_on(ledger, device)
     if holding.exclusive is not None:
         return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), 0, leases)
-    room = room_on(ledger, device, use)
-    if isinstance(room, Unavailable) or wanted > room:
-        free = 0 if isinstance(room, Unavailable) else room
-        sentence = f"has {in_words(free)} of {in_words(most)} free, {in_words(wanted)} wanted"
+    room = _room(ledger, device, memory)
+    if wanted > room:
+        sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
         if use.strangers:
             sentence += f"; {_strangers(use)}"
-        return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, free, leases)
+        return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, room, leases)
     return Verdict(device.uuid, None, f"{in_words(room)} free", room)
+
+
+def _together(
+    ledger: Ledger, request: Request, wanted: int, verdicts: Iterable[Verdict]
+) -> tuple[Verdict, ...]:
+    """Refuse what serves alone but not beside the earlier compute instances of its GPU instance.
+
+    They allocate from one memory: *wanted* bytes for each of them have to fit into it.
+    """
+    after: dict[DeviceUuid, Verdict] = {}
+    users: dict[str, int] = defaultdict(int)
+    for one in sorted(verdicts, key=lambda verdict: verdict.device not in request.must_include):
+        device, use = ledger.devices[one.device], ledger.uses.get(one.device)
+        after[one.device] = one
+        if use is None or one.obstacle in FOR_EVER or isinstance(use.reading.memory, Unavailable):
+            continue
+        users[device.memory_domain] += 1
+        count, memory = users[device.memory_domain], use.reading.memory
+        most, room = allocatable(ledger, memory), _room(ledger, device, memory)
+        what = f"for {count} compute instances, {in_words(wanted)} wanted for each"
+        if count * wanted > most:
+            sentence = f"has {in_words(most)} {what}"
+            after[one.device] = Verdict(one.device, Obstacle.TOO_SMALL, sentence, most // count)
+        elif one.obstacle is None and count * wanted > room:
+            sentence = f"has {in_words(room)} of {in_words(most)} free {what}"
+            leases = _leases_on(ledger, device)
+            after[one.device] = Verdict(
+                one.device, Obstacle.TOO_LITTLE_FREE, sentence, room, leases
+            )
+    return tuple(after[uuid] for uuid in ledger.devices)
 
 
 def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
@@ -167,11 +201,8 @@ def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
 
 
 def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
-    names = []
-    for lease_id in leases:
-        lease = ledger.get(lease_id)
-        if lease is not None:
-            names.append(f"{lease.id} of {lease.user or lease.uid}")
+    found = (ledger.get(lease_id) for lease_id in leases)
+    names = (f"{one.id} of {one.user or one.uid}" for one in found if one is not None)
     return f"held by {', '.join(names)}"
 
 

@@ -22,6 +22,7 @@ from gpusched.core.replies import Done, Reply
 from gpusched.ports import Batch, Clock, Stopping, Store, StoreError
 
 NOTHING = Done(())
+STOPPING = "the daemon is stopping"
 
 
 @dataclass(slots=True)
@@ -109,13 +110,18 @@ class Engine:
             self._want_commit()
 
     async def close(self) -> None:
-        """Make durable what was decided, then refuse everything. Idempotent."""
-        if self._stopped is None:
-            try:
+        """Make durable what was decided, then refuse everything. Idempotent.
+
+        Raises:
+            Stopping: That commit failed.
+        """
+        try:
+            # Others may decide while this waits; nothing may be on its way when it returns.
+            while self._stopped is None and (self._flying is not None or self._gathering.wanted):
                 await self.durable()
-            finally:
-                self._stop("the daemon is stopping")
-        self._writer.shutdown(wait=False)
+        finally:
+            self._stop(STOPPING)
+            self._writer.shutdown(wait=False)
 
     def _take(self, decision: Decision) -> None:
         group, generation = self._gathering, self.ledger.generation
@@ -166,23 +172,25 @@ class Engine:
     def _fail(self, group: _Group | None, error: BaseException | None) -> None:
         sentence = str(error) if isinstance(error, StoreError) else f"commit failed: {error!r}"
         if group is not None and not group.done.done():
-            _refuse(group.done, sentence)
+            refuse(group.done, sentence)
         self._stop(sentence)
         if not self.failed.done():
             self.failed.set_result(sentence)
 
     def _stop(self, sentence: str) -> None:
-        self._stopped = sentence
+        # The first sentence is the reason; whatever stops it again only follows.
+        self._stopped = self._stopped or sentence
         for waiting in (self._gathering.done, self._news):
             if not waiting.done():
-                _refuse(waiting, sentence)
+                refuse(waiting, sentence)
 
     def _refuse_when_stopped(self) -> None:
         if self._stopped is not None:
             raise Stopping(self._stopped)
 
 
-def _refuse(waiting: asyncio.Future[None], sentence: str) -> None:
+def refuse(waiting: asyncio.Future[None], sentence: str) -> None:
+    """Let whoever awaits *waiting* fail with `Stopping`."""
     waiting.set_exception(Stopping(sentence))
     # Mark it as seen: that nobody waited for it is no defect.
     waiting.exception()

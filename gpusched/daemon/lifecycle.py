@@ -7,6 +7,7 @@ looked at once, and nothing decided is lost on the way out.
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,33 +98,34 @@ async def run(world: World) -> str | None:
     interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
     poller = Poller(world.sampler, world.table, world.clock)
     ticker = Ticker(poller, world.clock, world.manager, interval)
-    engine = await _recovered(world, Executor(ticker, world.exits))
     try:
-        await _first_look(world, ticker, engine)
-        await world.doors.open(EngineAuthority(engine, ticker))
-        world.manager.notify("READY=1\nSTATUS=serving")
-        structlog.get_logger().info("serving", generation=engine.ledger.generation)
-        return await _serve(world, ticker, engine)
+        # Closed from the last to the first, also when the start fails halfway.
+        async with AsyncExitStack() as closing:
+            closing.callback(world.store.close)
+            closing.callback(world.exits.close)
+            closing.push_async_callback(ticker.close)
+            engine, recovered = _restored(world, Executor(ticker, world.exits))
+            closing.push_async_callback(engine.close)
+            closing.push_async_callback(world.doors.close)
+            closing.callback(world.manager.notify, "STOPPING=1")
+            await engine.submit(recovered)
+            await _first_look(world, ticker, engine)
+            await world.doors.open(EngineAuthority(engine, ticker))
+            world.manager.notify("READY=1\nSTATUS=serving")
+            structlog.get_logger().info("serving", generation=engine.ledger.generation)
+            return await _serve(world, ticker, engine)
     except Stopping as error:
         return str(error)
-    finally:
-        world.manager.notify("STOPPING=1")
-        await world.doors.close()
-        await _closed(engine)
-        await ticker.close()
-        world.exits.close()
-        world.store.close()
 
 
-async def _recovered(world: World, executor: Executor) -> Engine:
+def _restored(world: World, executor: Executor) -> tuple[Engine, Recovered]:
     boot = world.clock.boot_id()
     stored = world.store.load(boot)
     ledger = Ledger(world.policy)
     ledger.restore(stored.leases, stored.stories, stored.generation)
     ledger.check_invariants()
     engine = Engine(ledger, world.store, world.clock, executor.perform)
-    await engine.submit(Recovered(stored.boot_id, boot, stored.alive_at, world.version))
-    return engine
+    return engine, Recovered(stored.boot_id, boot, stored.alive_at, world.version)
 
 
 async def _first_look(world: World, ticker: Ticker, engine: Engine) -> None:
@@ -154,14 +156,16 @@ async def _serve(world: World, ticker: Ticker, engine: Engine) -> str | None:
     loop.add_signal_handler(signal.SIGHUP, reload)
     ticking = loop.create_task(ticker.run(engine))
     stopped = loop.create_task(ended.wait())
-    await asyncio.wait((ticking, stopped, engine.failed), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if engine.failed.done():
-        return engine.failed.result()
-    if ticking.done():
-        ticking.result()  # raises what ended it: ticking never ends by itself
-    ticking.cancel()
-    return None
+    try:
+        await asyncio.wait((ticking, stopped, engine.failed), return_when=asyncio.FIRST_COMPLETED)
+        if engine.failed.done():
+            return engine.failed.result()
+        if ticking.done():
+            ticking.result()  # raises what ended it: ticking never ends by itself
+        return None
+    finally:
+        stopped.cancel()
+        ticking.cancel()
 
 
 async def _reload(world: World, ticker: Ticker, engine: Engine) -> None:
@@ -169,12 +173,6 @@ async def _reload(world: World, ticker: Ticker, engine: Engine) -> None:
     if found is None:
         return
     ticker.interval = min(found.interval, world.manager.watchdog_interval() or found.interval)
-    await engine.submit(PolicyRead(found.policy, found.changed))
-    structlog.get_logger().info("configuration read", changed=dict(found.changed))
-
-
-async def _closed(engine: Engine) -> None:
-    try:
-        await engine.close()
-    except Stopping:
-        return  # the commit failed: that is why the daemon ends, and it has been said
+    with suppress(Stopping):  # then the daemon ends, and why has been said
+        await engine.submit(PolicyRead(found.policy, found.changed))
+        structlog.get_logger().info("configuration read", changed=dict(found.changed))

@@ -33,13 +33,13 @@ class Poller:
         # The table is told once that nothing is watched any more, so that it can forget.
         if not pids and not watched and self._idle:
             return NodeSample(begun_at, reading)
-        self._idle = not watched
         try:
             facts, members = await asyncio.to_thread(self._processes, pids, watched)
         except OSError as error:
             # Out of descriptors, say: nobody is known then, and nobody is held to be gone.
             self._log.warning("processes are not read", reason=error.strerror)
             return NodeSample(begun_at, reading)
+        self._idle = not watched
         return NodeSample(begun_at, reading, facts, members)
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ import structlog
 from gpusched.core.events import Ticked
 from gpusched.core.ids import SECOND
 from gpusched.core.sample import Unavailable
-from gpusched.daemon.engine import Engine
+from gpusched.daemon.engine import STOPPING, Engine, refuse
 from gpusched.daemon.poller import Poller, watched_leases
 from gpusched.ports import Clock, ServiceManager, Stopping
 
@@ -31,7 +31,9 @@ class Ticker:
         self._clock = clock
         self._manager = manager
         self._wake = asyncio.Event()
+        self._current: asyncio.Future[None] | None = None
         self._next: asyncio.Future[None] | None = None
+        self._ended: str | None = None
         self._alive_at = 0
         self._reason: str | None = None
         self._log = structlog.get_logger()
@@ -41,7 +43,13 @@ class Ticker:
         self._wake.set()
 
     async def refresh(self) -> None:
-        """Wait for a tick whose sample began after this call; callers in between share one."""
+        """Wait for a tick whose sample began after this call; callers in between share one.
+
+        Raises:
+            Stopping: There will be no such tick.
+        """
+        if self._ended is not None:
+            raise Stopping(self._ended)
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         self._wake.set()
@@ -50,28 +58,39 @@ class Ticker:
     async def tick(self, engine: Engine) -> None:
         """Take one sample and have it decided on."""
         self._wake.clear()
-        waiting, self._next = self._next, None
+        self._current, self._next = self._next, None
         sample = await self._poller.look(watched_leases(engine.ledger))
         self._tell(sample.reading.reason if isinstance(sample.reading, Unavailable) else None)
         await engine.submit(Ticked(sample))
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        if self._current is not None:
+            self._current.set_result(None)
+            self._current = None
         self._stay_alive(engine)
 
     async def run(self, engine: Engine) -> None:
         """Tick for ever; returns when the engine stops."""
         try:
             while True:
+                # Not wait_for: before Python 3.12 it can lose a cancellation, and so the end.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self.interval)
+                    async with asyncio.timeout(self.interval):
+                        await self._wake.wait()
                 await self.tick(engine)
-        except Stopping:
-            if self._next is not None and not self._next.done():
-                self._next.cancel()
+        except Stopping as error:
+            self._end(str(error))
+        finally:
+            self._end(STOPPING)
 
     async def close(self) -> None:
-        """Let go of the devices."""
+        """Let go of the devices; nobody waits for a tick any more."""
+        self._end(STOPPING)
         await self._poller.close()
+
+    def _end(self, sentence: str) -> None:
+        self._ended = self._ended or sentence
+        for waiting in (self._current, self._next):
+            if waiting is not None and not waiting.done():
+                refuse(waiting, sentence)
 
     def _stay_alive(self, engine: Engine) -> None:
         """Tell the store and the service manager that this loop goes round."""

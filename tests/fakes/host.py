@@ -16,7 +16,16 @@ from gpusched.core.events import (
     ReleaseRequested,
     Ticked,
 )
-from gpusched.core.ids import Caller, DeviceUuid, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.ids import (
+    SECOND,
+    Caller,
+    DeviceUuid,
+    Instant,
+    LeaseId,
+    Moment,
+    ProcessId,
+    RequestId,
+)
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
@@ -49,10 +58,8 @@ class Host:
 
     def later(self, seconds: float) -> Moment:
         """Let time pass, without a tick."""
-        nanoseconds = round(seconds * 1e9)
-        self.now = Moment(
-            type(self.now.instant)(self.now.instant + nanoseconds), self.now.wall + nanoseconds
-        )
+        passed = round(seconds * SECOND)
+        self.now = Moment(Instant(self.now.instant + passed), self.now.wall + passed)
         return self.now
 
     def do(self, event: Event) -> Decision:

@@ -51,6 +51,8 @@ class StateLock:
     def release(self) -> None:
         """Let the next daemon in. Idempotent."""
         if self._descriptor is not None:
+            # Closing alone is not enough: a child between fork and exec still has the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -1,0 +1,33 @@
+"""The command `gpusched`: hands over to the daemon, the simulated worker or the command line.
+
+The only place above both: the command line never imports the daemon, which it knows as a client
+only. What is not asked for is not loaded (cold start).
+"""
+
+import argparse
+import sys
+
+# Each import below is inside the function that needs it: the cold start is measured.
+# ruff: noqa: PLC0415
+
+
+def main() -> int:
+    """Run gpusched with the arguments of this process and give its exit code."""
+    words = sys.argv[1:]
+    if words[:1] == ["simulated-worker"]:
+        from gpusched.bootstrap.simulated import simulated_worker
+
+        return simulated_worker(words[1:])
+    from gpusched.cli.main import main as command_line
+
+    return command_line(words, _serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from gpusched.bootstrap.serve import serve
+
+    return serve(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""What the simulated library says of a device beside memory and processes."""
+
+import ctypes
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gpusched.adapters.nvml.simulated.calls import (
+    Call,
+    DeviceFunction,
+    handle_value,
+    number,
+    put,
+    put_handle,
+    put_text,
+    target,
+)
+from gpusched.adapters.nvml.simulated.codes import Code
+from gpusched.adapters.nvml.simulated.view import Subject
+
+_BRANDS = {"nvidia": 14, "geforce": 5}
+_ARCHITECTURES = {"turing": 6, "ampere": 7, "ada": 8, "hopper": 9, "blackwell": 10}
+_MIG_DEVICES = 7
+_NVLINKS = 18
+_SAME_BOARD, _SAME_SWITCH, _SAME_NODE, _SYSTEM = 0, 20, 40, 50
+_P2P_OK, _P2P_NOT_SUPPORTED, _P2P_NVLINK = 0, 5, 2
+_SWITCH_BUS = 0xF0
+_SWITCH_DEVICE_ID = 0x22A310DE
+_EVENTS_XID_AND_ECC = 0x8 | 0x2 | 0x1
+
+
+def _name(subject: Subject) -> str:
+    name = subject.gpu.profile.name
+    return name if subject.mig is None else f"{name} MIG {subject.mig.name}"
+
+
+_TEXTS: Mapping[str, Callable[[Subject], str]] = {
+    "nvmlDeviceGetSerial": lambda one: one.gpu.serial,
+    "nvmlDeviceGetVbiosVersion": lambda one: one.gpu.profile.vbios,
+}
+_TEXTS_OF_ANY: Mapping[str, Callable[[Subject], str]] = {
+    "nvmlDeviceGetName": _name,
+    "nvmlDeviceGetUUID": lambda one: one.uuid,
+}
+_NUMBERS: Mapping[str, Callable[[Subject], int | None]] = {
+    "nvmlDeviceGetMinorNumber": lambda one: one.gpu.minor,
+    "nvmlDeviceGetBrand": lambda one: _BRANDS[one.gpu.profile.brand],
+    "nvmlDeviceGetArchitecture": lambda one: _ARCHITECTURES[one.gpu.profile.architecture],
+    "nvmlDeviceGetBoardId": lambda one: int(one.gpu.bus_id[9:11], 16) << 8,
+    "nvmlDeviceGetPowerUsage": lambda one: one.gpu.state.power,
+    "nvmlDeviceGetEnforcedPowerLimit": lambda one: one.gpu.state.power_limit,
+    "nvmlDeviceGetPowerManagementLimit": lambda one: one.gpu.state.power_limit,
+    "nvmlDeviceGetPowerManagementDefaultLimit": lambda one: one.gpu.profile.power.default,
+    "nvmlDeviceGetComputeMode": lambda one: one.gpu.state.compute_mode,
+    "nvmlDeviceGetPersistenceMode": lambda one: int(one.gpu.state.persistence),
+    "nvmlDeviceGetFanSpeed": lambda one: one.gpu.profile.fan_percent,
+    "nvmlDeviceGetPerformanceState": lambda one: one.gpu.profile.performance_state,
+    "nvmlDeviceGetDisplayActive": lambda _: 0,
+    "nvmlDeviceGetDisplayMode": lambda _: 0,
+    "nvmlDeviceGetSupportedEventTypes": lambda _: _EVENTS_XID_AND_ECC,
+    "nvmlDeviceGetMaxMigDeviceCount": lambda one: _MIG_DEVICES if one.gpu.profile.mig else 0,
+}
+_NUMBERS_OF_ANY: Mapping[str, Callable[[Subject], int | None]] = {
+    "nvmlDeviceGetIndex": lambda one: one.index if one.mig is None else one.mig_index,
+    "nvmlDeviceIsMigDeviceHandle": lambda one: int(one.mig is not None),
+    "nvmlDeviceGetGpuInstanceId": lambda one: None if one.mig is None else one.mig.gpu_instance,
+    "nvmlDeviceGetComputeInstanceId": lambda one: (
+        None if one.mig is None else one.mig.compute_instance
+    ),
+}
+
+
+def _text_function(value: Callable[[Subject], str]) -> DeviceFunction:
+    def answer(call: Call, buffer: Any, length: Any) -> int:
+        return put_text(buffer, length, value(call.subject))
+
+    return answer
+
+
+def _number_function(value: Callable[[Subject], int | None]) -> DeviceFunction:
+    def answer(call: Call, place: Any) -> int:
+        found = value(call.subject)
+        return Code.NOT_SUPPORTED if found is None else put(place, found)
+
+    return answer
+
+
+def _pci_info(call: Call, info: Any) -> int:
+    gpu = call.subject.gpu
+    found = target(info)
+    found.domain = int(gpu.bus_id[:8], 16)
+    found.bus = int(gpu.bus_id[9:11], 16)
+    found.device = int(gpu.bus_id[12:14], 16)
+    found.pciDeviceId = gpu.profile.pci_device_id
+    found.pciSubSystemId = gpu.profile.pci_subsystem_id
+    found.busId = gpu.bus_id.encode()
+    found.busIdLegacy = gpu.bus_id[4:].encode()
+    return Code.SUCCESS
+
+
+def _temperature(call: Call, sensor: Any, place: Any) -> int:
+    if number(sensor) != 0:
+        return Code.INVALID_ARGUMENT
+    return put(place, call.subject.gpu.state.temperature)
+
+
+def _utilization(call: Call, rates: Any) -> int:
+    if call.subject.gpu.mig_enabled:
+        return Code.NOT_SUPPORTED
+    found = target(rates)
+    found.gpu = call.subject.gpu.state.utilization
+    found.memory = call.subject.gpu.state.memory_utilization
+    return Code.SUCCESS
+
+
+def _power_limits(call: Call, least: Any, greatest: Any) -> int:
+    power = call.subject.gpu.profile.power
+    put(least, power.least)
+    return put(greatest, power.greatest)
+
+
+def _ecc_mode(call: Call, current: Any, pending: Any) -> int:
+    if not call.subject.gpu.profile.ecc:
+        return Code.NOT_SUPPORTED
+    put(current, 1)
+    return put(pending, 1)
+
+
+def _ecc_errors(call: Call, _kind: Any, _counter: Any, place: Any) -> int:
+    return put(place, 0) if call.subject.gpu.profile.ecc else Code.NOT_SUPPORTED
+
+
+def _clock(call: Call, clock_type: Any, place: Any) -> int:
+    found = call.subject.gpu.profile.clocks.by_type(number(clock_type))
+    return Code.INVALID_ARGUMENT if found is None else put(place, found)
+
+
+def _max_clock(call: Call, clock_type: Any, place: Any) -> int:
+    found = call.subject.gpu.profile.max_clocks.by_type(number(clock_type))
+    return Code.INVALID_ARGUMENT if found is None else put(place, found)
+
+
+def _capability(call: Call, major: Any, minor: Any) -> int:
+    put(major, call.subject.gpu.profile.capability[0])
+    return put(minor, call.subject.gpu.profile.capability[1])
+
+
+def _mig_mode(call: Call, current: Any, pending: Any) -> int:
+    if not call.subject.gpu.profile.mig:
+        return Code.NOT_SUPPORTED
+    put(current, int(call.subject.gpu.mig_enabled))
+    return put(pending, int(call.subject.gpu.mig_enabled))
+
+
+def _mig_handle(call: Call, index: Any, place: Any) -> int:
+    devices = call.subject.gpu.mig
+    if not call.subject.gpu.mig_enabled:
+        return Code.NOT_SUPPORTED
+    if number(index) >= _MIG_DEVICES:
+        return Code.INVALID_ARGUMENT
+    if number(index) >= len(devices):
+        return Code.NOT_FOUND
+    return put_handle(place, call.handles.of(devices[number(index)].uuid))
+
+
+def _mig_parent(call: Call, place: Any) -> int:
+    if call.subject.mig is None:
+        return Code.INVALID_ARGUMENT
+    return put_handle(place, call.handles.of(call.subject.gpu.uuid))
+
+
+def _mig_attributes(call: Call, attributes: Any) -> int:
+    mig = call.subject.mig
+    if mig is None:
+        return Code.NOT_SUPPORTED
+    found = target(attributes)
+    ctypes.memset(ctypes.addressof(found), 0, ctypes.sizeof(found))
+    share = mig.compute_slices / mig.profile.compute_slices
+    found.multiprocessorCount = int(mig.profile.multiprocessors * share)
+    found.sharedCopyEngineCount = mig.profile.compute_slices
+    found.gpuInstanceSliceCount = mig.profile.compute_slices
+    found.computeInstanceSliceCount = mig.compute_slices
+    found.memorySizeMB = mig.profile.memory >> 20
+    return Code.SUCCESS
+
+
+def _other(call: Call, handle: Any) -> Subject | None:
+    uuid = call.handles.uuid(handle_value(handle))
+    return call.view.by_uuid.get(uuid or "")
+
+
+def _common_ancestor(call: Call, handle: Any, level: Any) -> int:
+    other = _other(call, handle)
+    if other is None:
+        return Code.INVALID_ARGUMENT
+    one, two = call.subject.gpu, other.gpu
+    if one.uuid == two.uuid:
+        return put(level, _SAME_BOARD)
+    if one.switch == two.switch:
+        return put(level, _SAME_SWITCH)
+    return put(level, _SAME_NODE if one.numa == two.numa else _SYSTEM)
+
+
+def _p2p_status(call: Call, handle: Any, capability: Any, status: Any) -> int:
+    other = _other(call, handle)
+    if other is None:
+        return Code.INVALID_ARGUMENT
+    linked = call.subject.gpu.profile.nvlinks and other.gpu.profile.nvlinks
+    possible = linked or number(capability) != _P2P_NVLINK
+    return put(status, _P2P_OK if possible else _P2P_NOT_SUPPORTED)
+
+
+def _nvlink_state(call: Call, link: Any, active: Any) -> int:
+    links = call.subject.gpu.profile.nvlinks
+    if not links:
+        return Code.NOT_SUPPORTED
+    if number(link) >= _NVLINKS:
+        return Code.INVALID_ARGUMENT
+    return put(active, int(number(link) < links))
+
+
+def _nvlink_remote(call: Call, link: Any, info: Any) -> int:
+    """Name the switch that all links of all cards lead to."""
+    links = call.subject.gpu.profile.nvlinks
+    if number(link) >= links:
+        return Code.INVALID_ARGUMENT if links else Code.NOT_SUPPORTED
+    found = target(info)
+    found.domain, found.bus, found.device = 0, _SWITCH_BUS, 0
+    found.pciDeviceId = _SWITCH_DEVICE_ID
+    found.busId = f"00000000:{_SWITCH_BUS:02X}:00.0".encode()
+    found.busIdLegacy = f"0000:{_SWITCH_BUS:02X}:00.0".encode()
+    return Code.SUCCESS
+
+
+def _not_supported(_call: Call, *_arguments: Any) -> int:
+    return Code.NOT_SUPPORTED
+
+
+OF_GPUS: Mapping[str, DeviceFunction] = {
+    **{name: _text_function(value) for name, value in _TEXTS.items()},
+    **{name: _number_function(value) for name, value in _NUMBERS.items()},
+    "nvmlDeviceGetPciInfo_v3": _pci_info,
+    "nvmlDeviceGetTemperature": _temperature,
+    "nvmlDeviceGetUtilizationRates": _utilization,
+    "nvmlDeviceGetPowerManagementLimitConstraints": _power_limits,
+    "nvmlDeviceGetEccMode": _ecc_mode,
+    "nvmlDeviceGetTotalEccErrors": _ecc_errors,
+    "nvmlDeviceGetClockInfo": _clock,
+    "nvmlDeviceGetMaxClockInfo": _max_clock,
+    "nvmlDeviceGetCudaComputeCapability": _capability,
+    "nvmlDeviceGetMigMode": _mig_mode,
+    "nvmlDeviceGetMigDeviceHandleByIndex": _mig_handle,
+    "nvmlDeviceGetTopologyCommonAncestor": _common_ancestor,
+    "nvmlDeviceGetP2PStatus": _p2p_status,
+    "nvmlDeviceGetNvLinkState": _nvlink_state,
+    "nvmlDeviceGetNvLinkRemotePciInfo_v2": _nvlink_remote,
+    "nvmlDeviceGetAccountingMode": _not_supported,
+    "nvmlDeviceGetAccountingBufferSize": _not_supported,
+    "nvmlDeviceGetAccountingPids": _not_supported,
+    "nvmlDeviceGetAccountingStats": _not_supported,
+}
+"""Functions that a MIG device's handle is refused."""
+
+OF_ANY: Mapping[str, DeviceFunction] = {
+    **{name: _text_function(value) for name, value in _TEXTS_OF_ANY.items()},
+    **{name: _number_function(value) for name, value in _NUMBERS_OF_ANY.items()},
+    "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": _mig_parent,
+    "nvmlDeviceGetAttributes_v2": _mig_attributes,
+}
+"""Functions for GPUs and MIG devices."""

@@ -1,0 +1,116 @@
+"""Makes and removes simulator directories, and writes their control files.
+
+Everything the simulator writes is in its directory (`places`). A directory that holds anything
+else is never used.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from gpusched.adapters.nvml.simulated.nodes import (
+    make_nodes,
+    remove_nodes,
+    write_bus_files,
+    write_driver_files,
+)
+from gpusched.adapters.nvml.simulated.normal import to_toml
+from gpusched.adapters.nvml.simulated.parsing import is_short_form, parse_control, parse_scenario
+from gpusched.adapters.nvml.simulated.places import Places
+from gpusched.adapters.nvml.simulated.scenario import Scenario, ScenarioError
+
+_FIRST_CONTROL = "# Changes while the simulator runs; see docs/simulator.md.\n"
+
+
+def read_scenario(argument: str) -> Scenario:
+    """Read what a user gave to `--simulate`: a short form, or the path of a scenario file.
+
+    Raises:
+        ScenarioError: With everything that is wrong.
+    """
+    file = Path(argument)
+    if is_short_form(argument) and not file.is_file():
+        return parse_scenario(argument)
+    try:
+        return parse_scenario(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ScenarioError((f"{argument}: cannot be read: {reason}",)) from error
+
+
+def prepare(directory: Path, scenario: Scenario) -> str | None:
+    """Make *directory* a simulator directory of *scenario*.
+
+    One that already is such is kept: its workers go on holding memory and its control file
+    stays in force, as the cards of a real host outlive the daemon.
+
+    Args:
+        directory: Absolute; made where it is missing.
+        scenario: What to simulate.
+
+    Returns:
+        Why its device nodes are plain files, which no mask can hold; None where they are real.
+
+    Raises:
+        ScenarioError: The directory holds something else, or cannot be written.
+    """
+    places = Places(directory)
+    try:
+        directory.mkdir(parents=True, mode=0o755, exist_ok=True)
+        if not places.scenario.is_file() and any(directory.iterdir()):
+            raise ScenarioError(
+                (f"{directory}: is not empty and not a simulator's; give another",)
+            )
+        _write(places.scenario, to_toml(scenario))
+        if not places.control.exists():
+            _write(places.control, _FIRST_CONTROL)
+        _make_processes(places)
+        for folder in (places.proc, places.sys):
+            shutil.rmtree(folder, ignore_errors=True)
+        write_driver_files(places.proc, scenario)
+        write_bus_files(places.sys, scenario)
+        return make_nodes(places.dev, scenario)
+    except OSError as error:
+        raise ScenarioError((f"{directory}: cannot be used: {error.strerror}",)) from error
+
+
+def remove(directory: Path) -> None:
+    """Remove a simulator directory, its device nodes first; what is not its own stays."""
+    places = Places(directory)
+    if directory.is_symlink() or not places.scenario.is_file():
+        return
+    remove_nodes(places.dev)
+    for folder in (places.processes, places.proc, places.sys):
+        if not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+    for file in (places.control, places.control_fault, places.scenario):
+        file.unlink(missing_ok=True)
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def write_control(directory: Path, text: str) -> None:
+    """Put *text* into the control file at one stroke.
+
+    Raises:
+        ScenarioError: It is wrong; the present control file stays.
+    """
+    places = Places(directory)
+    parse_control(text, parse_scenario(places.scenario.read_text(encoding="utf-8")))
+    _write(places.control, text)
+
+
+def _make_processes(places: Places) -> None:
+    places.processes.mkdir(exist_ok=True)
+    # Workers of every user register here and none may remove another's, as in /tmp.
+    places.processes.chmod(0o1777)
+    places.lock.touch()
+    places.lock.chmod(0o644)
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace *file*; nobody ever reads half of it."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.chmod(0o644)
+    fresh.replace(file)

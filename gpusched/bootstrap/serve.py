@@ -1,0 +1,198 @@
+"""`gpusched serve`: makes the world of the plan and lets it run."""
+
+import asyncio
+import grp
+import os
+import pwd
+import resource
+import socket
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import structlog
+
+import gpusched
+from gpusched import log
+from gpusched.adapters.clock import RandomIds, SystemClock
+from gpusched.adapters.exits import PidfdExitWatch
+from gpusched.adapters.null import NullServiceManager
+from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
+from gpusched.adapters.procfs import ProcfsProcessTable
+from gpusched.adapters.store.lock import StateLock
+from gpusched.adapters.store.sqlite import SqliteStore
+from gpusched.adapters.systemd.notify import SystemdServiceManager
+from gpusched.bootstrap.plan import (
+    EXIT_DEFECT,
+    EXIT_UNUSABLE,
+    Plan,
+    Refusal,
+    answered,
+    plan_of,
+)
+from gpusched.config.read import Config, ConfigFaults
+from gpusched.core.errors import InvariantBroken
+from gpusched.daemon.lifecycle import Reloaded, World, run
+from gpusched.ports import StoreError
+from gpusched.rpc.front import FrontLimits
+from gpusched.rpc.host import Host
+from gpusched.web.doors import Facing, PublicDoors
+
+LOCK_PATIENCE = 5.0
+"""Seconds to wait for a daemon that is just ending: a restart must not fail on its predecessor."""
+
+INIT_PID_NAMESPACE = "pid:[4026531836]"
+"""Inode of the initial PID namespace, fixed in the kernel (include/linux/proc_ns.h)."""
+
+
+def serve(options: Namespace) -> int:
+    """Run the daemon until it is told to end; return its exit code."""
+    try:
+        plan = plan_of(options, os.environ)
+        log.configure(sys.stderr, options.log_level or plan.config.log_level, as_json=None)
+        with _locked(plan.state):
+            ended = asyncio.run(_served(plan))
+    except Refusal as refusal:
+        for line in refusal.lines:
+            print(f"gpusched: {line}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return refusal.code
+    if ended is not None:
+        structlog.get_logger().error("ended", reason=ended)
+        return EXIT_UNUSABLE
+    return 0
+
+
+def _locked(state: Path) -> StateLock:
+    """Take the state directory, also from a daemon that is just ending."""
+    lock, waiting = StateLock(state), 0.0
+    while True:
+        try:
+            lock.acquire()
+        except StoreError as error:
+            if waiting >= LOCK_PATIENCE or not state.is_dir():
+                raise Refusal(EXIT_UNUSABLE, str(error)) from None
+            waiting += 0.1
+            threading.Event().wait(0.1)
+        else:
+            return lock
+
+
+async def _served(plan: Plan) -> str | None:
+    try:
+        return await run(_world(plan))
+    except (StoreError, OSError) as error:
+        raise Refusal(EXIT_UNUSABLE, str(error)) from None
+    except InvariantBroken as error:
+        raise Refusal(
+            EXIT_DEFECT, f"{plan.state}: the ledger contradicts itself, a defect: {error}"
+        ) from None
+
+
+def _world(plan: Plan) -> World:
+    if answered(plan.socket):
+        raise Refusal(EXIT_UNUSABLE, f"another gpusched answers at {plan.socket}; end it first")
+    _raise_descriptor_limit()
+    config, clock, table = plan.config, SystemClock(), ProcfsProcessTable()
+    manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
+    patience = Patience(deadline=config.sample_deadline)
+    facing = Facing(
+        clock=clock,
+        ids=RandomIds(),
+        table=table,
+        host=_host(plan, clock),
+        is_admin=_is_admin(config.admin_group),
+        limits=FrontLimits(connections_per_uid=config.connections_per_user),
+    )
+    return World(
+        version=gpusched.__version__,
+        policy=config.policy,
+        interval=config.interval,
+        boot_patience=0.0 if plan.simulation else config.boot_patience,
+        clock=clock,
+        store=SqliteStore(plan.state / "ledger.db"),
+        sampler=NvmlChild(child_command(plan.simulation), patience=patience),
+        table=table,
+        exits=PidfdExitWatch(table.identify),
+        manager=manager or NullServiceManager(),
+        doors=PublicDoors(plan.socket, facing),
+        reload=_reloading(plan),
+    )
+
+
+def _host(plan: Plan, clock: SystemClock) -> Host:
+    simulator = {} if plan.simulation is None else {"GPUSCHED_SIMULATOR": str(plan.simulation)}
+    return Host(
+        node=socket.gethostname(),
+        version=gpusched.__version__,
+        socket=str(plan.socket),
+        boot_id=clock.boot_id(),
+        started_at=clock.now().wall,
+        cores=os.cpu_count() or 1,
+        memory=psutil.virtual_memory().total,
+        extra_environment=simulator,
+        prices=plan.config.prices,
+        advisory=plan.advisory,
+        foreign_pid_namespace=str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE,
+    )
+
+
+def _reloading(plan: Plan) -> Callable[[], Reloaded | None]:
+    """Give what reads the configuration anew; faults are told and leave the old one in force."""
+    before = plan.config
+
+    def reload() -> Reloaded | None:
+        nonlocal before
+        try:
+            found = plan.reread()
+        except ConfigFaults as error:
+            for fault in error.faults:
+                structlog.get_logger().error("configuration not taken", fault=fault)
+            return None
+        changed = _differences(before, found)
+        before = found
+        return Reloaded(found.policy, found.interval, changed)
+
+    return reload
+
+
+def _differences(before: Config, found: Config) -> dict[str, str]:
+    names = [f"policy.{name}" for name in found.policy.__slots__]
+    names += [name for name in found.__slots__ if name != "policy"]
+    changed: dict[str, str] = {}
+    for name in names:
+        old, new = before, found
+        for part in name.split("."):
+            old, new = getattr(old, part), getattr(new, part)
+        if old != new:
+            later = name != "interval" and not name.startswith("policy.")
+            changed[name] = f"{new}" + (" (after a restart)" if later else "")
+    return changed
+
+
+def _is_admin(group: str) -> Callable[[int, int], bool]:
+    def is_admin(uid: int, gid: int) -> bool:
+        if uid == 0:
+            return True
+        try:
+            entry = grp.getgrnam(group)
+        except KeyError:
+            return False
+        return gid == entry.gr_gid or _name_of(uid) in entry.gr_mem
+
+    return is_admin
+
+
+def _name_of(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def _raise_descriptor_limit() -> None:
+    """Take all descriptors we may: a waiting client costs four."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,103 @@
+"""The flags of ALLOC, shared by `run`, `allocate` and `explain`, and the request they make."""
+
+import argparse
+
+from gpusched.cli.command import UsageError
+from gpusched.client import asking
+
+_LATER = {
+    "wait": "--wait is not in this version: it arrives with the queue; instead: ask again later",
+    "priority": "--priority is not in this version: it arrives with the queue; instead: leave it"
+    " out, all requests are equal",
+}
+
+
+def add_allocation(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what to allocate."""
+    group = parser.add_argument_group("ALLOC, what to allocate")
+    add = group.add_argument
+    add("--gpus", type=_count, metavar="N", help="number of devices; default 1, 0 for CPU only")
+    add(
+        "--device",
+        metavar="D[,D]",
+        help="exactly these, by index or UUID; `env`: those of the present CUDA_VISIBLE_DEVICES",
+    )
+    add(
+        "--memory",
+        metavar="SIZE",
+        help="on each device, CUDA context included, such as 8GiB; without it nobody else gets"
+        " the device",
+    )
+    add("--gpu-type", metavar="T[,T]", help="acceptable types, the preferred one first")
+    add("--mig", metavar="PROFILE", help="MIG instances of this profile, such as 1g.10gb")
+    add(
+        "--wait",
+        nargs="?",
+        const="",
+        metavar="TIME",
+        help="wait for devices (not in this version)",
+    )
+    add("--time-limit", metavar="TIME", help="the lease ends after it, such as 90m or 2h30m")
+    add("--priority", metavar="CLASS", help="priority class (not in this version)")
+    add(
+        "--enforce",
+        choices=asking.ENFORCE,
+        help="how much the kernel must hold the mask; default preferred",
+    )
+    add(
+        "--mask-format",
+        choices=asking.MASK_FORMATS,
+        help="how CUDA_VISIBLE_DEVICES names devices; default auto",
+    )
+    add("--label", action="append", metavar="K=V", help="kept with the lease; may be repeated")
+
+
+def request_of(options: argparse.Namespace) -> dict[str, object]:
+    """Give the request in its JSON form.
+
+    Raises:
+        BadRequest: A size or a time cannot be read.
+        UsageError: A flag is not in this version, or no label.
+    """
+    for flag, sentence in _LATER.items():
+        if getattr(options, flag) is not None:
+            raise UsageError(sentence)
+    return asking.request_of(
+        {
+            "gpus": options.gpus,
+            "devices": _devices(options.device),
+            "memory": options.memory,
+            "gpu_types": _list(options.gpu_type),
+            "mig": options.mig,
+            "time_limit": options.time_limit,
+            "enforce": options.enforce,
+            "mask_format": options.mask_format,
+            "labels": _labels(options.label),
+        }
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices")
+    return int(text)
+
+
+def _list(text: str | None) -> list[str] | None:
+    return None if text is None else [one.strip() for one in text.split(",")]
+
+
+def _devices(text: str | None) -> list[str] | None:
+    return asking.present_devices() if text == "env" else _list(text)
+
+
+def _labels(texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--label {text!r} is not KEY=VALUE")
+        labels[key] = value
+    return labels

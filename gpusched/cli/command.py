@@ -1,0 +1,95 @@
+"""What a command is: its arguments, what it does, and what it is given to do it with."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+
+from gpusched.client.address import socket_path
+from gpusched.client.document import Document
+from gpusched.client.thin import ThinClient
+
+
+class UsageError(Exception):
+    """Words that the command line does not understand; one line, with the next step."""
+
+
+class Invocation:
+    """One call of the command line.
+
+    Attributes:
+        name: The command's name.
+        options: What the parser read.
+        words: The words as they were typed, behind the command.
+    """
+
+    def __init__(self, name: str, options: argparse.Namespace, words: list[str]) -> None:
+        self.name = name
+        self.options = options
+        self.words = words
+
+    @property
+    def json(self) -> bool:
+        """Whether to print the gateway's JSON instead of text."""
+        return bool(self.options.json)
+
+    @property
+    def client(self) -> ThinClient:
+        """The client of the daemon that the user means."""
+        return ThinClient(socket_path(self.options.socket, os.environ))
+
+    def call(self, method: str, message: dict[str, object] | None = None) -> Document:
+        """Call the daemon; with --json, what it answers is printed as well."""
+        reply = self.client.call(method, message)
+        if self.json:
+            show_json(reply.fields)
+        return reply
+
+    def say(self, text: str) -> None:
+        """Print what was asked for, unless JSON was."""
+        if not self.json:
+            print(text)
+
+    def note(self, text: str) -> None:
+        """Print that something was done, unless that goes without saying."""
+        if not self.options.quiet:
+            self.say(text)
+
+    def warn(self, sentence: str) -> None:
+        """Tell the user what to know, beside the output."""
+        if not self.options.quiet:
+            complain(sentence)
+
+
+class Command:
+    """A command of the command line.
+
+    Attributes:
+        arguments: Adds what it takes to a parser.
+        run: Does it, and gives the exit code.
+    """
+
+    __slots__ = ("arguments", "run")
+
+    def __init__(
+        self,
+        arguments: Callable[[argparse.ArgumentParser], None],
+        run: Callable[[Invocation], int],
+    ) -> None:
+        self.arguments = arguments
+        self.run = run
+
+
+def no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing beside the flags that every command has."""
+
+
+def show_json(fields: dict[str, object], *, one_line: bool = False) -> None:
+    """Print a message in its JSON form."""
+    print(json.dumps(fields, ensure_ascii=False, indent=None if one_line else 2), flush=one_line)
+
+
+def complain(sentence: str) -> None:
+    """Print one line on standard error."""
+    print(f"gpusched: {' '.join(sentence.split())}", file=sys.stderr)

@@ -1,0 +1,176 @@
+"""The list of commands: where each is, what it is for, and an example.
+
+Nothing is imported: it is read on every start, and help, completion and tests are made from it.
+"""
+
+
+class Entry:
+    """One command, without loading it.
+
+    Attributes:
+        module: Module of `gpusched.cli` whose `COMMANDS` has it.
+        usage: Its arguments in short.
+        summary: What it does, in one sentence.
+        example: A command to paste.
+    """
+
+    __slots__ = ("example", "module", "summary", "usage")
+
+    def __init__(self, module: str, usage: str, summary: str, example: str) -> None:
+        self.module = module
+        self.usage = usage
+        self.summary = summary
+        self.example = example
+
+    @property
+    def later(self) -> bool:
+        """Whether it only says that it is not in this version."""
+        return self.module == "later"
+
+
+INDEX: dict[str, Entry] = {
+    "run": Entry(
+        "run",
+        "ALLOC -- CMD",
+        "Run CMD on devices that nobody else gets; the lease ends with it.",
+        "gpusched run --gpus 1 --memory 8GiB -- python train.py",
+    ),
+    "allocate": Entry(
+        "environment",
+        "ALLOC",
+        "Take devices for a process that is started later.",
+        'eval "$(gpusched allocate --gpus 2 --format env)"',
+    ),
+    "status": Entry(
+        "status",
+        "[--watch]",
+        "Show the host: devices, their processes with memory, lease and user.",
+        "gpusched status --watch",
+    ),
+    "devices": Entry(
+        "devices", "", "List the devices with UUID, memory and health.", "gpusched devices"
+    ),
+    "types": Entry(
+        "devices", "", "List what this host offers, and how much of it is free.", "gpusched types"
+    ),
+    "leases": Entry(
+        "leases",
+        "[--mine] [--ended]",
+        "List leases: who has what, since when, and what ends it.",
+        "gpusched leases --mine",
+    ),
+    "processes": Entry(
+        "status",
+        "",
+        "List the processes on the devices, as nvidia-smi does, with lease and user.",
+        "gpusched processes",
+    ),
+    "events": Entry(
+        "events",
+        "[--follow]",
+        "Tell what happened to leases, devices and the daemon.",
+        "gpusched events --follow",
+    ),
+    "explain": Entry(
+        "explain",
+        "ALLOC | --lease LEASE | --device DEVICE",
+        "Say why a request would be granted or not, and what would do; changes nothing.",
+        "gpusched explain --gpus 2 --memory 40GiB",
+    ),
+    "env": Entry(
+        "environment",
+        "LEASE",
+        "Print the environment of a lease.",
+        'eval "$(gpusched env lease-3f9k)"',
+    ),
+    "attach": Entry(
+        "leases",
+        "LEASE --pid P",
+        "Put a running process under a lease.",
+        "gpusched attach lease-3f9k --pid 4242",
+    ),
+    "renew": Entry(
+        "leases", "LEASE", "Set the keepalive clock of a lease back.", "gpusched renew lease-3f9k"
+    ),
+    "release": Entry(
+        "leases", "LEASE", "Give the devices of a lease back.", "gpusched release lease-3f9k"
+    ),
+    "cancel": Entry(
+        "leases",
+        "REQUEST",
+        "Withdraw a request by its request id.",
+        "gpusched cancel train-2026-11-22",
+    ),
+    "config": Entry(
+        "config_check",
+        "check",
+        "Check the configuration file and name all its faults at once.",
+        "gpusched config check --config /etc/gpusched/gpusched.toml",
+    ),
+    "completion": Entry(
+        "completion",
+        "bash|zsh|fish",
+        "Print the completion script of a shell.",
+        "gpusched completion bash > ~/.local/share/bash-completion/completions/gpusched",
+    ),
+    "serve": Entry("serve", "", "Run the daemon.", "gpusched serve --simulate 4xA100-80GB,4xL4"),
+    "setup": Entry(
+        "later", "[--uninstall]", "Install the service on this host.", "gpusched setup"
+    ),
+    "doctor": Entry("later", "", "Look for what is wrong on this host.", "gpusched doctor"),
+    "adopt": Entry(
+        "later",
+        "[PID | --all] [--dry-run]",
+        "Turn running GPU processes into leases.",
+        "gpusched adopt --all --dry-run",
+    ),
+    "revoke": Entry(
+        "later",
+        "LEASE --reason R",
+        "End somebody's lease, with a reason.",
+        'gpusched revoke lease-3f9k --reason "maintenance"',
+    ),
+    "forget": Entry(
+        "later", "DEVICE", "Stop waiting for ghost memory of a device.", "gpusched forget 3"
+    ),
+    "cordon": Entry(
+        "later",
+        "DEVICE --reason R",
+        "No new leases on a device; those there stay (Slurm calls this DRAIN).",
+        'gpusched cordon 3 --reason "fan is loud"',
+    ),
+    "uncordon": Entry(
+        "later", "DEVICE", "Take cordon, drain and taints off a device.", "gpusched uncordon 3"
+    ),
+    "drain": Entry(
+        "later",
+        "DEVICE --reason R",
+        "Cordon a device and end its leases (Slurm's DRAIN does not end jobs).",
+        'gpusched drain 3 --reason "replace it"',
+    ),
+    "guard": Entry(
+        "later",
+        "on|off|status",
+        "Keep processes without a lease away from all devices.",
+        "gpusched guard on",
+    ),
+    "nvml": Entry(
+        "later",
+        "release|resume",
+        "Let go of the driver for an upgrade, and take it up again.",
+        "gpusched nvml release",
+    ),
+    "bentoml": Entry(
+        "later",
+        "serve …",
+        "Serve a Bento whose workers get their devices from gpusched.",
+        "gpusched bentoml serve service:svc",
+    ),
+    "nvidia-smi": Entry(
+        "later",
+        "[-L | --query-gpu=… | --query-compute-apps=… | -q -x]",
+        "Print what nvidia-smi prints, of the leased devices.",
+        "gpusched nvidia-smi -L",
+    ),
+}
+"""Every command by its name, in the order of the help."""

@@ -1,0 +1,34 @@
+"""Commands of the plan that are not of this version: each says so, and what to do instead.
+
+They are here so that a user who read about one is not told that he mistyped it.
+"""
+
+from gpusched.cli.command import Command, Invocation, complain, no_arguments
+from gpusched.cli.exits import BAD_REQUEST
+
+INSTEAD = {
+    "setup": "it arrives with the packages; instead: copy the files of systemd/ as"
+    " docs/operations.md says",
+    "doctor": "it arrives with enforcement; instead: `gpusched status`, `gpusched config check`",
+    "adopt": "it arrives with enforcement; instead: `gpusched attach LEASE --pid P`",
+    "revoke": "it arrives with policies; instead: end its processes, it ends with the last",
+    "forget": "it arrives with ghost memory; instead: restart the daemon",
+    "cordon": "it arrives with health; instead: hold the device with `gpusched allocate"
+    " --device D`",
+    "uncordon": "it arrives with health; instead: `gpusched release LEASE` of what holds it",
+    "drain": "it arrives with health; instead: hold the device with `gpusched allocate --device D`"
+    " once it is free",
+    "guard": "it arrives with enforcement; instead: `gpusched status` names strays",
+    "nvml": "it arrives with driver upgrades; instead: stop the daemon, leases outlive it",
+    "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
+    "nvidia-smi": "it arrives with the integrations; instead: `gpusched status`",
+}
+"""By command: when it comes, and what would do today."""
+
+
+def _run(invocation: Invocation) -> int:
+    complain(f"`{invocation.name}` is not in this version: {INSTEAD[invocation.name]}")
+    return BAD_REQUEST
+
+
+COMMANDS = {name: Command(no_arguments, _run) for name in INSTEAD}

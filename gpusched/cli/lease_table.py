@@ -1,0 +1,89 @@
+"""Tables of leases: who has what, and what ends it. Pure: messages and the time in, lines out."""
+
+from collections.abc import Sequence
+
+from gpusched.cli.table import Column, lines_of
+from gpusched.cli.words import NONE, device_name, instant, mib, name_of, span, user_of
+from gpusched.client.document import Document
+
+_COLUMNS = (
+    Column("LEASE"),
+    Column("STATE"),
+    Column("USER"),
+    Column("DEVICES"),
+    Column("USED", right=True),
+    Column("LIMIT", right=True),
+    Column("ENFORCED"),
+    Column("AGE", right=True),
+    Column("ENDS"),
+)
+_CLOCKS = (
+    ("attach_deadline", "unless a process is attached in"),
+    ("keepalive_deadline", "unless renewed in"),
+    ("time_limit_deadline", "in"),
+)
+
+
+def lease_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
+    """Lay out leases, living or ended.
+
+    Args:
+        leases: Messages `Lease`.
+        now: Unix seconds.
+        width: Columns of the terminal; None: as wide as it needs.
+    """
+    return lines_of(_COLUMNS, [_row(one, now) for one in leases], width)
+
+
+def state_of(lease: Document) -> str:
+    """Give the state of a lease as a word."""
+    return name_of(lease.text("state"), "LEASE_STATE")
+
+
+def devices_of(lease: Document) -> str:
+    """Give the devices of a lease in short, in the order granted."""
+    return ",".join(device_name(one) for one in lease.parts("devices")) or "none"
+
+
+def limit_of(lease: Document) -> str:
+    """Give what a lease may hold on each device; the whole device where it has no limit."""
+    limits = [one.optional("memory_limit_bytes") for one in lease.parts("devices")]
+    if not limits:
+        return NONE
+    several = f"{len(limits)}x" if len(limits) > 1 else ""
+    return "exclusive" if limits[0] is None else several + mib(limits[0])
+
+
+def end_of(lease: Document, now: float) -> str:
+    """Say what ends a lease next, or what ended it."""
+    reason = lease.text("end_reason")
+    if lease.text("state") in ("LEASE_STATE_RELEASING", "LEASE_STATE_ENDED"):
+        ended = instant(lease.text("ended_at"))
+        ago = "" if ended is None else f", {span(now - ended)} ago"
+        return name_of(reason, "END_REASON") + ago
+    running = [
+        (deadline, words)
+        for name, words in _CLOCKS
+        if (deadline := instant(lease.text(name))) is not None
+    ]
+    if not running:
+        return "with its last process"
+    deadline, words = min(running)
+    return f"{words} {span(deadline - now)}"
+
+
+def _row(lease: Document, now: float) -> list[str]:
+    created = instant(lease.text("created_at"))
+    level = lease.part("enforcement").text("level")
+    devices = lease.parts("devices")
+    return [
+        lease.text("id"),
+        state_of(lease),
+        user_of(lease.part("holder")),
+        devices_of(lease),
+        mib(lease.measured("used_memory")) if devices else NONE,
+        limit_of(lease),
+        name_of(level, "ENFORCEMENT_LEVEL"),
+        NONE if created is None else span(now - created),
+        end_of(lease, now),
+    ]

@@ -1,0 +1,131 @@
+"""Runs one command and ends well: every failure is one line and an exit code, never a traceback.
+
+What the user or the host did is told in a sentence; what we did wrong is a defect, exit 70.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+
+from gpusched.cli import exits
+from gpusched.cli.command import Invocation, UsageError, complain, show_json
+from gpusched.cli.parser import Help, parse
+from gpusched.client.errors import GpuschedError
+
+Serve = Callable[[argparse.Namespace], int]
+
+_FLAGS = {
+    "count": "--gpus",
+    "memory_bytes": "--memory",
+    "device_uuids": "--device",
+    "gpu_types": "--gpu-type",
+    "mig_profile": "--mig",
+    "time_limit": "--time-limit",
+    "attach_deadline": "--attach-deadline",
+    "labels": "--label",
+}
+"""The flag for a field of the request."""
+
+_REPORT = "please report it with the output of GPUSCHED_DEBUG=1"
+
+
+def main(words: Sequence[str], serve: Serve) -> int:
+    """Run the command line and give its exit code.
+
+    Args:
+        words: Everything behind `gpusched`.
+        serve: Runs the daemon; an argument, because the command line knows the daemon as a
+            client only.
+    """
+    try:
+        _print_anywhere()
+        code = _guarded(words, serve)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return exits.BROKEN_PIPE
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where a defect becomes a line
+        return _defect(error)
+    return code
+
+
+def _guarded(words: Sequence[str], serve: Serve) -> int:
+    try:
+        invocation, command = parse(words)
+    except Help as shown:
+        print(str(shown).rstrip())
+        return exits.OK
+    except UsageError as error:
+        complain(str(error))
+        return exits.BAD_REQUEST
+    if invocation.name == "serve":
+        return serve(invocation.options)
+    try:
+        return command.run(invocation)
+    except UsageError as error:
+        complain(f"{invocation.name}: {error}; see `gpusched {invocation.name} --help`")
+        return exits.BAD_REQUEST
+    except GpuschedError as error:
+        return _refused(invocation, error)
+
+
+def _refused(invocation: Invocation, error: GpuschedError) -> int:
+    """Say why not, and what would do."""
+    complain(_in_flags(error))
+    would_do = _as_typed(error.nearest_command, invocation)
+    if would_do:
+        complain(f"this would be granted now: {would_do}")
+    elif error.hint_command:
+        complain(f"this tells more: {error.hint_command}")
+    if invocation.json:
+        details = {"code": error.code, "message": error.sentence, "rejection": error.rejection}
+        show_json({"error": details})
+    return exits.code_of(error)
+
+
+def _in_flags(error: GpuschedError) -> str:
+    """Name the flag that the user typed instead of the field that it became."""
+    flag = _FLAGS.get(error.field, "")
+    start = f"{error.field}: "
+    if flag and error.sentence.startswith(start):
+        return f"{flag}: {error.sentence.removeprefix(start)}"
+    return error.sentence
+
+
+def _as_typed(command: str, invocation: Invocation) -> str:
+    """Put the nearest request into the words of the command that was typed."""
+    start, end = "gpusched run ", " -- CMD"
+    if not (command.startswith(start) and command.endswith(end)):
+        return command
+    request = command.removeprefix(start).removesuffix(end)
+    if invocation.name != "run":
+        return f"gpusched {invocation.name} {request}"
+    import shlex  # noqa: PLC0415 - cold start: only for a refusal
+
+    return f"{start}{request} -- {shlex.join(invocation.options.command)}"
+
+
+def _defect(error: Exception) -> int:
+    if os.environ.get("GPUSCHED_DEBUG"):
+        import traceback  # noqa: PLC0415 - cold start: only for a defect
+
+        traceback.print_exception(error)
+    kind = type(error).__name__
+    complain(f"a defect of gpusched ({kind}: {error}); {_REPORT}")
+    return exits.DEFECT
+
+
+def _print_anywhere() -> None:
+    """Let a name that the terminal's encoding does not know print as `?` instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Let the interpreter's own flush at the end find nobody to complain about."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

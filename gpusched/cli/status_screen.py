@@ -1,0 +1,152 @@
+"""The screen of `gpusched status`: header, devices, processes, leases without one.
+
+Pure: the message `NodeStatus` in, lines out.
+"""
+
+from collections.abc import Sequence
+
+from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
+from gpusched.cli.process_table import process_lines
+from gpusched.cli.table import Column, lines_of
+from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
+from gpusched.client.document import Document
+
+_DEVICES = (
+    Column("GPU", right=True),
+    Column("GI", right=True),
+    Column("CI", right=True),
+    Column("Type"),
+    Column("Memory used / total", right=True),
+    Column("Allocated", right=True),
+    Column("Health"),
+    Column("Leases"),
+)
+_RESERVED = (
+    Column("Lease"),
+    Column("State"),
+    Column("User"),
+    Column("Devices"),
+    Column("Limit", right=True),
+    Column("Ends"),
+)
+
+
+def screen(status: Document, width: int | None) -> list[str]:
+    """Lay out the screen.
+
+    Args:
+        status: A message `NodeStatus`.
+        width: Columns of the terminal; None: as wide as it needs.
+    """
+    lines = [*_header(status), ""]
+    devices = status.parts("devices")
+    strays = {
+        one.text("device_uuid")
+        for one in status.parts("processes")
+        if one.text("kind") == "PROCESS_KIND_STRAY"
+    }
+    if devices:
+        lines += lines_of(_DEVICES, [_device(one, strays) for one in devices], width)
+    else:
+        lines.append("No devices")
+    lines += ["", *process_lines(status.parts("processes"), status.parts("unreadable"), width)]
+    return lines + _without_process(status, width)
+
+
+def _header(status: Document) -> list[str]:
+    loud = "   *** SIMULATED: no real GPU is behind these numbers ***"
+    driver = status.part("driver")
+    versions = [
+        f"{name} {value}"
+        for name, field in (("driver", "driver_version"), ("CUDA", "cuda_version"))
+        if (value := driver.part(field).text("value"))
+    ]
+    lines = [
+        f"{status.text('node')}   gpusched {status.text('version')}"
+        + (loud if status.flag("simulated") else ""),
+        "   ".join([*versions, _age(status)]),
+        _enforcement(status.part("enforcement")),
+    ]
+    if driver.text("sentence"):
+        lines.append(f"driver: {driver.text('sentence')}")
+    waiting = len(status.parts("waiting"))
+    if waiting:
+        lines.append(f"requests waiting: {waiting}")
+    return lines + [f"warning: {one}" for one in status.texts("warnings")]
+
+
+def _age(status: Document) -> str:
+    seconds = seconds_of(status.text("sample_age"))
+    if seconds is None:
+        return "nothing read yet"
+    read = f"read {seconds:.1f}s ago" if seconds < 60 else f"read {span(seconds)} ago"  # noqa: PLR2004 - a minute
+    return read + (" (STALE: nothing is granted on it)" if status.flag("sample_stale") else "")
+
+
+def _enforcement(enforcement: Document) -> str:
+    level = name_of(enforcement.text("level"), "ENFORCEMENT_LEVEL")
+    sentence = enforcement.text("sentence")
+    return f"enforcement: {level or 'not known'}" + (f": {sentence}" if sentence else "")
+
+
+def _device(device: Document, strays: set[str]) -> list[str]:
+    memory, mig = device.part("memory"), device.part("mig")
+    whole = "mig" not in device
+    index = mig.number("parent_index") if not whole else device.optional("index")
+    kind = device.text("gpu_type") + ("" if whole else f" {mig.text('profile')}")
+    return [
+        "?" if index is None else str(index),
+        "N/A" if whole else str(mig.number("gpu_instance")),
+        "N/A" if whole else str(mig.number("compute_instance")),
+        kind,
+        f"{mib(memory.measured('used'))} / {mib(memory.measured('total'))}",
+        mib(device.number("allocated_bytes")),
+        _health(device),
+        _leases(device, strays),
+    ]
+
+
+def _health(device: Document) -> str:
+    health = name_of(device.text("health"), "HEALTH")
+    reason = device.text("health_reason")
+    return f"{health}: {reason}" if reason else health
+
+
+def _leases(device: Document, strays: set[str]) -> str:
+    found = ", ".join(device.texts("lease_ids"))
+    if device.flag("mig_enabled") and not found:
+        return "partitioned"
+    notes = [
+        words
+        for words, holds in (
+            ("cordoned", "cordon" in device),
+            ("settling", device.flag("settling")),
+            ("strays", device.text("uuid") in strays),
+        )
+        if holds
+    ]
+    if not found:
+        found = "free" if device.flag("schedulable") and not notes else "no lease"
+    return f"{found} ({', '.join(notes)})" if notes else found
+
+
+def _without_process(status: Document, width: int | None) -> list[str]:
+    """List the leases that the process table does not name."""
+    seen = {one.text("lease_id") for one in status.parts("processes")}
+    leases = [one for one in status.parts("leases") if one.text("id") not in seen]
+    if not leases:
+        return []
+    now = instant(status.text("at")) or 0.0
+    rows = [_reserved(one, now) for one in leases]
+    return ["", "Leases without a process on a device:", *lines_of(_RESERVED, rows, width)]
+
+
+def _reserved(lease: Document, now: float) -> Sequence[str]:
+    return [
+        lease.text("id"),
+        state_of(lease),
+        user_of(lease.part("holder")),
+        devices_of(lease),
+        limit_of(lease),
+        end_of(lease, now),
+    ]

@@ -1,0 +1,165 @@
+"""Turns what a user says into the JSON of an `AllocateRequest`: the one place that maps words.
+
+The command line sends it as it is, the gRPC clients parse it into the message. Sizes and times
+are read by the core, which is loaded only where one is given (cold start).
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from gpusched.client.errors import BadRequest
+
+_MIB = 1 << 20
+
+
+def request_of(wish: Mapping[str, object]) -> dict[str, object]:
+    """Give the request for *wish*, whose keys are those of `wish.Wish`; None is not said.
+
+    Raises:
+        BadRequest: A value is wrong whatever the host; `field` names it as the API does.
+    """
+    request: dict[str, object] = {}
+    for word, value in wish.items():
+        if word not in _WORDS:
+            known = ", ".join(_WORDS)
+            raise bad(word, f"there is no such wish; there are {known}")
+        if value is not None:
+            field, turn = _WORDS[word]
+            request[field] = turn(field, value)
+    return request
+
+
+def bad(field: str, why: str) -> BadRequest:
+    """Give the refusal of one field, as the daemon would."""
+    sentence = f"{field}: {why}"
+    rejection: dict[str, object] = {
+        "kind": "REJECTION_KIND_BAD_REQUEST",
+        "sentence": sentence,
+        "field": field,
+    }
+    return BadRequest(sentence, rejection, "INVALID_ARGUMENT")
+
+
+def duration(field: str, value: object) -> str:
+    """Give a time in proto3's JSON form, such as `90s`; a bare number is seconds.
+
+    Raises:
+        BadRequest: It is neither such as `1h30m` nor a number above 0.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value < float("inf"):
+            raise bad(field, f"{value!r} is not more than nothing")
+        nanoseconds = round(value * 1_000_000_000)
+    else:
+        from gpusched.core.durations import parse_duration  # noqa: PLC0415 - cold start
+        from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - as above
+
+        try:
+            nanoseconds = parse_duration(_text(field, value), field)
+        except InvalidRequest as error:
+            raise bad(error.field, error.why) from None
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{seconds}.{rest:09d}s" if rest else f"{seconds}s"
+
+
+def _size(field: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < _MIB:
+            raise bad(field, f'{value} bytes is less than 1 MiB; say a unit, such as "{value}MiB"')
+        return str(value)
+    from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - cold start
+    from gpusched.core.sizes import parse_size  # noqa: PLC0415 - as above
+
+    try:
+        return str(parse_size(_text(field, value), field))
+    except InvalidRequest as error:
+        raise bad(error.field, error.why) from None
+
+
+def _count(field: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise bad(field, f"{value!r} is not a number of devices")
+    return value
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise bad(field, f"{value!r} is not a word")
+    return value
+
+
+def _flag(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise bad(field, f"{value!r} is neither True nor False")
+    return value
+
+
+def _names(field: str, value: object) -> list[str]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        raise bad(field, f"{value!r} is not a list of names")
+    return [_text(field, one) for one in listed]
+
+
+def _devices(field: str, value: object) -> list[str]:
+    """Give UUIDs and indices as words; a number is an index."""
+    listed = [value] if isinstance(value, str | int) else value
+    if not isinstance(listed, list | tuple):
+        raise bad(field, f"{value!r} is not a list of devices")
+    return _names(field, [str(one) if type(one) is int else one for one in listed])
+
+
+def _labels(field: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise bad(field, f"{value!r} is not a mapping of words to words")
+    return {_text(field, key): str(one) for key, one in value.items()}
+
+
+def _owner(field: str, value: object) -> dict[str, object]:
+    return {"reference": _text(field, value)}
+
+
+def _choice(prefix: str, *allowed: str) -> Callable[[str, object], str]:
+    def turn(field: str, value: object) -> str:
+        if value not in allowed:
+            raise bad(field, f"{value!r} is not one of {', '.join(allowed)}")
+        return f"{prefix}_{str(value).upper()}"
+
+    return turn
+
+
+ENFORCE = ("required", "preferred", "advisory")
+MASK_FORMATS = ("auto", "index", "relative", "uuid")
+mask_format = _choice("MASK_FORMAT", *MASK_FORMATS)
+
+_WORDS: dict[str, tuple[str, Callable[[str, object], object]]] = {
+    "gpus": ("count", _count),
+    "devices": ("device_uuids", _devices),
+    "memory": ("memory_bytes", _size),
+    "gpu_types": ("gpu_types", _names),
+    "mig": ("mig_profile", _text),
+    "wait": ("wait", duration),
+    "time_limit": ("time_limit", duration),
+    "attach_deadline": ("attach_deadline", duration),
+    "keepalive": ("keepalive", duration),
+    "priority": ("priority", _text),
+    "enforce": ("enforce", _choice("ENFORCE", *ENFORCE)),
+    "mask_format": ("mask_format", mask_format),
+    "labels": ("labels", _labels),
+    "owner": ("owner", _owner),
+    "request_id": ("request_id", _text),
+    "attach_caller": ("attach_caller", _flag),
+}
+
+
+def present_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Give the devices of the present `CUDA_VISIBLE_DEVICES`, for `--device env`.
+
+    Raises:
+        BadRequest: It is not set, or names none: then nothing says which are meant.
+    """
+    value = environment.get("CUDA_VISIBLE_DEVICES", "")
+    found = [one.strip() for one in value.split(",") if one.strip()]
+    if not found:
+        raise bad("device_uuids", "`env` needs CUDA_VISIBLE_DEVICES, which names no device here")
+    return found

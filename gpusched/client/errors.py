@@ -1,0 +1,113 @@
+"""What a client raises: one class for each thing that a caller would do something else about.
+
+The same classes come out of gRPC and out of the JSON gateway. Nothing of either may be imported:
+the command line uses them on its quickest path.
+"""
+
+from gpusched.client.document import Document
+
+
+class GpuschedError(Exception):
+    """Base of everything a client raises.
+
+    Attributes:
+        sentence: What failed, why, and what to do next, in one line.
+        rejection: The message `Rejection` in its JSON form; empty where the daemon sent none.
+        code: Name of the gRPC status; empty where the daemon was not reached.
+    """
+
+    def __init__(
+        self, sentence: str, rejection: dict[str, object] | None = None, code: str = ""
+    ) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.rejection = rejection or {}
+        self.code = code
+
+    @property
+    def field(self) -> str:
+        """Path of the field that is wrong; empty where it is none."""
+        return Document(self.rejection).text("field")
+
+    @property
+    def nearest_command(self) -> str:
+        """The nearest request that would be granted, as a command; empty: none."""
+        return Document(self.rejection).text("nearest_command")
+
+    @property
+    def hint_command(self) -> str:
+        """A command that tells more or that would do; empty: none."""
+        return Document(self.rejection).text("hint_command")
+
+
+class BadRequest(GpuschedError):
+    """The request is wrong, whatever the host; `field` names where."""
+
+
+class CouldFitLater(GpuschedError):
+    """It does not fit now and could later."""
+
+
+class NeverHere(GpuschedError):
+    """It never fits on this host."""
+
+
+class NotAllowed(GpuschedError):
+    """The caller may not."""
+
+
+class NotFound(GpuschedError):
+    """There is no such lease, request, device or process."""
+
+
+class NotYet(GpuschedError):
+    """This version of the daemon cannot do it."""
+
+
+class WrongState(GpuschedError):
+    """The lease or device is not in a state that allows it."""
+
+
+class DaemonUnreachable(GpuschedError):
+    """No daemon answers, or it starts or stops right now."""
+
+
+class DaemonFault(GpuschedError):
+    """The daemon has a defect, or what answers is no gpusched daemon."""
+
+
+KINDS: dict[str, type[GpuschedError]] = {
+    "REJECTION_KIND_BAD_REQUEST": BadRequest,
+    "REJECTION_KIND_LATER": CouldFitLater,
+    "REJECTION_KIND_NEVER_HERE": NeverHere,
+    "REJECTION_KIND_NOT_ALLOWED": NotAllowed,
+    "REJECTION_KIND_NOT_FOUND": NotFound,
+    "REJECTION_KIND_NOT_YET": NotYet,
+    "REJECTION_KIND_WRONG_STATE": WrongState,
+}
+"""By `Rejection.kind`."""
+
+CODES: dict[str, type[GpuschedError]] = {
+    "INVALID_ARGUMENT": BadRequest,
+    "RESOURCE_EXHAUSTED": CouldFitLater,
+    "FAILED_PRECONDITION": WrongState,
+    "PERMISSION_DENIED": NotAllowed,
+    "UNAUTHENTICATED": NotAllowed,
+    "NOT_FOUND": NotFound,
+    "UNIMPLEMENTED": NotYet,
+    "UNAVAILABLE": DaemonUnreachable,
+    "DEADLINE_EXCEEDED": DaemonUnreachable,
+}
+"""By gRPC status, where no rejection came with it; every other status is a DaemonFault."""
+
+
+def error_of(code: str, sentence: str, rejection: dict[str, object]) -> GpuschedError:
+    """Give the error for a refusal.
+
+    Args:
+        code: Name of the gRPC status.
+        sentence: The status message.
+        rejection: The `Rejection` in its JSON form; empty: none came.
+    """
+    kind = KINDS.get(Document(rejection).text("kind"))
+    return (kind or CODES.get(code, DaemonFault))(sentence or code, rejection, code)

@@ -1,0 +1,47 @@
+"""The words in which a program says what it wants, typed; `asking` gives them their meaning."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict
+
+
+class Wish(TypedDict, total=False):
+    """What to allocate. What is left out, or None, is the daemon's default.
+
+    A time is words such as `"1h30m"` or a number of seconds.
+
+    Attributes:
+        gpus: Number of devices; 0 for CPU only. Default: 1, or as many as `devices`.
+        devices: Exactly these, by UUID or index.
+        memory: On each device, CUDA context included: `"4GiB"`, or bytes. Default: whole devices
+            that nobody else gets.
+        gpu_types: Acceptable types, the preferred one first.
+        mig: MIG profile, such as `"1g.10gb"`.
+        wait: How long to wait for what could fit later. Default: not at all.
+        time_limit: The lease ends so long after it was granted.
+        attach_deadline: The lease ends so long after it was granted unless a process came.
+        keepalive: The lease ends unless it is renewed at least this often.
+        priority: Priority class.
+        enforce: How much the kernel must hold the mask. Default: `"preferred"`.
+        mask_format: How `CUDA_VISIBLE_DEVICES` names devices. Default: `"auto"`.
+        labels: Free words, kept with the lease.
+        owner: Reference of an owner in another system, such as `"ray:<worker id>"`.
+        request_id: Asking again with the same one gives the same lease, not a second.
+        attach_caller: Whether the calling process enters the lease in the same call.
+    """
+
+    gpus: int | None
+    devices: Sequence[str | int] | None
+    memory: str | int | None
+    gpu_types: Sequence[str] | None
+    mig: str | None
+    wait: str | float | None
+    time_limit: str | float | None
+    attach_deadline: str | float | None
+    keepalive: str | float | None
+    priority: str | None
+    enforce: Literal["required", "preferred", "advisory"] | None
+    mask_format: Literal["auto", "index", "relative", "uuid"] | None
+    labels: Mapping[str, str] | None
+    owner: str | None
+    request_id: str | None
+    attach_caller: bool | None

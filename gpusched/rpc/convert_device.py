@@ -1,0 +1,222 @@
+"""Devices on the wire: what they are, where their memory is, and what could be granted on them."""
+
+from collections.abc import Iterator, Mapping
+
+from gpusched.api.v1 import device_pb2
+from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
+from gpusched.core.device import Device
+from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
+from gpusched.core.ledger import Ledger
+from gpusched.core.placement import allocatable
+from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
+from gpusched.rpc.convert_grant import nodes_of
+from gpusched.rpc.convert_reading import NOT_ACCOUNTED, bytes_of, number_of
+from gpusched.rpc.convert_telemetry import telemetry_of
+from gpusched.rpc.judging import share_verdicts, whole_verdicts
+
+_STRAY_KINDS = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
+_GHOST = bytes_of(NOT_ACCOUNTED)
+_UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD)
+_LAST = 1 << 30
+
+
+def devices_of(ledger: Ledger, now: Instant) -> list[device_pb2.Device]:
+    """Give all devices: GPUs in index order, each before its MIG instances, lost ones last."""
+    whole = whole_verdicts(ledger, now)
+    share = share_verdicts(ledger, now)
+    return [_device(one, ledger, now, whole, share) for one in in_order(ledger)]
+
+
+def device_of(uuid: DeviceUuid, ledger: Ledger, now: Instant) -> device_pb2.Device:
+    """Give one device."""
+    whole, share = whole_verdicts(ledger, now), share_verdicts(ledger, now)
+    return _device(ledger.devices[uuid], ledger, now, whole, share)
+
+
+def in_order(ledger: Ledger) -> list[Device]:
+    """Sort the inventory as every list has it."""
+
+    def key(device: Device) -> tuple[bool, int, int]:
+        own = -1 if device.mig is None else device.index
+        return device.uuid in ledger.lost, gpu_index(device, ledger), own
+
+    return sorted(ledger.devices.values(), key=key)
+
+
+def gpu_index(device: Device, ledger: Ledger) -> int:
+    """Give the NVML index of the GPU that *device* is or is on."""
+    if device.mig is None:
+        return device.index
+    parent = ledger.devices.get(device.mig.parent)
+    return _LAST if parent is None else parent.index
+
+
+def trouble(device: Device, ledger: Ledger, now: Instant) -> tuple[str, bool]:
+    """Say why a device is not read and whether it is lost; an empty text where it is read."""
+    if device.uuid in ledger.lost:
+        return ledger.lost[device.uuid], True
+    if ledger.sample is None:
+        return NOT_SAMPLED.reason, False
+    if isinstance(ledger.sample.reading, Unavailable):
+        return ledger.sample.reading.reason, False
+    if device.uuid not in ledger.uses:
+        return "not read in the last sample", False
+    age = now - ledger.sample.begun_at
+    if age > ledger.policy.max_sample_age:
+        return f"the last reading is {age // SECOND} s old", False
+    return "", False
+
+
+def _device(
+    device: Device,
+    ledger: Ledger,
+    now: Instant,
+    whole: Mapping[DeviceUuid, Verdict],
+    share: Mapping[DeviceUuid, Verdict],
+) -> device_pb2.Device:
+    use = ledger.uses.get(device.uuid)
+    reason, lost = trouble(device, ledger, now)
+    memory = _memory(use, reason)
+    verdict = whole[device.uuid]
+    holding = ledger.holding(device.memory_domain)
+    promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
+    promised = holding.promised
+    if holding.exclusive is not None:
+        promised = 0 if isinstance(promisable, Unavailable) else promisable
+    fits = verdict.obstacle is None or share[device.uuid].obstacle is None
+    message = device_pb2.Device(
+        uuid=device.uuid,
+        index=None if lost else device.index,
+        minor=device.minor,
+        pci_bus_id=device.pci_bus_id,
+        product_name=device.product_name,
+        gpu_type=device.gpu_type.name,
+        aliases=device.gpu_type.aliases,
+        recognized=device.gpu_type.recognized,
+        memory=_memory_message(memory),
+        withheld_bytes=ledger.policy.withheld,
+        allocatable=bytes_of(promisable),
+        allocated_bytes=promised,
+        grantable=bytes_of(_grantable(share[device.uuid])),
+        account=_account(use, memory, reason),
+        mig=_mig(device, ledger),
+        mig_enabled=device.mig_enabled,
+        nodes=nodes_of(device.nodes),
+        numa_node=device.numa_node,
+        unmonitored=True,
+        schedulable=fits,
+        unschedulable_reason="" if fits else verdict.sentence,
+        lease_ids=list(dict.fromkeys(lease for lease, _ in holding.shares)),
+        leased_exclusively=holding.exclusive is not None,
+        settling=any(_settling(ledger, lease) for lease, _ in holding.shares),
+        telemetry=telemetry_of(device, use, reason),
+    )
+    message.health, message.health_reason = _health(reason, lost=lost)
+    return message
+
+
+def _health(reason: str, *, lost: bool) -> tuple[device_pb2.Health.ValueType, str]:
+    if lost:
+        return device_pb2.HEALTH_LOST, reason
+    return (device_pb2.HEALTH_UNREAD if reason else device_pb2.HEALTH_HEALTHY), reason
+
+
+def _memory(use: DeviceUse | None, reason: str) -> Reading[Memory]:
+    """Give the memory by the last sample, an old one included: its age is told beside it."""
+    if use is None:
+        return Unavailable(reason or "not read in the last sample")
+    return use.reading.memory
+
+
+def _memory_message(memory: Reading[Memory]) -> device_pb2.DeviceMemory:
+    if isinstance(memory, Unavailable):
+        nothing = bytes_of(memory)
+        return device_pb2.DeviceMemory(
+            total=nothing, driver_reserved=nothing, used=nothing, free=nothing
+        )
+    return device_pb2.DeviceMemory(
+        total=bytes_of(memory.total),
+        driver_reserved=bytes_of(memory.reserved),
+        used=bytes_of(memory.used),
+        free=bytes_of(memory.free),
+    )
+
+
+def _grantable(verdict: Verdict) -> Reading[int]:
+    if verdict.room is not None:
+        return verdict.room
+    return Unavailable(verdict.sentence) if verdict.obstacle in _UNREADABLE else 0
+
+
+def _account(use: DeviceUse | None, memory: Reading[Memory], reason: str) -> device_pb2.Account:
+    """Say where the used memory is; what stays is unattributed, what is too much overlaps."""
+    processes: Reading[tuple[Attributed, ...]] = Unavailable(reason or "not read")
+    if use is not None:
+        processes = use.processes
+    leases = _sum(processes, (ProcessKind.LEASE,))
+    strays = _sum(processes, _STRAY_KINDS)
+    infrastructure = _sum(processes, (ProcessKind.INFRASTRUCTURE,))
+    rest: Reading[int] = memory if isinstance(memory, Unavailable) else memory.used
+    for part in (leases, strays, infrastructure):
+        if isinstance(rest, Unavailable) or isinstance(part, Unavailable):
+            rest = rest if isinstance(rest, Unavailable) else part
+        else:
+            rest -= part
+    unattributed, overlap = _split(rest)
+    return device_pb2.Account(
+        leases=bytes_of(leases),
+        strays=bytes_of(strays),
+        infrastructure=bytes_of(infrastructure),
+        ghost=_GHOST,
+        unattributed=bytes_of(unattributed),
+        overlap=bytes_of(overlap),
+    )
+
+
+def _split(rest: Reading[int]) -> tuple[Reading[int], Reading[int]]:
+    """Give what is used beyond the processes' sum, and what that sum exceeds the used by."""
+    return (rest, rest) if isinstance(rest, Unavailable) else (max(0, rest), max(0, -rest))
+
+
+def _sum(
+    processes: Reading[tuple[Attributed, ...]], kinds: tuple[ProcessKind, ...]
+) -> Reading[int]:
+    if isinstance(processes, Unavailable):
+        return processes
+    total = 0
+    for size in _sizes(processes, kinds):
+        if isinstance(size, Unavailable):
+            return size
+        total += size
+    return total
+
+
+def _sizes(
+    processes: tuple[Attributed, ...], kinds: tuple[ProcessKind, ...]
+) -> Iterator[Reading[int]]:
+    return (one.context.memory for one in processes if one.kind in kinds)
+
+
+def _mig(device: Device, ledger: Ledger) -> device_pb2.MigInstance | None:
+    if device.mig is None:
+        return None
+    unknown = number_of(NOT_SAMPLED)
+    return device_pb2.MigInstance(
+        parent_uuid=device.mig.parent,
+        parent_index=gpu_index(device, ledger),
+        gpu_instance=device.mig.gpu_instance,
+        compute_instance=device.mig.compute_instance,
+        profile=device.mig.profile,
+        multiprocessors=unknown,
+        copy_engines=unknown,
+        encoders=unknown,
+        decoders=unknown,
+        jpeg_engines=unknown,
+        optical_flow_engines=unknown,
+    )
+
+
+def _settling(ledger: Ledger, lease_id: LeaseId) -> bool:
+    lease = ledger.get(lease_id)
+    return lease is not None and lease.live and lease.reason is not None

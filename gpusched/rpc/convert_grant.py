@@ -1,0 +1,116 @@
+"""The grant on the wire: a lease with every name and variable that a worker may need of it.
+
+The hot path of the daemon: what does not change of a device is turned into messages once.
+"""
+
+from collections.abc import Sequence
+
+from gpusched.api.v1 import device_pb2, lease_pb2
+from gpusched.core.device import Device, DeviceNode
+from gpusched.core.ids import DeviceUuid, Moment
+from gpusched.core.lease import Lease, Share
+from gpusched.core.ledger import Ledger
+from gpusched.core.mask import kit_of
+from gpusched.core.request import MaskFormat
+from gpusched.rpc.call import Call
+from gpusched.rpc.convert_lease import ENFORCEMENTS, lease_of, members_of, processes_of
+from gpusched.rpc.convert_request import MASK_FORMATS_OUT
+from gpusched.rpc.host import Host
+
+
+class GrantWriter:
+    """Writes grants.
+
+    Args:
+        host: What every grant tells of the host.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._control_nodes = nodes_of(host.control_nodes)
+        self._constant: dict[DeviceUuid, tuple[Device, lease_pb2.GrantedDevice]] = {}
+
+    def grant_of(
+        self,
+        lease: Lease,
+        ledger: Ledger,
+        now: Moment,
+        call: Call,
+        mask_format: MaskFormat | None = None,
+        *,
+        attached: bool = False,
+    ) -> lease_pb2.Grant:
+        """Give the grant of *lease*, in another mask format if that is wanted.
+
+        Args:
+            lease: The lease, usable.
+            ledger: Where its devices stand.
+            now: The present moment.
+            call: Who gets it.
+            mask_format: Instead of the one the request asked for.
+            attached: Whether the grant attached the caller as well.
+        """
+        lost = ledger.lost
+        here = [one for uuid, one in ledger.devices.items() if uuid not in lost]
+        socket = self._host.socket
+        kit = kit_of(lease, here, socket, mask_format=mask_format)
+        inside = kit_of(lease, here, socket, mask_format=mask_format, isolated=True)
+        extra = self._host.extra_environment
+        enforcement = ENFORCEMENTS[lease.level]
+        return lease_pb2.Grant(
+            lease=lease_of(lease, ledger, now, call),
+            devices=[
+                self._device(share, place, ledger) for place, share in enumerate(lease.shares)
+            ],
+            control_nodes=self._control_nodes if lease.shares else (),
+            environment={**kit.environment, **extra},
+            container_environment={**inside.environment, **extra},
+            mask_format=MASK_FORMATS_OUT[kit.mask_format],
+            enforcement=enforcement,
+            attachment=recorded(lease, ledger) if attached else None,
+            warnings=kit.warnings,
+            socket=socket,
+            node=self._host.node,
+        )
+
+    def _device(self, share: Share, place: int, ledger: Ledger) -> lease_pb2.GrantedDevice:
+        granted = lease_pb2.GrantedDevice()
+        device = ledger.devices.get(share.device)
+        if device is None:
+            granted.uuid = share.device
+        else:
+            granted.CopyFrom(self._constant_of(device))
+        granted.relative_index = place
+        granted.exclusive = share.exclusive
+        if share.memory is not None:
+            granted.memory_limit_bytes = share.memory
+        return granted
+
+    def _constant_of(self, device: Device) -> lease_pb2.GrantedDevice:
+        known = self._constant.get(device.uuid)
+        if known is not None and known[0] is device:
+            return known[1]
+        made = lease_pb2.GrantedDevice(
+            uuid=device.uuid,
+            index=device.index,
+            minor=device.minor,
+            pci_bus_id=device.pci_bus_id,
+            nodes=nodes_of(device.nodes),
+            gpu_type=device.gpu_type.name,
+        )
+        self._constant[device.uuid] = (device, made)
+        return made
+
+
+def nodes_of(nodes: Sequence[DeviceNode]) -> list[device_pb2.DeviceNode]:
+    """Give device nodes."""
+    return [
+        device_pb2.DeviceNode(path=one.path, major=one.major, minor=one.minor) for one in nodes
+    ]
+
+
+def recorded(lease: Lease, ledger: Ledger) -> lease_pb2.Attachment:
+    """Say that the processes of *lease* stand in the ledger, and nothing else was done."""
+    return lease_pb2.Attachment(
+        mode=lease_pb2.ATTACH_MODE_RECORDED, processes=processes_of(members_of(lease, ledger))
+    )

@@ -1,0 +1,155 @@
+"""Leases on the wire, built from the ledger in one go: nothing here awaits."""
+
+from gpusched.api.v1 import lease_pb2, process_pb2, reading_pb2
+from gpusched.core.attribution import DeviceUse
+from gpusched.core.ids import Moment, ProcessId
+from gpusched.core.lease import EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.ledger import Ledger
+from gpusched.core.sample import Reading, Unavailable
+from gpusched.rpc.call import Call
+from gpusched.rpc.convert_event import story_of
+from gpusched.rpc.convert_reading import (
+    NOT_ACCOUNTED,
+    bytes_of,
+    deadline_of,
+    moment_of,
+    process_of,
+)
+from gpusched.rpc.convert_request import message_of, owner_of
+
+STATES: dict[LeaseState, lease_pb2.LeaseState.ValueType] = {
+    LeaseState.RESERVED: lease_pb2.LEASE_STATE_RESERVED,
+    LeaseState.PREPARING: lease_pb2.LEASE_STATE_PREPARING,
+    LeaseState.ACTIVE: lease_pb2.LEASE_STATE_ACTIVE,
+    LeaseState.RELEASING: lease_pb2.LEASE_STATE_RELEASING,
+    LeaseState.ENDED: lease_pb2.LEASE_STATE_ENDED,
+}
+REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
+    None: lease_pb2.END_REASON_UNSPECIFIED,
+    EndReason.RELEASED: lease_pb2.END_REASON_RELEASED,
+    EndReason.EMPTY: lease_pb2.END_REASON_EMPTY,
+    EndReason.ATTACH_DEADLINE: lease_pb2.END_REASON_ATTACH_DEADLINE,
+    EndReason.KEEPALIVE: lease_pb2.END_REASON_KEEPALIVE,
+    EndReason.TIME_LIMIT: lease_pb2.END_REASON_TIME_LIMIT,
+    EndReason.CANCELLED: lease_pb2.END_REASON_CANCELLED,
+    EndReason.REVOKED: lease_pb2.END_REASON_REVOKED,
+    EndReason.PREPARE_FAILED: lease_pb2.END_REASON_PREPARE_FAILED,
+    EndReason.REBOOT: lease_pb2.END_REASON_REBOOT,
+}
+ENFORCEMENTS: dict[Level, lease_pb2.Enforcement] = {
+    Level.ADVISORY: lease_pb2.Enforcement(
+        level=lease_pb2.ENFORCEMENT_LEVEL_ADVISORY,
+        sentence="masks are advisory: the kernel does not hold them yet",
+    ),
+}
+
+_NOTHING = reading_pb2.ByteReading(value=0)
+_NO_PEAK = bytes_of(NOT_ACCOUNTED)
+_GONE = Unavailable("the device was not read in the last sample")
+
+
+def lease_of(
+    lease: Lease, ledger: Ledger, now: Moment, call: Call, *, with_story: bool = False
+) -> lease_pb2.Lease:
+    """Give *lease* as the caller may see it: of others without what they asked for and why."""
+    own = call.may_see(lease.uid)
+    request = lease.request
+    members = members_of(lease, ledger)
+    used = [_used(lease, share, ledger) for share in lease.shares]
+    clocks = lease.clocks
+    return lease_pb2.Lease(
+        id=lease.id,
+        state=STATES[lease.state],
+        end_reason=REASONS[lease.reason],
+        holder=lease_pb2.Holder(uid=lease.uid, gid=lease.gid, user=lease.user),
+        devices=[
+            _device_of(lease, share, use, ledger)
+            for share, use in zip(lease.shares, used, strict=True)
+        ],
+        request=message_of(request) if own else None,
+        owner=owner_of(request.owner) if own and request.owner is not None else None,
+        labels=request.labels if own else None,
+        processes=processes_of(members) if members else None,
+        asker_gone=_asker_gone(lease, members),
+        enforcement=ENFORCEMENTS[lease.level],
+        created_at=moment_of(lease.created),
+        entered_at=moment_of(lease.entered),
+        ending_at=moment_of(lease.ending),
+        ended_at=moment_of(lease.ended),
+        attach_deadline=deadline_of(clocks.attach, now),
+        keepalive_deadline=deadline_of(clocks.keepalive, now),
+        time_limit_deadline=deadline_of(clocks.time_limit, now),
+        used_memory=_bytes(_sum(used)),
+        peak_memory=_NO_PEAK,
+        story=list(story_of(lease.id, ledger)) if own and with_story else None,
+    )
+
+
+def processes_of(processes: tuple[ProcessId, ...]) -> list[process_pb2.ProcessIdentity]:
+    """Give processes in the order they stand in."""
+    return [process_of(one) for one in processes]
+
+
+def members_of(lease: Lease, ledger: Ledger) -> tuple[ProcessId, ...]:
+    """Give the processes of *lease* by the last look.
+
+    One that was attached after the look belongs to it too; what has ended has none.
+    """
+    if not lease.live:
+        return ()
+    sample = ledger.sample
+    looked = None if sample is None else sample.members.get(lease.id)
+    if looked is None:
+        return lease.processes
+    if lease.entered is None or sample is None or sample.begun_at > lease.entered.instant:
+        return tuple(sorted(looked))
+    return tuple(sorted(looked | set(lease.processes)))
+
+
+def _asker_gone(lease: Lease, members: tuple[ProcessId, ...]) -> bool:
+    return bool(members and lease.processes) and lease.processes[0] not in members
+
+
+def _device_of(
+    lease: Lease, share: Share, used: Reading[int], ledger: Ledger
+) -> lease_pb2.LeasedDevice:
+    device = ledger.devices.get(share.device)
+    lost = device is None or share.device in ledger.lost
+    return lease_pb2.LeasedDevice(
+        uuid=share.device,
+        index=None if device is None or lost else device.index,
+        minor=None if device is None else device.minor,
+        gpu_type="" if device is None else device.gpu_type.name,
+        memory_limit_bytes=share.memory,
+        exclusive=share.exclusive,
+        used_memory=_bytes(used),
+        peak_memory=_NO_PEAK,
+        settling=lease.state is LeaseState.RELEASING,
+        lost=lost,
+    )
+
+
+def _used(lease: Lease, share: Share, ledger: Ledger) -> Reading[int]:
+    """Say what the lease uses of one device; an ended one uses nothing by definition."""
+    if not lease.live:
+        return 0
+    use: DeviceUse | None = ledger.uses.get(share.device)
+    if use is None:
+        # Nobody has entered: nothing is used, readable or not.
+        return 0 if lease.entered is None else _GONE
+    if isinstance(use.processes, Unavailable) and lease.entered is not None:
+        return use.processes
+    return use.used_by.get(lease.id, 0)
+
+
+def _sum(parts: list[Reading[int]]) -> Reading[int]:
+    total = 0
+    for one in parts:
+        if isinstance(one, Unavailable):
+            return one
+        total += one
+    return total
+
+
+def _bytes(reading: Reading[int]) -> reading_pb2.ByteReading:
+    return bytes_of(reading) if reading else _NOTHING

@@ -1,0 +1,139 @@
+"""The host on the wire: its driver, its counts, and what everyone should know of it."""
+
+from collections.abc import Iterator
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gpusched.api.v1 import device_pb2, node_pb2, process_pb2
+from gpusched.core.ids import SECOND, Instant, Moment
+from gpusched.core.ledger import Ledger
+from gpusched.core.sample import NOT_SAMPLED, DriverVersions, NodeReading, Reading, Unavailable
+from gpusched.rpc.convert_reading import text_of, time_of
+from gpusched.rpc.host import Host
+from gpusched.rpc.judging import whole_verdicts
+
+_MISSING = ("driver is not loaded", "was not found")
+_MISMATCH = ("different versions", "mismatch")
+
+_TROUBLED = (device_pb2.HEALTH_LOST, device_pb2.HEALTH_UNREAD, device_pb2.HEALTH_UNHEALTHY)
+
+
+def sampled_at(ledger: Ledger, now: Moment) -> Timestamp | None:
+    """Give the wall time of the last sample; nothing before the first."""
+    return None if ledger.sample is None else time_of(now.wall_of(ledger.sample.begun_at))
+
+
+def sample_age(ledger: Ledger, now: Instant) -> Duration | None:
+    """Give the age of the last sample; nothing before the first."""
+    if ledger.sample is None:
+        return None
+    seconds, nanos = divmod(max(0, now - ledger.sample.begun_at), SECOND)
+    return Duration(seconds=seconds, nanos=nanos)
+
+
+def sample_stale(ledger: Ledger, now: Instant) -> bool:
+    """Say whether the last sample is too old to schedule by; where there is none it is not old."""
+    sample = ledger.sample
+    return sample is not None and now - sample.begun_at > ledger.policy.max_sample_age
+
+
+def reading_of(ledger: Ledger) -> Reading[NodeReading]:
+    """Give the last sample's reading, or why there is none."""
+    return NOT_SAMPLED if ledger.sample is None else ledger.sample.reading
+
+
+def driver_of(ledger: Ledger) -> node_pb2.DriverStatus:
+    """Say whether the driver answers."""
+    reading = reading_of(ledger)
+    if isinstance(reading, Unavailable):
+        none = text_of(reading)
+        return node_pb2.DriverStatus(
+            state=_state(ledger, reading),
+            sentence=reading.reason,
+            driver_version=none,
+            nvml_version=none,
+            cuda_version=none,
+        )
+    versions = reading.versions
+    return node_pb2.DriverStatus(
+        state=node_pb2.DRIVER_STATE_ANSWERING,
+        driver_version=text_of(versions.driver),
+        nvml_version=text_of(versions.nvml),
+        cuda_version=text_of(_cuda(versions)),
+    )
+
+
+def simulated(ledger: Ledger) -> bool:
+    """Say whether a simulator answers instead of a driver."""
+    reading = reading_of(ledger)
+    return not isinstance(reading, Unavailable) and reading.simulated
+
+
+def warnings_of(ledger: Ledger, now: Instant, host: Host) -> list[str]:
+    """Say what is missing or wrong, and what everyone should know, a sentence each."""
+    return [*device_warnings(ledger, now), *_standing(host)]
+
+
+def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
+    """Say what is missing or wrong of the devices."""
+    reading = reading_of(ledger)
+    if isinstance(reading, Unavailable):
+        yield f"No devices are read: {reading.reason}."
+    elif reading.simulated:
+        yield "SIMULATED: these devices do not exist."
+    if not isinstance(reading, Unavailable) and not ledger.devices:
+        yield "There are no devices: the driver answers and counts none."
+    if ledger.sample is not None and sample_stale(ledger, now):
+        age = (now - ledger.sample.begun_at) // SECOND
+        yield f"The last reading is {age} s old: nothing is granted by it."
+    for uuid, reason in ledger.lost.items():
+        yield f"{uuid} is lost: {reason}."
+
+
+def counts_of(
+    ledger: Ledger,
+    now: Instant,
+    devices: list[device_pb2.Device],
+    processes: list[process_pb2.Process],
+) -> node_pb2.Counts:
+    """Count what the lists hold."""
+    free = sum(one.obstacle is None for one in whole_verdicts(ledger, now).values())
+    return node_pb2.Counts(
+        devices=len(devices),
+        free_devices=free,
+        leases=ledger.live_count(),
+        lease_processes=_pids(processes, process_pb2.PROCESS_KIND_LEASE),
+        strays=_pids(processes, process_pb2.PROCESS_KIND_STRAY),
+        troubled_devices=sum(one.health in _TROUBLED for one in devices),
+    )
+
+
+def _pids(processes: list[process_pb2.Process], kind: process_pb2.ProcessKind.ValueType) -> int:
+    return len({one.process.pid for one in processes if one.kind == kind})
+
+
+def _standing(host: Host) -> Iterator[str]:
+    yield "Masks are advisory: the kernel does not hold them yet."
+    yield "There is no guard: processes without a lease can open every device."
+    if host.foreign_pid_namespace:
+        yield "The daemon is outside the host's PID namespace: processes may be missing."
+
+
+def _state(ledger: Ledger, reading: Unavailable) -> node_pb2.DriverState.ValueType:
+    """Tell from the sampler's sentence; a sentence of no known kind means no answer."""
+    if ledger.sample is None:
+        return node_pb2.DRIVER_STATE_UNSPECIFIED
+    words = reading.reason.lower()
+    if any(one in words for one in _MISMATCH):
+        return node_pb2.DRIVER_STATE_MISMATCH
+    if any(one in words for one in _MISSING):
+        return node_pb2.DRIVER_STATE_MISSING
+    return node_pb2.DRIVER_STATE_NOT_ANSWERING
+
+
+def _cuda(versions: DriverVersions) -> Reading[str]:
+    """Give NVML's integer as a version: 12080 is 12.8."""
+    if isinstance(versions.cuda, Unavailable):
+        return versions.cuda
+    return f"{versions.cuda // 1000}.{versions.cuda % 1000 // 10}"

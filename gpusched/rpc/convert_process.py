@@ -1,0 +1,109 @@
+"""The process table on the wire, with the columns and the order of nvidia-smi."""
+
+from collections.abc import Iterator
+
+from gpusched.api.v1 import process_pb2
+from gpusched.core.attribution import Attributed, ProcessKind
+from gpusched.core.device import Device
+from gpusched.core.ids import Instant
+from gpusched.core.ledger import Ledger
+from gpusched.core.sample import ContextKind, Reading, Unavailable
+from gpusched.rpc.call import Call, Users
+from gpusched.rpc.convert_device import gpu_index, in_order, trouble
+from gpusched.rpc.convert_reading import NOT_ACCOUNTED, bytes_of, process_of, text_of
+
+KINDS: dict[ProcessKind, process_pb2.ProcessKind.ValueType] = {
+    ProcessKind.LEASE: process_pb2.PROCESS_KIND_LEASE,
+    ProcessKind.STRAY: process_pb2.PROCESS_KIND_STRAY,
+    ProcessKind.INFRASTRUCTURE: process_pb2.PROCESS_KIND_INFRASTRUCTURE,
+    ProcessKind.UNKNOWN: process_pb2.PROCESS_KIND_UNKNOWN,
+}
+
+_NO_PEAK = bytes_of(NOT_ACCOUNTED)
+_OF_ANOTHER = Unavailable("belongs to another user")
+_NOT_IN_PROC = Unavailable("the process is not in /proc")
+
+
+def rows_of(ledger: Ledger, call: Call, users: Users) -> list[process_pb2.Process]:
+    """Give every process on every device as the caller may see it, in nvidia-smi's order."""
+    rows = [
+        _row(one, use.reading.device, ledger, call, users)
+        for use in ledger.uses.values()
+        if not isinstance(use.processes, Unavailable)
+        for one in use.processes
+    ]
+    return sorted(rows, key=_order)
+
+
+def unreadable_of(ledger: Ledger, now: Instant) -> list[process_pb2.UnreadableProcessList]:
+    """Give the devices whose process list could not be read."""
+    rows = list(_unreadable(ledger, now))
+    sample = ledger.sample
+    if sample is not None and not isinstance(sample.reading, Unavailable):
+        rows += [
+            process_pb2.UnreadableProcessList(gpu_index=one.index, reason=one.reason)
+            for one in sample.reading.lost
+            if one.uuid is None
+        ]
+    return rows
+
+
+def _unreadable(ledger: Ledger, now: Instant) -> Iterator[process_pb2.UnreadableProcessList]:
+    for device in in_order(ledger):
+        use = ledger.uses.get(device.uuid)
+        if use is None:
+            reason, _ = trouble(device, ledger, now)
+        elif isinstance(use.processes, Unavailable) and not device.mig_enabled:
+            reason = use.processes.reason
+        else:
+            continue
+        yield process_pb2.UnreadableProcessList(
+            device_uuid=device.uuid, gpu_index=gpu_index(device, ledger), reason=reason
+        )
+
+
+def _row(
+    one: Attributed, device: Device, ledger: Ledger, call: Call, users: Users
+) -> process_pb2.Process:
+    context, facts = one.context, one.facts
+    identity = process_pb2.ProcessIdentity(pid=context.pid)
+    if facts is not None:
+        identity = process_of(facts.identity)
+    mig = device.mig
+    return process_pb2.Process(
+        device_uuid=device.uuid,
+        gpu_index=gpu_index(device, ledger),
+        gpu_instance=context.gpu_instance if mig is None else mig.gpu_instance,
+        compute_instance=context.compute_instance if mig is None else mig.compute_instance,
+        process=identity,
+        compute=ContextKind.COMPUTE in context.kind,
+        graphics=ContextKind.GRAPHICS in context.kind,
+        mps=ContextKind.MPS in context.kind,
+        type=context.kind.label(),
+        name=text_of(_name(one)),
+        command=text_of(_command(one, call)),
+        uid=None if facts is None else facts.uid,
+        user="" if facts is None else users.name(facts.uid),
+        memory=bytes_of(context.memory),
+        peak_memory=_NO_PEAK,
+        kind=KINDS[one.kind],
+        lease_id=one.lease or "",
+        outside_mask=one.lease is not None and one.kind is ProcessKind.STRAY,
+    )
+
+
+def _name(one: Attributed) -> Reading[str]:
+    """Give NVML's name, or the kernel's where NVML gives none."""
+    if isinstance(one.context.name, Unavailable) and one.facts is not None:
+        return one.facts.name
+    return one.context.name
+
+
+def _command(one: Attributed, call: Call) -> Reading[str]:
+    if one.facts is None:
+        return _NOT_IN_PROC
+    return one.facts.command if call.may_see(one.facts.uid) else _OF_ANOTHER
+
+
+def _order(row: process_pb2.Process) -> tuple[int, int, int, int]:
+    return row.gpu_index, row.gpu_instance, row.compute_instance, row.process.pid

@@ -1,0 +1,131 @@
+"""A rejection on the wire: the core's verdicts and sentences, and the command that would do.
+
+No reason is invented here; only names and commands are added.
+"""
+
+import shlex
+
+from gpusched.api.v1 import rejection_pb2
+from gpusched.core.explain import types_here
+from gpusched.core.ids import Moment
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
+from gpusched.core.request import Request
+from gpusched.core.sizes import as_flag
+from gpusched.rpc.call import Refused
+from gpusched.rpc.convert_reading import deadline_of, moment_of, time_of
+from gpusched.rpc.convert_request import message_of
+from gpusched.rpc.status import CODES, KINDS
+
+OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
+    Obstacle.NOT_NAMED: rejection_pb2.VERDICT_REASON_NOT_NAMED,
+    Obstacle.WRONG_KIND: rejection_pb2.VERDICT_REASON_MIG_PROFILE,
+    Obstacle.PARTITIONED: rejection_pb2.VERDICT_REASON_PARTITIONED,
+    Obstacle.WRONG_TYPE: rejection_pb2.VERDICT_REASON_TYPE,
+    Obstacle.TOO_SMALL: rejection_pb2.VERDICT_REASON_TOO_SMALL,
+    Obstacle.LOST: rejection_pb2.VERDICT_REASON_LOST,
+    Obstacle.UNREAD: rejection_pb2.VERDICT_REASON_UNREAD,
+    Obstacle.HELD: rejection_pb2.VERDICT_REASON_HELD,
+    Obstacle.STRANGER: rejection_pb2.VERDICT_REASON_STRAY,
+    Obstacle.TOO_LITTLE_FREE: rejection_pb2.VERDICT_REASON_MEMORY,
+}
+
+
+def refusal_of(
+    rejected: Rejected, ledger: Ledger, now: Moment, request: Request | None = None
+) -> Refused:
+    """Give a rejection as what a service raises; *request* is what was asked for."""
+    message = rejection_of(rejected, ledger, now, request)
+    return Refused(CODES[rejected.why], rejected.sentence, message)
+
+
+def rejection_of(
+    rejected: Rejected, ledger: Ledger, now: Moment, request: Request | None = None
+) -> rejection_pb2.Rejection:
+    """Give a rejection as a message."""
+    types = types_here(ledger) if rejected.field == "gpu_types" else ()
+    nearest = None if rejected.nearest is None else message_of(rejected.nearest)
+    later = rejected.why is Refusal.LATER
+    return rejection_pb2.Rejection(
+        kind=KINDS[rejected.why],
+        sentence=rejected.sentence,
+        field=rejected.field if rejected.why is Refusal.BAD_REQUEST else "",
+        allowed_values=types,
+        verdicts=[verdict_of(one, ledger, request) for one in rejected.verdicts],
+        nearest=nearest,
+        nearest_command=command_of("run", rejected.nearest, " -- CMD"),
+        holders=[_holder_of(one, ledger, now) for one in rejected.holders],
+        hint_command=command_of("explain", request) if rejected.verdicts else "",
+        waits_for=_waits_for(rejected) if later else "",
+    )
+
+
+def verdict_of(
+    verdict: Verdict, ledger: Ledger, request: Request | None = None
+) -> rejection_pb2.DeviceVerdict:
+    """Give the verdict on one device, beside what *request* wants of it."""
+    device = ledger.devices.get(verdict.device)
+    index = None if device is None or verdict.device in ledger.lost else device.index
+    lease = ledger.get(verdict.leases[0]) if verdict.leases else None
+    obstacle = verdict.obstacle
+    return rejection_pb2.DeviceVerdict(
+        uuid=verdict.device,
+        index=index,
+        fits=obstacle is None,
+        reason=_reason_of(verdict, ledger),
+        sentence=verdict.sentence,
+        never=obstacle in FOR_EVER,
+        lease_id="" if lease is None else lease.id,
+        since=None if lease is None else moment_of(lease.created),
+        wanted_bytes=None if request is None else request.memory,
+        available_bytes=verdict.room,
+    )
+
+
+def command_of(verb: str, request: Request | None, rest: str = "") -> str:
+    """Give the command that asks for *request*; empty for none."""
+    if request is None:
+        return ""
+    if request.devices:
+        words = ["--device", ",".join(request.devices)]
+    else:
+        words = ["--gpus", str(request.count)]
+    if request.memory is not None:
+        words += ["--memory", as_flag(request.memory)]
+    if request.gpu_types:
+        words += ["--gpu-type", ",".join(request.gpu_types)]
+    if request.mig_profile is not None:
+        words += ["--mig", request.mig_profile]
+    return f"gpusched {verb} {shlex.join(words)}{rest}"
+
+
+def _reason_of(verdict: Verdict, ledger: Ledger) -> rejection_pb2.VerdictReason.ValueType:
+    if verdict.obstacle is None:
+        return rejection_pb2.VERDICT_REASON_UNSPECIFIED
+    if verdict.obstacle is Obstacle.HELD and not _exclusive(verdict, ledger):
+        return rejection_pb2.VERDICT_REASON_SHARED
+    return OBSTACLES[verdict.obstacle]
+
+
+def _exclusive(verdict: Verdict, ledger: Ledger) -> bool:
+    device = ledger.devices.get(verdict.device)
+    return device is None or ledger.holding(device.memory_domain).exclusive is not None
+
+
+def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.BlockingLease:
+    lease = ledger.get(holder.lease)
+    return rejection_pb2.BlockingLease(
+        lease_id=holder.lease,
+        uid=holder.uid,
+        user=holder.user,
+        since=time_of(holder.since.wall),
+        until=None if lease is None else deadline_of(lease.clocks.time_limit, now),
+        device_uuids=() if lease is None else [one.device for one in lease.shares],
+    )
+
+
+def _waits_for(rejected: Rejected) -> str:
+    if not rejected.holders:
+        return "the devices to be free and readable"
+    leases = ", ".join(f"{one.lease} of {one.user or one.uid}" for one in rejected.holders)
+    return f"the end of {leases}"

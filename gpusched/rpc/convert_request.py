@@ -1,0 +1,239 @@
+"""An `AllocateRequest` turned into the core's request, and back.
+
+Every field is converted, or refused by its name: a wish is never silently ignored.
+"""
+
+from collections.abc import Callable, Iterable
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from gpusched.api.v1 import process_pb2, request_pb2
+from gpusched.core.errors import InvalidRequest
+from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
+from gpusched.core.request import Enforce, MaskFormat, Owner, Request
+from gpusched.rpc.call import Call, Code, Refused
+from gpusched.rpc.convert_reading import process_of
+from gpusched.rpc.status import not_yet
+
+Wish = request_pb2.AllocateRequest
+Resolve = Callable[[str, str], DeviceUuid]
+"""Gives the UUID of a device that the request names by UUID or index; the second argument is the
+name of the field."""
+
+MAX_BYTES = (1 << 63) - 1
+MAX_SECONDS = 100 * 365 * 24 * 3600
+"""Longest duration: its nanoseconds, added to any instant, stay below 2^63."""
+
+ENFORCE = {
+    request_pb2.ENFORCE_UNSPECIFIED: Enforce.PREFERRED,
+    request_pb2.ENFORCE_REQUIRED: Enforce.REQUIRED,
+    request_pb2.ENFORCE_PREFERRED: Enforce.PREFERRED,
+    request_pb2.ENFORCE_ADVISORY: Enforce.ADVISORY,
+}
+MASK_FORMATS = {
+    request_pb2.MASK_FORMAT_UNSPECIFIED: MaskFormat.AUTO,
+    request_pb2.MASK_FORMAT_AUTO: MaskFormat.AUTO,
+    request_pb2.MASK_FORMAT_INDEX: MaskFormat.INDEX,
+    request_pb2.MASK_FORMAT_RELATIVE: MaskFormat.RELATIVE,
+    request_pb2.MASK_FORMAT_UUID: MaskFormat.UUID,
+}
+# A core value and the last of its names on the wire: UNSPECIFIED, the first, is never sent.
+ENFORCE_OUT = {value: key for key, value in ENFORCE.items()}
+MASK_FORMATS_OUT = {value: key for key, value in MASK_FORMATS.items()}
+
+NOT_YET_FIELDS = {
+    "min_count": "arrives with flexible counts; until then ask for `count`",
+    "max_count": "arrives with flexible counts; until then ask for `count`",
+    "memory_fraction": "arrives with sharing by fraction; until then ask in `memory_bytes`",
+    "allow_larger_mig_profile": "arrives with MIG placement; until then ask for one profile",
+    "topology_required": "arrives with topology; until then name the devices that lie well",
+    "placement": "arrives with placement by request; until then the configured one decides",
+    "pool": "arrives with pools; until then leave it out: every device is in the default pool",
+    "priority": "arrives with the queue; until then leave it out: all requests are equal",
+    "wait": "arrives with the queue; until then ask again after a while",
+    "wait_without_limit": "arrives with the queue; until then ask again after a while",
+    "parent_lease_id": "arrives with divided leases; until then ask for devices of the host",
+    "affinity_key": "arrives with the queue; until then name the devices in `device_uuids`",
+}
+"""Fields that this version refuses, each with what can be done meanwhile."""
+
+
+def request_of(
+    wish: Wish,
+    call: Call,
+    fresh: RequestId,
+    resolve: Resolve,
+    owner_process: ProcessId | None = None,
+) -> Request:
+    """Turn what a client wrote into a request.
+
+    Args:
+        wish: The message.
+        call: Who asks.
+        fresh: The request's id where the client has drawn none.
+        resolve: Finds a device that the message names.
+        owner_process: The process that `owner` names, looked up already.
+
+    Raises:
+        InvalidRequest: It is wrong whatever the host.
+        Refused: This version cannot do it, or the caller may not.
+    """
+    said = {field.name for field, _ in wish.ListFields()}
+    _check_understood(wish, call, said)
+    named = _devices(wish.device_uuids, "device_uuids", resolve)
+    return Request(
+        request_id=RequestId(wish.request_id) or fresh,
+        count=wish.count if "count" in said else len(named) or 1,
+        memory=_memory(wish, said),
+        gpu_types=tuple(wish.gpu_types),
+        mig_profile=wish.mig_profile if "mig_profile" in said else None,
+        devices=named,
+        available=_devices(wish.available_uuids, "available_uuids", resolve),
+        must_include=_devices(wish.must_include_uuids, "must_include_uuids", resolve),
+        attach_deadline=_duration(wish.attach_deadline, said, "attach_deadline"),
+        keepalive=_duration(wish.keepalive, said, "keepalive"),
+        time_limit=_duration(wish.time_limit, said, "time_limit"),
+        enforce=_enforce(wish.enforce),
+        mask_format=mask_format_of(wish.mask_format),
+        labels=dict(wish.labels),
+        owner=Owner(wish.owner.reference, owner_process) if "owner" in said else None,
+        attach_caller=wish.attach_caller,
+    )
+
+
+def message_of(request: Request) -> Wish:
+    """Turn a request back into the message that asks for it."""
+    wish = Wish(
+        request_id=request.request_id,
+        count=request.count,
+        memory_bytes=request.memory,
+        gpu_types=request.gpu_types,
+        mig_profile=request.mig_profile,
+        device_uuids=request.devices,
+        available_uuids=request.available,
+        must_include_uuids=request.must_include,
+        enforce=ENFORCE_OUT[request.enforce],
+        mask_format=MASK_FORMATS_OUT[request.mask_format],
+        labels=request.labels,
+        attach_caller=request.attach_caller,
+    )
+    if request.attach_deadline is not None:
+        wish.attach_deadline.CopyFrom(_span(request.attach_deadline))
+    if request.keepalive is not None:
+        wish.keepalive.CopyFrom(_span(request.keepalive))
+    if request.time_limit is not None:
+        wish.time_limit.CopyFrom(_span(request.time_limit))
+    if request.owner is not None:
+        wish.owner.CopyFrom(owner_of(request.owner))
+    return wish
+
+
+def owner_of(owner: Owner) -> request_pb2.OwnerReference:
+    """Give an owner as a message."""
+    process = None if owner.process is None else process_of(owner.process)
+    return request_pb2.OwnerReference(reference=owner.reference, process=process)
+
+
+def mask_format_of(value: request_pb2.MaskFormat.ValueType) -> MaskFormat:
+    """Give the mask format.
+
+    Raises:
+        InvalidRequest: There is none of that number.
+    """
+    try:
+        return MASK_FORMATS[value]
+    except KeyError:
+        raise InvalidRequest("mask_format", f"there is no value {value}") from None
+
+
+def named_pid(identity: process_pb2.ProcessIdentity, field: str) -> int:
+    """Give the pid of a process that a message names.
+
+    Raises:
+        InvalidRequest: It is 0, or more than a pid can be.
+    """
+    if not 0 < identity.pid < 1 << 31:
+        raise InvalidRequest(f"{field}.pid", f"{identity.pid} is no process id")
+    return identity.pid
+
+
+def _check_understood(wish: Wish, call: Call, said: set[str]) -> None:
+    """Refuse what this version would otherwise ignore."""
+    for name in NOT_YET_FIELDS.keys() & said:
+        raise not_yet(f"{name}: {NOT_YET_FIELDS[name]}")
+    if wish.topology not in (request_pb2.TOPOLOGY_UNSPECIFIED, request_pb2.TOPOLOGY_ANY):
+        raise not_yet("topology: arrives later; until then name the devices in `device_uuids`")
+    if wish.over_use not in (request_pb2.OVER_USE_UNSPECIFIED, request_pb2.OVER_USE_WARN):
+        raise not_yet("over_use: TERMINATE arrives with limits; until then over-use is only shown")
+    for name, wanted, own in (
+        ("holder_uid", wish.holder_uid, call.caller.uid),
+        ("holder_gid", wish.holder_gid, call.caller.gid),
+    ):
+        if name in said and wanted != own:
+            _refuse_other_holder(name, wanted, call)
+    unknown = UnknownFieldSet(wish)
+    if len(unknown):
+        raise not_yet(
+            f"field number {unknown[0].field_number} is not known to this daemon: the client is"
+            " newer; upgrade the daemon, or leave the field out"
+        )
+
+
+def _refuse_other_holder(name: str, wanted: int, call: Call) -> None:
+    if not call.caller.admin:
+        sentence = f"{name}: {call.caller.uid} may not hold a lease for {wanted}; leave it out"
+        raise Refused(Code.PERMISSION_DENIED, sentence)
+    raise not_yet(
+        f"{name}: holding a lease for {wanted} arrives with enforcement; until then run the"
+        " request as that user"
+    )
+
+
+def _memory(wish: Wish, said: set[str]) -> int | None:
+    memory = wish.memory_bytes if "memory_bytes" in said else None
+    if memory is not None and memory > MAX_BYTES:
+        raise InvalidRequest("memory_bytes", f"{memory} is more than 2^63 - 1")
+    if "sharing" in said:
+        _check_sharing(wish, memory)
+    return memory
+
+
+def _check_sharing(wish: Wish, memory: int | None) -> None:
+    shared = wish.sharing in (request_pb2.SHARING_ANY, request_pb2.SHARING_OWN)
+    if shared and memory is None:
+        raise InvalidRequest("sharing", "a share needs a size: set `memory_bytes`")
+    if wish.sharing == request_pb2.SHARING_OWN:
+        raise not_yet("sharing: OWN arrives with sharing rules; until then use ANY or EXCLUSIVE")
+    if wish.sharing == request_pb2.SHARING_EXCLUSIVE and memory is not None:
+        raise not_yet(
+            "sharing: EXCLUSIVE beside `memory_bytes` arrives with limits; until then leave out"
+            " one of the two"
+        )
+    if wish.sharing not in request_pb2.Sharing.values():
+        raise InvalidRequest("sharing", f"there is no value {wish.sharing}")
+
+
+def _enforce(value: request_pb2.Enforce.ValueType) -> Enforce:
+    try:
+        return ENFORCE[value]
+    except KeyError:
+        raise InvalidRequest("enforce", f"there is no value {value}") from None
+
+
+def _devices(names: Iterable[str], field: str, resolve: Resolve) -> tuple[DeviceUuid, ...]:
+    return tuple(resolve(name, field) for name in names)
+
+
+def _duration(value: Duration, said: set[str], field: str) -> int | None:
+    """Give nanoseconds; that they are more than 0 is the core's rule."""
+    if field not in said:
+        return None
+    if abs(value.seconds) > MAX_SECONDS or abs(value.nanos) >= SECOND:
+        raise InvalidRequest(field, "is not a duration of at most 100 years")
+    return value.seconds * SECOND + value.nanos
+
+
+def _span(nanoseconds: int) -> Duration:
+    seconds, nanos = divmod(nanoseconds, SECOND)
+    return Duration(seconds=seconds, nanos=nanos)

@@ -1,0 +1,60 @@
+"""The service that shows devices. The operator's marks on them arrive later."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+from collections.abc import AsyncIterator
+
+from gpusched.api.v1 import devices_pb2
+from gpusched.rpc.call import Call
+from gpusched.rpc.convert_device import devices_of
+from gpusched.rpc.convert_node import device_warnings, sampled_at
+from gpusched.rpc.instance_types import types_of
+from gpusched.rpc.world import World
+
+
+class Devices:
+    """The inventory."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def List(
+        self, _request: devices_pb2.ListDevicesRequest, _call: Call
+    ) -> devices_pb2.DeviceList:
+        """Show all devices."""
+        reply = self._list()
+        await self._world.authority.durable()
+        return reply
+
+    async def Watch(
+        self, _request: devices_pb2.WatchDevicesRequest, _call: Call
+    ) -> AsyncIterator[devices_pb2.DeviceList]:
+        """Show all devices now and after each change."""
+        authority = self._world.authority
+        told = -1
+        while True:
+            if authority.ledger.generation == told:
+                await authority.news()
+                continue
+            told = authority.ledger.generation
+            reply = self._list()
+            await authority.durable()
+            yield reply
+
+    async def ListTypes(
+        self, _request: devices_pb2.ListTypesRequest, _call: Call
+    ) -> devices_pb2.TypeList:
+        """Show what this host offers."""
+        world = self._world
+        rows = types_of(world.authority.ledger, world.clock.now().instant, world.host)
+        await world.authority.durable()
+        return devices_pb2.TypeList(types=rows, node=world.host.node)
+
+    def _list(self) -> devices_pb2.DeviceList:
+        ledger, now = self._world.authority.ledger, self._world.clock.now()
+        return devices_pb2.DeviceList(
+            generation=ledger.generation,
+            devices=devices_of(ledger, now.instant),
+            warnings=list(device_warnings(ledger, now.instant)),
+            node=self._world.host.node,
+            sampled_at=sampled_at(ledger, now),
+        )

@@ -1,0 +1,45 @@
+"""What the services tell of the host and the daemon that no decision depends on.
+
+Values only, given once at the start; nothing is read here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gpusched.core.device import DeviceNode
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The host and the daemon on it.
+
+    Attributes:
+        node: Name of the host.
+        version: Of gpusched.
+        socket: Path of the public socket.
+        boot_id: Of the running boot.
+        started_at: When the daemon started, as Unix time in nanoseconds.
+        cores: Processors of the host.
+        memory: Of the host, in bytes.
+        control_nodes: Nodes that every holder of a device needs beside its own.
+        extra_environment: Goes into the environment of every grant.
+        prices: Price of an instance type by its name, as the config has it.
+        advisory: Whether the daemon runs unprivileged over real devices.
+        foreign_pid_namespace: Whether the daemon is outside the host's PID namespace.
+    """
+
+    node: str
+    version: str
+    socket: str
+    boot_id: str
+    started_at: int
+    cores: int
+    memory: int
+    control_nodes: tuple[DeviceNode, ...] = ()
+    extra_environment: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    prices: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    advisory: bool = False
+    foreign_pid_namespace: bool = False

@@ -1,0 +1,78 @@
+"""The service that speaks for the host and the daemon itself."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+from gpusched.api.v1 import node_pb2
+from gpusched.core.lease import Level
+from gpusched.core.sample import Unavailable
+from gpusched.rpc.call import Call
+from gpusched.rpc.convert_device import devices_of
+from gpusched.rpc.convert_lease import ENFORCEMENTS, lease_of
+from gpusched.rpc.convert_node import (
+    counts_of,
+    driver_of,
+    sample_age,
+    sample_stale,
+    sampled_at,
+    simulated,
+    warnings_of,
+)
+from gpusched.rpc.convert_process import rows_of, unreadable_of
+from gpusched.rpc.convert_reading import number_of, time_of
+from gpusched.rpc.world import World
+
+_GUARD = node_pb2.GuardStatus(
+    on=False,
+    sentence="there is no guard yet: processes without a lease can open every device",
+    denied_opens=number_of(Unavailable("there is no guard")),
+)
+
+
+class Node:
+    """The host and the daemon."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def Status(self, request: node_pb2.StatusRequest, call: Call) -> node_pb2.NodeStatus:
+        """Show everything, at one generation and from one sample."""
+        reply = self._status(call)
+        if request.without_processes:
+            reply.ClearField("processes")
+            reply.ClearField("unreadable")
+        await self._world.authority.durable()
+        return reply
+
+    async def Ping(self, _request: node_pb2.PingRequest, _call: Call) -> node_pb2.PingReply:
+        """Say that the daemon is there."""
+        return node_pb2.PingReply()
+
+    def _status(self, call: Call) -> node_pb2.NodeStatus:
+        world, host = self._world, self._world.host
+        ledger, now = world.authority.ledger, world.clock.now()
+        devices = devices_of(ledger, now.instant)
+        processes = rows_of(ledger, call, world.users)
+        unreadable = unreadable_of(ledger, now.instant)
+        return node_pb2.NodeStatus(
+            node=host.node,
+            version=host.version,
+            driver=driver_of(ledger),
+            simulated=simulated(ledger),
+            advisory=host.advisory,
+            enforcement=ENFORCEMENTS[Level.ADVISORY],
+            guard=_GUARD,
+            generation=ledger.generation,
+            at=time_of(now.wall),
+            sampled_at=sampled_at(ledger, now),
+            sample_age=sample_age(ledger, now.instant),
+            sample_stale=sample_stale(ledger, now.instant),
+            warnings=warnings_of(ledger, now.instant, host),
+            counts=counts_of(ledger, now.instant, devices, processes),
+            devices=devices,
+            leases=[lease_of(one, ledger, now, call) for one in ledger.live()],
+            processes=processes,
+            unreadable=unreadable,
+            started_at=time_of(host.started_at),
+            socket=host.socket,
+            boot_id=host.boot_id,
+            foreign_pid_namespace=host.foreign_pid_namespace,
+        )

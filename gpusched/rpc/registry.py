@@ -1,0 +1,204 @@
+"""Every method of the protocol and what answers it: one table for gRPC and for the JSON gateway.
+
+Made from the descriptors, so that a method cannot be forgotten: it is implemented, or `NOT_YET`
+says what can be done meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gpusched.api.v1 import devices_pb2, events_pb2, leases_pb2, node_pb2, processes_pb2
+from gpusched.core.errors import InvalidRequest
+from gpusched.ports import Stopping
+from gpusched.rpc.call import Call, Code, Refused
+from gpusched.rpc.devices import Devices
+from gpusched.rpc.events import Events
+from gpusched.rpc.leases import Leases
+from gpusched.rpc.node import Node
+from gpusched.rpc.processes import Processes
+from gpusched.rpc.status import bad_field, not_yet, stopping
+from gpusched.rpc.world import World
+
+Unary: TypeAlias = Callable[[Message, Call], Awaitable[Message]]
+Streaming: TypeAlias = Callable[[Message, Call], AsyncIterator[Message]]
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    file.DESCRIPTOR.services_by_name[name]
+    for file, name in (
+        (leases_pb2, "Leases"),
+        (devices_pb2, "Devices"),
+        (processes_pb2, "Processes"),
+        (events_pb2, "Events"),
+        (node_pb2, "Node"),
+    )
+)
+
+NOT_YET: Mapping[tuple[str, str], str] = {
+    ("Leases", "Revoke"): (
+        "ending leases in use arrives with enforcement; until then end the processes of the"
+        " lease, or release one that is not in use with `gpusched release LEASE`"
+    ),
+    ("Leases", "Adopt"): (
+        "adopting processes arrives with enforcement; until then allocate the devices and"
+        " `gpusched attach LEASE --pid PID` the process"
+    ),
+    ("Devices", "Cordon"): (
+        "cordoning arrives with health marks; until then keep a device back by holding a lease"
+        " for it: `gpusched allocate --device DEVICE`"
+    ),
+    ("Devices", "Uncordon"): (
+        "cordoning arrives with health marks; until then release the lease that keeps the"
+        " device back"
+    ),
+    ("Devices", "Drain"): (
+        "draining arrives with health marks; until then wait for the leases on the device and"
+        " hold it yourself: `gpusched allocate --device DEVICE`"
+    ),
+    ("Devices", "Forget"): (
+        "forgetting arrives with ghost memory; until then a restart of the daemon forgets lost"
+        " devices"
+    ),
+    ("Node", "ReleaseDriver"): (
+        "letting go of the driver arrives with driver upgrades; until then stop the daemon:"
+        " leases survive its restart"
+    ),
+    ("Node", "ResumeDriver"): (
+        "letting go of the driver arrives with driver upgrades; until then start the daemon"
+    ),
+}
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method and what answers it.
+
+    Attributes:
+        service: Its service, without the package.
+        name: Its own name.
+        request: Class of the message it takes.
+        reads_only: Whether it has no side effects.
+        unary: Answers it; None where it streams.
+        streaming: Answers it where it streams.
+    """
+
+    service: str
+    name: str
+    request: type[Message]
+    reads_only: bool
+    unary: Unary | None
+    streaming: Streaming | None
+
+
+Registry: TypeAlias = Mapping[tuple[str, str], Method]
+"""Methods by service and name."""
+
+
+def registry_of(world: World) -> Registry:
+    """Make the table of all methods."""
+    return table_of(
+        {
+            "Leases": Leases(world),
+            "Devices": Devices(world),
+            "Processes": Processes(world),
+            "Events": Events(world),
+            "Node": Node(world),
+        }
+    )
+
+
+def table_of(services: Mapping[str, object]) -> Registry:
+    """Find what answers each method.
+
+    Raises:
+        LookupError: A method is neither implemented nor in `NOT_YET`.
+    """
+    return {
+        (service.name, method.name): _method(service, method, services[service.name])
+        for service in SERVICES
+        for method in service.methods
+    }
+
+
+async def answer(method: Method, request: Message, call: Call) -> Message:
+    """Have a unary method answered.
+
+    Raises:
+        Refused: For whatever reason: a defect is logged and refused as INTERNAL.
+    """
+    if method.unary is None:
+        raise not_yet(f"{method.service}.{method.name} streams")
+    try:
+        return await method.unary(request, call)
+    except Refused:
+        raise
+    except Exception as error:
+        raise refused_by(error, method) from error
+
+
+async def answers(method: Method, request: Message, call: Call) -> AsyncIterator[Message]:
+    """Have a streaming method answered.
+
+    Raises:
+        Refused: As `answer`; also after some answers.
+    """
+    if method.streaming is None:
+        yield await answer(method, request, call)
+        return
+    try:
+        async for reply in method.streaming(request, call):
+            yield reply
+    except Refused:
+        raise
+    except Exception as error:
+        raise refused_by(error, method) from error
+
+
+def refused_by(error: Exception, method: Method) -> Refused:
+    """Say what a client hears of an error; one that is nobody's fault but ours goes to the log."""
+    match error:
+        case InvalidRequest():
+            return bad_field(error)
+        case Stopping():
+            return stopping()
+        case _:
+            name = f"{method.service}.{method.name}"
+            _log.error("rpc.defect", method=name, exc_info=error)
+            sentence = f"a defect in {name}: {type(error).__name__}; the daemon's log has more"
+            return Refused(Code.INTERNAL, sentence)
+
+
+def _method(service: ServiceDescriptor, method: MethodDescriptor, made: object) -> Method:
+    streams = method.server_streaming and hasattr(made, method.name)
+    unary: Unary | None = None
+    streaming: Streaming | None = None
+    if streams:
+        streaming = getattr(made, method.name)
+    elif hasattr(made, method.name):
+        unary = getattr(made, method.name)
+    else:
+        unary = _not_yet(NOT_YET[service.name, method.name])
+    level = method.GetOptions().idempotency_level
+    return Method(
+        service=service.name,
+        name=method.name,
+        request=GetMessageClass(method.input_type),
+        reads_only=level == MethodOptions.NO_SIDE_EFFECTS,
+        unary=unary,
+        streaming=streaming,
+    )
+
+
+def _not_yet(sentence: str) -> Unary:
+    async def refuse(_request: Message, _call: Call) -> Message:
+        raise not_yet(sentence)
+
+    return refuse

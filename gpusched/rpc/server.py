@@ -1,0 +1,187 @@
+"""The gRPC server: the registry's methods, health and reflection, on the front's private socket.
+
+Whoever did not come through the front is refused, whatever is asked. Messages are parsed and
+serialized here, so that a defect in one is answered like any other.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import NoReturn, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
+from grpc_reflection.v1alpha.reflection import aio as reflection
+
+from gpusched.rpc.call import Call, Callers, Code, Refused
+from gpusched.rpc.peer import PeerTable, UnknownPeer
+from gpusched.rpc.registry import SERVICES, Method, Registry, answer, answers
+from gpusched.rpc.status import details_of, trailer_of
+
+REJECTION_KEY = "gpusched-rejection-bin"
+"""Trailing metadata that carries a serialized `Rejection`."""
+
+MESSAGE_BYTES = 1 << 20
+"""Largest message that is taken from a client."""
+
+Context: TypeAlias = aio.ServicerContext[bytes, bytes]
+_HealthRequest: TypeAlias = health_pb2.HealthCheckRequest
+_HealthReply: TypeAlias = health_pb2.HealthCheckResponse
+_Request = TypeVar("_Request")
+_Reply = TypeVar("_Reply")
+
+_CODES = {code: grpc.StatusCode[code.name] for code in Code}
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class RpcServer:
+    """Serves the registry over grpc.
+
+    Args:
+        registry: What answers.
+        peers: Who came through the front.
+        callers: Makes callers of them.
+    """
+
+    def __init__(self, registry: Registry, peers: PeerTable, callers: Callers) -> None:
+        self._registry = registry
+        self._peers = peers
+        self._callers = callers
+        self._server: aio.Server | None = None
+        self._health = _Health(peers)
+
+    async def start(self, backend: Path) -> None:
+        """Listen on the front's private socket.
+
+        Raises:
+            RuntimeError: grpc cannot listen there.
+        """
+        server = aio.server(options=(("grpc.max_receive_message_length", MESSAGE_BYTES),))
+        for service in SERVICES:
+            handlers = {
+                method.name: self._handler(self._registry[service.name, method.name])
+                for method in service.methods
+            }
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+            )
+        names = [service.full_name for service in SERVICES]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        known = [*names, _HEALTH, REFLECTION]
+        server.add_generic_rpc_handlers((_reflection(known, self._peers),))
+        for name in names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        server.add_insecure_port(f"unix:{backend}")
+        await server.start()
+        self._server = server
+
+    async def stop(self, grace: float | None) -> None:
+        """Say to health checks that it ends, let calls finish for *grace* seconds. Idempotent."""
+        await self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            await self._server.stop(grace)
+            self._server = None
+
+    def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        if method.unary is None:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(method))
+        return grpc.unary_unary_rpc_method_handler(self._unary(method))
+
+    def _unary(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        async def handle(data: bytes, context: Context) -> bytes:
+            try:
+                call = self._call(context)
+                reply = await answer(method, _parsed(method, data), call)
+                return reply.SerializeToString()
+            except Refused as refused:
+                await _abort(context, refused)
+
+        return handle
+
+    def _streaming(self, method: Method) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+        async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
+            try:
+                call = self._call(context)
+                async for reply in answers(method, _parsed(method, data), call):
+                    yield reply.SerializeToString()
+            except Refused as refused:
+                await _abort(context, refused)
+
+        return handle
+
+    def _call(self, context: Context) -> Call:
+        try:
+            return self._callers.call_of(self._peers.require(context.peer()))
+        except UnknownPeer as error:
+            raise Refused(Code.UNAUTHENTICATED, str(error)) from None
+
+
+class _Health(health.HealthServicer):
+    """The standard health service, for callers that came through the front."""
+
+    def __init__(self, peers: PeerTable) -> None:
+        super().__init__()
+        self._peers = peers
+
+    async def Check(  # noqa: N802 - named by the protocol
+        self, request: _HealthRequest, context: aio.ServicerContext[_HealthRequest, _HealthReply]
+    ) -> _HealthReply:
+        """Say how it is."""
+        await _require(self._peers, context)
+        return await super().Check(request, context)
+
+    async def Watch(  # noqa: N802 - named by the protocol
+        self, request: _HealthRequest, context: aio.ServicerContext[_HealthRequest, _HealthReply]
+    ) -> None:
+        """Say how it is, again at each change."""
+        await _require(self._peers, context)
+        await super().Watch(request, context)
+
+
+def _reflection(names: list[str], peers: PeerTable) -> grpc.GenericRpcHandler:
+    """Make the standard reflection service, for callers that came through the front."""
+    servicer = reflection.ReflectionServicer(names)
+
+    async def handle(
+        requests: AsyncIterable[Message], context: aio.ServicerContext[Message, Message]
+    ) -> AsyncIterator[Message]:
+        await _require(peers, context)
+        replies = servicer.ServerReflectionInfo(requests, context)  # type: ignore[arg-type]  # of its own messages
+        async for reply in replies:  # type: ignore[attr-defined]  # the stub forgets that it yields
+            yield reply
+
+    handler = grpc.stream_stream_rpc_method_handler(
+        handle,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(REFLECTION, {"ServerReflectionInfo": handler})
+
+
+async def _require(peers: PeerTable, context: aio.ServicerContext[_Request, _Reply]) -> None:
+    try:
+        peers.require(context.peer())
+    except UnknownPeer as error:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+
+def _parsed(method: Method, data: bytes) -> Message:
+    message = method.request()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        name = method.request.DESCRIPTOR.name
+        sentence = f"what was sent is no {name}: is the client made for another protocol?"
+        raise Refused(Code.INVALID_ARGUMENT, sentence) from None
+    return message
+
+
+async def _abort(context: Context, refused: Refused) -> NoReturn:
+    metadata: tuple[tuple[str, bytes], ...] = ()
+    if refused.rejection is not None:
+        metadata = ((REJECTION_KEY, trailer_of(refused.rejection)),)
+    await context.abort(_CODES[refused.code], details_of(refused.sentence), metadata)

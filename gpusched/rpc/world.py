@@ -1,0 +1,59 @@
+"""What the services need of the daemon, in one value, so that each is made of one argument."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gpusched.core.events import Event
+from gpusched.core.replies import Done, Explained, Granted, Rejected
+from gpusched.core.request import Request
+from gpusched.ports import Authority, Clock, IdSource, ProcessTable
+from gpusched.rpc.call import Users
+from gpusched.rpc.convert_grant import GrantWriter
+from gpusched.rpc.convert_rejection import refusal_of
+from gpusched.rpc.host import Host
+
+R = TypeVar("R", Granted, Done, Explained)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The daemon as the services see it.
+
+    Attributes:
+        authority: Decides; its ledger is read, but not across an `await`.
+        clock: For deadlines in replies.
+        ids: For fresh leases and request ids.
+        processes: Looks up processes that a request names.
+        host: What is told of the host.
+        users: Names of uids.
+        grants: Writes grants.
+    """
+
+    authority: Authority
+    clock: Clock
+    ids: IdSource
+    processes: ProcessTable
+    host: Host
+    users: Users = field(default_factory=Users)
+    grants: GrantWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grants", GrantWriter(self.host))
+
+
+async def decided(
+    world: World, event: Event, wanted: type[R], request: Request | None = None
+) -> R:
+    """Have *event* decided and give the reply, which is of the kind the verb answers with.
+
+    Raises:
+        Refused: It was rejected.
+        TypeError: The core answered with another kind of reply, a defect.
+        Stopping: The daemon ends.
+    """
+    reply = await world.authority.submit(event)
+    if isinstance(reply, wanted):
+        return reply
+    if isinstance(reply, Rejected):
+        raise refusal_of(reply, world.authority.ledger, world.clock.now(), request)
+    raise TypeError(f"{type(event).__name__} was answered with {type(reply).__name__}")

@@ -1,0 +1,121 @@
+"""Messages out of a JSON body or a query, and where one is wrong."""
+
+import json
+from collections.abc import Iterable
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import Message
+
+from gpusched.core.errors import InvalidRequest
+from gpusched.core.replies import Refusal
+from gpusched.rpc.call import Refused
+from gpusched.rpc.status import refuse
+from gpusched.web.message_json import Json
+
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "": True}
+_TEXTS = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+
+
+def message_from_json(kind: type[Message], body: bytes) -> Message:
+    """Read the body of a POST; an empty one is an empty message.
+
+    Raises:
+        Refused: It is no JSON object.
+        InvalidRequest: A field is unknown, or holds what it may not.
+    """
+    if not body.strip():
+        return kind()
+    try:
+        said = json.loads(body, object_pairs_hook=_object)
+    except RecursionError:
+        raise _no_json("it is nested too deeply") from None
+    except ValueError as error:
+        raise _no_json(str(error)) from None
+    if not isinstance(said, dict):
+        raise _no_json(f"it has to be an object, like {{}}, and not {type(said).__name__}")
+    return _message(kind, said)
+
+
+def message_from_query(kind: type[Message], query: Iterable[tuple[str, str]]) -> Message:
+    """Read the query of a GET: scalar fields, repeated ones as often as wanted.
+
+    Raises:
+        InvalidRequest: A field is unknown, or holds what it may not.
+    """
+    said: dict[str, Json] = {}
+    for name, text in query:
+        field = _field(kind, name)
+        value = _value(field, text)
+        if field.is_repeated:
+            before = said.setdefault(field.name, [])
+            assert isinstance(before, list)  # noqa: S101 - made so one line above
+            before.append(value)
+        elif field.name in said:
+            raise InvalidRequest(name, "is there twice")
+        else:
+            said[field.name] = value
+    return _message(kind, said)
+
+
+def _message(kind: type[Message], said: dict[str, Json]) -> Message:
+    message = kind()
+    try:
+        ParseDict(said, message)
+    except (ParseError, ValueError, TypeError, RecursionError) as error:
+        raise _fault(kind, said, error) from None
+    return message
+
+
+def _fault(kind: type[Message], said: dict[str, Json], error: Exception) -> InvalidRequest:
+    """Find the field at fault: the first that alone cannot be read either."""
+    for name, value in said.items():
+        _field(kind, name)
+        try:
+            ParseDict({name: value}, kind())
+        except (ParseError, ValueError, TypeError, RecursionError) as alone:
+            return InvalidRequest(name, _why(alone))
+    return InvalidRequest(kind.DESCRIPTOR.name, _why(error))
+
+
+def _why(error: Exception) -> str:
+    """Give the first line of an error of protobuf; what follows lists fields."""
+    line = str(error).partition("\n")[0]
+    return line.rpartition(" field: ")[2].rstrip(".")
+
+
+def _field(kind: type[Message], name: str) -> FieldDescriptor:
+    """Find a field by its name in the protocol or in JSON.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    descriptor = kind.DESCRIPTOR
+    field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
+    if field is None:
+        names = ", ".join(one.name for one in descriptor.fields) or "none"
+        raise InvalidRequest(name, f"{descriptor.name} has no such field; it has {names}")
+    return field
+
+
+def _value(field: FieldDescriptor, text: str) -> Json:
+    if field.message_type is not None and field.message_type.full_name not in _TEXTS:
+        raise InvalidRequest(field.name, "cannot stand in a query: send it with POST, as JSON")
+    if field.type != FieldDescriptor.TYPE_BOOL:
+        return int(text) if field.enum_type is not None and text.isdecimal() else text
+    if text not in _FLAGS:
+        raise InvalidRequest(field.name, f"{text!r} is neither true nor false")
+    return _FLAGS[text]
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return made
+
+
+def _no_json(why: str) -> Refused:
+    return refuse(Refusal.BAD_REQUEST, f"the body is no JSON request: {why}")

@@ -1,0 +1,127 @@
+"""A host in memory and the daemon on it, to be started, ended and started again.
+
+`journal` has what the daemon did to its world, in order: `load`, `commit`, `sample`, what the
+service manager was told, the doors, and each close.
+"""
+
+import asyncio
+
+from gpusched.core.ids import SECOND, BootId
+from gpusched.core.policy import Policy
+from gpusched.core.sample import NodeReading, Reading
+from gpusched.daemon.lifecycle import Reloaded, World, run
+from gpusched.ports import Authority, Batch, Stored
+from tests.fakes.builders import device, reading, sample
+from tests.fakes.clock import FakeClock
+from tests.fakes.doors import FakeDoors
+from tests.fakes.exits import FakeExitWatch
+from tests.fakes.processes import FakeProcessTable
+from tests.fakes.sampler import FakeSampler
+from tests.fakes.service_manager import FakeServiceManager
+from tests.fakes.store import Disk, MemoryStore
+from tests.fakes.waiting import until
+
+LONG = 3600.0
+"""Seconds between ticks where a test wants none by itself."""
+
+READABLE = sample(reading(device())).reading
+
+
+class JournalStore(MemoryStore):
+    """Tells what was done with it, commits once they are durable."""
+
+    def __init__(self, journal: list[str], disk: Disk | None = None) -> None:
+        super().__init__(disk)
+        self._journal = journal
+
+    def load(self, boot_id: BootId) -> Stored:
+        self._journal.append("load")
+        return super().load(boot_id)
+
+    def commit(self, batch: Batch) -> None:
+        super().commit(batch)
+        self._journal.append("commit")
+
+    def close(self) -> None:
+        super().close()
+        self._journal.append("store closed")
+
+
+class JournalSampler(FakeSampler):
+    """Tells when it is asked."""
+
+    def __init__(self, journal: list[str]) -> None:
+        super().__init__(READABLE)
+        self._journal = journal
+
+    async def sample(self) -> Reading[NodeReading]:
+        self._journal.append("sample")
+        return await super().sample()
+
+    async def close(self) -> None:
+        await super().close()
+        self._journal.append("sampler closed")
+
+
+class JournalExits(FakeExitWatch):
+    """Tells when it is closed."""
+
+    def __init__(self, journal: list[str], processes: FakeProcessTable) -> None:
+        super().__init__(processes)
+        self._journal = journal
+
+    def close(self) -> None:
+        super().close()
+        self._journal.append("exits closed")
+
+
+class DaemonHost:
+    """One host; each `start` is another daemon over the same disk, clock and processes."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self.disk = Disk()
+        self.clock = FakeClock(1000 * SECOND)
+        self.table = FakeProcessTable()
+        self.policy = Policy()
+        self.interval = LONG
+        self.boot_patience = 0.0
+        self.reloaded: Reloaded | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Make what a daemon uses and closes."""
+        self.store = JournalStore(self.journal, self.disk)
+        self.sampler = JournalSampler(self.journal)
+        self.exits = JournalExits(self.journal, self.table)
+        self.manager = FakeServiceManager(self.journal)
+        self.doors = FakeDoors(self.journal)
+
+    def launch(self) -> asyncio.Task[str | None]:
+        """Start a daemon; it may fail before it serves."""
+        return asyncio.get_running_loop().create_task(run(self._world()))
+
+    async def start(self) -> tuple[asyncio.Task[str | None], Authority]:
+        """Start a daemon and wait until it serves; give its run and who answers behind it."""
+        running = self.launch()
+        await until(lambda: "READY=1\nSTATUS=serving" in self.manager.states or running.done())
+        if running.done():
+            running.result()
+        assert self.doors.authority is not None
+        return running, self.doors.authority
+
+    def _world(self) -> World:
+        return World(
+            version="1.2.3",
+            policy=self.policy,
+            interval=self.interval,
+            boot_patience=self.boot_patience,
+            clock=self.clock,
+            store=self.store,
+            sampler=self.sampler,
+            table=self.table,
+            exits=self.exits,
+            manager=self.manager,
+            doors=self.doors,
+            reload=lambda: self.reloaded,
+        )

@@ -1,0 +1,116 @@
+"""Requests: what is wrong with one whatever the host, and which field is named for it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gpusched.core.errors import InvalidRequest
+from gpusched.core.ids import DeviceUuid, RequestId
+from gpusched.core.request import MAX_COUNT, MAX_LABELS, MAX_TEXT, Owner, Request
+from tests.fakes.builders import A, labelled
+
+GPU, OTHER, MIG = DeviceUuid("GPU-1"), DeviceUuid("GPU-2"), DeviceUuid("MIG-1")
+LONG = "x" * (MAX_TEXT + 1)
+MANY = {f"key{n}": "" for n in range(MAX_LABELS + 1)}
+
+WRONG: dict[str, tuple[Callable[[], Request], str, str]] = {
+    "negative": (lambda: Request(A, count=-1), "count", "-1 is not between 0 and 1024"),
+    "huge": (lambda: Request(A, count=1025), "count", "1025 is not between 0 and 1024"),
+    "count": (
+        lambda: Request(A, count=2, devices=(GPU,)),
+        "count",
+        "2 devices asked for, 1 named",
+    ),
+    "no_memory": (
+        lambda: Request(A, memory=0),
+        "memory_bytes",
+        "must be more than 0; leave it out for whole devices",
+    ),
+    "attach": (
+        lambda: Request(A, attach_deadline=0),
+        "attach_deadline",
+        "must be more than 0 seconds",
+    ),
+    "keepalive": (lambda: Request(A, keepalive=-1), "keepalive", "must be more than 0 seconds"),
+    "limit": (lambda: Request(A, time_limit=0), "time_limit", "must be more than 0 seconds"),
+    "twice": (
+        lambda: Request(A, count=2, devices=(GPU, GPU)),
+        "device_uuids",
+        "names a device twice",
+    ),
+    "included_twice": (
+        lambda: Request(A, count=2, must_include=(GPU, GPU)),
+        "must_include_uuids",
+        "names a device twice",
+    ),
+    "mixed": (
+        lambda: Request(A, count=2, devices=(GPU, MIG)),
+        "device_uuids",
+        "mixes MIG instances with whole GPUs",
+    ),
+    "too_many_included": (
+        lambda: Request(A, count=1, must_include=(GPU, OTHER)),
+        "must_include_uuids",
+        "names more devices than `count` asks for",
+    ),
+    "no_id": (lambda: Request(RequestId("")), "request_id", "must have 1 to 256 characters"),
+    "long_id": (lambda: Request(RequestId(LONG)), "request_id", "must have 1 to 256 characters"),
+    "labels": (lambda: Request(A, labels=MANY), "labels", "more than 64"),
+    "no_key": (
+        lambda: Request(A, labels={"": "v"}),
+        "labels",
+        "'': not 1 to 256 characters",
+    ),
+    "long_key": (
+        lambda: Request(A, labels={LONG: "v"}),
+        "labels",
+        f"{'x' * 40!r}: not 1 to 256 characters",
+    ),
+    "long_value": (
+        lambda: Request(A, labels=labelled(team=LONG)),
+        "labels",
+        "'team': not 1 to 256 characters",
+    ),
+    "no_owner": (
+        lambda: Request(A, owner=Owner("")),
+        "owner.reference",
+        "must have 1 to 256 characters",
+    ),
+    "long_owner": (
+        lambda: Request(A, owner=Owner(LONG)),
+        "owner.reference",
+        "must have 1 to 256 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_malformed_request_names_its_field(case: str) -> None:
+    """A request that is wrong whatever the host cannot be made; the error names the field."""
+    make, field, why = WRONG[case]
+    with pytest.raises(InvalidRequest) as caught:
+        make()
+    assert (caught.value.field, caught.value.why) == (field, why)
+    assert str(caught.value) == f"{field}: {why}"
+
+
+def test_a_request_says_little_by_default() -> None:
+    """A request that says nothing but its id asks for one whole device of any type."""
+    asked = Request(A)
+    assert asked.exclusive
+    assert (asked.count, asked.memory, asked.gpu_types) == (1, None, ())
+
+
+def test_a_request_for_memory_shares_its_devices() -> None:
+    """Whoever names memory gets a share, not the whole device."""
+    assert not Request(A, memory=1).exclusive
+
+
+def test_the_limits_themselves_are_allowed() -> None:
+    """A request may be as large as the limits say."""
+    most = {f"key{n}": "" for n in range(MAX_LABELS - 1)} | {"x" * MAX_TEXT: "y" * MAX_TEXT}
+    longest = "x" * MAX_TEXT
+    asked = Request(RequestId(longest), count=MAX_COUNT, labels=most, owner=Owner(longest))
+    assert len(asked.labels) == MAX_LABELS
+    assert Request(A, count=0).count == 0
+    assert Request(A, count=2, devices=(GPU, OTHER), must_include=(OTHER, GPU)).count == 2
