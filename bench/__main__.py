@@ -13,6 +13,7 @@ from time import perf_counter
 
 from bench.cold import cold
 from bench.figures import Figure
+from bench.hot_spots import profile
 from bench.idle import idle
 from bench.latency import latency
 from bench.splice import splice
@@ -26,22 +27,25 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "cold": cold,
     "idle": idle,
 }
+ON_DEMAND: dict[str, Callable[[], list[Figure]]] = {"profile": profile}
+"""What only prints, and only when it is named."""
 
 
 def main() -> int:
     """Measure the groups that were asked for, or all."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("group", nargs="*", help=f"one of {', '.join(GROUPS)}; all without")
+    known = GROUPS | ON_DEMAND
+    parser.add_argument("group", nargs="*", help=", ".join(known))
     chosen = parser.parse_args().group or list(GROUPS)
-    if unknown := [name for name in chosen if name not in GROUPS]:
-        parser.error(f"there is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    if unknown := [name for name in chosen if name not in known]:
+        parser.error(f"there is no group {', '.join(unknown)}; there are {', '.join(known)}")
     began = perf_counter()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before\n")
     figures: list[Figure] = []
     failed = 0
     for name in chosen:
         try:
-            measured = GROUPS[name]()
+            measured = known[name]()
         except Failed as error:
             failed += 1
             print(f"{name} could not be measured: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ GPUSCHED = Path(sys.executable).with_name("gpusched")
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 20.0
 END_SECONDS = 10.0
+RUN_SECONDS = 60.0
 STEP_SECONDS = 0.02
 
 
@@ -27,14 +28,14 @@ class Failed(Exception):
 
 
 class Stage:
-    """A folder, a simulated daemon, and the processes started on it.
+    """A folder, a daemon, and the processes started on it.
 
     Args:
-        simulate: What `--simulate` gets: a short form or a scenario file.
+        simulate: What `--simulate` gets: a short form or a scenario file. None: real devices.
         options: More words for `gpusched serve`.
     """
 
-    def __init__(self, simulate: str, *options: str) -> None:
+    def __init__(self, simulate: str | None, *options: str) -> None:
         # Short: a socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gps-", dir="/tmp"))
         # Processes of other users have to reach socket and devices, as on a real host.
@@ -49,7 +50,8 @@ class Stage:
             "PYTHONPATH": str(ROOT),
         }
         self.daemon: subprocess.Popen[bytes] | None = None
-        self._serve = [str(GPUSCHED), "serve", "--simulate", simulate, *options]
+        simulated = [] if simulate is None else ["--simulate", simulate]
+        self._serve = [str(GPUSCHED), "serve", *simulated, *options]
         self._started: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
@@ -61,9 +63,8 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in (*self._started, self.daemon):
-            if process is not None:
-                end(process)
+        self.clear()
+        self.stop_daemon()
         shutil.rmtree(self.folder)
 
     def start_daemon(self, environment: Mapping[str, str] | None = None) -> None:
@@ -82,6 +83,10 @@ class Stage:
             if self.socket.exists() and not self.gpusched("status", "--json").returncode:
                 return
 
+    def serve_in_vain(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the daemon, with more *options*, to an end that it finds by itself."""
+        return self.run(*self._serve, *options, **variables)
+
     def kill_daemon(self) -> None:
         """End the daemon as a crash would: by SIGKILL."""
         if self.daemon is not None:
@@ -92,10 +97,19 @@ class Stage:
         """End the daemon in order; give its exit code."""
         return 0 if self.daemon is None else end(self.daemon)
 
-    def gpusched(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def gpusched(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command of gpusched to its end."""
+        return self.run(str(GPUSCHED), *words, **variables)
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with these variables beside the stage's."""
         return subprocess.run(
-            [GPUSCHED, *words], env=self.environment, capture_output=True, text=True, check=False
+            command,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=RUN_SECONDS,
         )
 
     def start(self, *command: str) -> subprocess.Popen[str]:
@@ -105,6 +119,11 @@ class Stage:
         )
         self._started.append(started)
         return started
+
+    def clear(self) -> None:
+        """End the processes that were started, not the daemon."""
+        while self._started:
+            end(self._started.pop())
 
 
 def end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> int:

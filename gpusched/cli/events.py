@@ -1,21 +1,17 @@
 """`gpusched events`: the history, and with --follow what happens from now on."""
 
 import argparse
-from threading import Event
 
 from gpusched.cli.command import Command, Invocation, show_json
 from gpusched.cli.words import clock
 from gpusched.client.document import Document
-
-_PAUSE = 1.0
-"""Seconds between two looks: the gateway has no streams, and a history can be read on from any
-place, so nothing is lost between two looks."""
+from gpusched.client.errors import DaemonUnreachable
 
 
 def event_line(event: Document) -> str:
     """Give a message `Event` as a line."""
     subject = event.text("id") or "daemon"
-    return f"{clock(event.text('at'))}  {subject}  {event.text('kind')}: {event.text('sentence')}"
+    return f"{clock(event.text('at'))}  {subject}  {event.text('sentence') or event.text('kind')}"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,20 +25,14 @@ def _events(invocation: Invocation) -> int:
         for event in invocation.call("Events/List").parts("events"):
             invocation.say(event_line(event))
         return 0
-    listed = invocation.client.call("Events/List")
-    never = Event()  # Ctrl-C ends the wait
-    while True:
-        for event in listed.parts("events"):
-            _show(invocation, event)
-        last = _last_of(listed)
-        never.wait(_PAUSE)
-        listed = invocation.client.call("Events/List", {"after_sequence": str(last)})
-
-
-def _last_of(listed: Document) -> int:
-    """Give the sequence to go on from: what was listed may not be all there is."""
-    events = listed.parts("events")
-    return events[-1].number("sequence") if events else listed.number("last_sequence")
+    client = invocation.client
+    listed = client.call("Events/List")
+    for event in listed.parts("events"):
+        _show(invocation, event)
+    last = str(listed.number("last_sequence"))
+    for event in client.stream("Events/Watch", {"after_sequence": last}):
+        _show(invocation, event)
+    raise DaemonUnreachable("the daemon ended the stream of events: it stops; try again")
 
 
 def _show(invocation: Invocation, event: Document) -> None:

@@ -46,7 +46,7 @@ def explain_lines(reply: Document, width: int | None) -> list[str]:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]
     would_do = reply.part("rejection").text("nearest_command")
     if would_do:
-        lines += ["", f"this would be granted now: {would_do}"]
+        lines += ["", f"the nearest that would do: {would_do}"]
     story = reply.parts("story")
     if story:
         lines += ["", *(event_line(one) for one in story)]

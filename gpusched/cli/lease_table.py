@@ -11,7 +11,7 @@ _COLUMNS = (
     Column("STATE"),
     Column("USER"),
     Column("DEVICES"),
-    Column("USED", right=True),
+    Column("USED (PEAK)", right=True),
     Column("LIMIT", right=True),
     Column("ENFORCED"),
     Column("AGE", right=True),
@@ -22,6 +22,13 @@ _CLOCKS = (
     ("keepalive_deadline", "unless renewed in"),
     ("time_limit_deadline", "in"),
 )
+
+_REASONS = {
+    "END_REASON_EMPTY": "its last process ended",
+    "END_REASON_ATTACH_DEADLINE": "no process was attached",
+    "END_REASON_KEEPALIVE": "not renewed",
+}
+"""For reasons whose own name says too little."""
 
 
 def lease_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
@@ -60,7 +67,7 @@ def end_of(lease: Document, now: float) -> str:
     if lease.text("state") in ("LEASE_STATE_RELEASING", "LEASE_STATE_ENDED"):
         ended = instant(lease.text("ended_at"))
         ago = "" if ended is None else f", {span(now - ended)} ago"
-        return name_of(reason, "END_REASON") + ago
+        return (_REASONS.get(reason) or name_of(reason, "END_REASON")) + ago
     running = [
         (deadline, words)
         for name, words in _CLOCKS
@@ -72,6 +79,10 @@ def end_of(lease: Document, now: float) -> str:
     return f"{words} {span(deadline - now)}"
 
 
+def _used(lease: Document) -> str:
+    return f"{mib(lease.measured('used_memory'))} ({mib(lease.measured('peak_memory'))})"
+
+
 def _row(lease: Document, now: float) -> list[str]:
     created = instant(lease.text("created_at"))
     level = lease.part("enforcement").text("level")
@@ -81,7 +92,7 @@ def _row(lease: Document, now: float) -> list[str]:
         state_of(lease),
         user_of(lease.part("holder")),
         devices_of(lease),
-        mib(lease.measured("used_memory")) if devices else NONE,
+        _used(lease) if devices else NONE,
         limit_of(lease),
         name_of(level, "ENFORCEMENT_LEVEL"),
         NONE if created is None else span(now - created),

@@ -78,7 +78,7 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
     complain(_in_flags(error))
     would_do = _as_typed(error.nearest_command, invocation)
     if would_do:
-        complain(f"this would be granted now: {would_do}")
+        complain(f"the nearest that would do: {would_do}")
     elif error.hint_command:
         complain(f"this tells more: {error.hint_command}")
     if invocation.json:

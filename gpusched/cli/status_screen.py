@@ -72,7 +72,15 @@ def _header(status: Document) -> list[str]:
     waiting = len(status.parts("waiting"))
     if waiting:
         lines.append(f"requests waiting: {waiting}")
-    return lines + [f"warning: {one}" for one in status.texts("warnings")]
+    return lines + [f"warning: {one}" for one in status.texts("warnings") if _news(one, status)]
+
+
+def _news(warning: str, status: Document) -> bool:
+    """Say whether the header has not said it already."""
+    if warning.startswith("SIMULATED"):
+        return not status.flag("simulated")
+    said = status.part("enforcement").text("sentence")
+    return warning.rstrip(".").casefold() != said.rstrip(".").casefold()
 
 
 def _age(status: Document) -> str:

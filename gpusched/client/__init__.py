@@ -10,8 +10,8 @@ _PLACES = {
     "AsyncClient": "gpusched.client.aio",
     "Client": "gpusched.client.sync",
     "HeldLease": "gpusched.client.held",
-    "async_lease": "gpusched.client.lease",
-    "lease": "gpusched.client.lease",
+    "async_lease": "gpusched.client.holding",
+    "lease": "gpusched.client.holding",
 }
 
 

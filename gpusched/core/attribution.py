@@ -7,6 +7,7 @@ identified belongs to nobody, and doubt counts against scheduling on its device.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
 from gpusched.core.lease import Lease
@@ -36,7 +37,9 @@ class Attributed:
     Attributes:
         context: NVML's row.
         facts: What `/proc` says; None where it does not know the pid.
-        lease: The lease it belongs to, which need not have a share of this device.
+        lease: The lease it belongs to, which need not have a share of this device. An UNKNOWN
+            process keeps the lease it was last seen in: NVML lists a process for a while after
+            `/proc` has forgotten it.
         kind: STRAY also for a lease's process on a device outside the lease.
     """
 
@@ -70,16 +73,28 @@ class DeviceUse:
 
 
 def attribute(
-    sample: NodeSample, leases: Iterable[Lease], infrastructure: Iterable[str]
+    sample: NodeSample,
+    leases: Iterable[Lease],
+    infrastructure: Iterable[str],
+    before: Mapping[DeviceUuid, DeviceUse] = MappingProxyType({}),
 ) -> dict[DeviceUuid, DeviceUse]:
-    """Tie every process of *sample* to one of the live *leases*, or to none."""
+    """Tie every process of *sample* to one of the live *leases*, or to none.
+
+    Args:
+        sample: What was read.
+        leases: Those that hold shares.
+        infrastructure: Program names that serve every lease.
+        before: What the sample before showed.
+    """
     if isinstance(sample.reading, Unavailable):
         return {}
     live = {lease.id: lease for lease in leases}
     owners = _owners(sample, live)
     known = frozenset(infrastructure)
+    gone = _last_seen(before, live)
     return {
-        one.device.uuid: _use(one, sample, live, owners, known) for one in sample.reading.devices
+        one.device.uuid: _use(one, sample, live, owners, known, gone)
+        for one in sample.reading.devices
     }
 
 
@@ -94,12 +109,28 @@ def _owners(sample: NodeSample, live: Mapping[LeaseId, Lease]) -> dict[ProcessId
     return owners
 
 
+def _last_seen(
+    before: Mapping[DeviceUuid, DeviceUse], live: Mapping[LeaseId, Lease]
+) -> dict[int, LeaseId]:
+    """Say which pids belonged to a lease that is still live, by attachment or when last seen."""
+    seen = {process.pid: lease.id for lease in live.values() for process in lease.processes}
+    for use in before.values():
+        rows = () if isinstance(use.processes, Unavailable) else use.processes
+        seen |= {
+            one.context.pid: one.lease
+            for one in rows
+            if one.lease is not None and one.lease in live
+        }
+    return seen
+
+
 def _use(
     reading: DeviceReading,
     sample: NodeSample,
     live: Mapping[LeaseId, Lease],
     owners: Mapping[ProcessId, LeaseId],
     infrastructure: frozenset[str],
+    gone: Mapping[int, LeaseId],
 ) -> DeviceUse:
     if isinstance(reading.contexts, Unavailable):
         return DeviceUse(reading, reading.contexts)
@@ -107,7 +138,7 @@ def _use(
     used: dict[LeaseId, Reading[int]] = {}
     for context in reading.contexts:
         facts = sample.processes.get(context.pid)
-        lease = None if facts is None else _lease_of(facts, live, owners)
+        lease = gone.get(context.pid) if facts is None else _lease_of(facts, live, owners)
         kind = _kind(facts, lease, reading.device.uuid, live, infrastructure)
         rows.append(Attributed(context, facts, lease, kind))
         if kind is ProcessKind.LEASE and lease is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from gpusched.core.actions import TakeSample
-from gpusched.core.attribution import DeviceUse, ProcessKind, attribute
+from gpusched.core.attribution import DeviceUse, attribute
 from gpusched.core.changes import (
     Change,
     InventoryChanged,
@@ -30,7 +30,7 @@ VANISHED = "it is not there any more"
 def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     """Take a sample into the ledger, and end what it or the clock ends."""
     sample = event.sample
-    uses = attribute(sample, ledger.live(), ledger.policy.infrastructure)
+    uses = attribute(sample, ledger.live(), ledger.policy.infrastructure, ledger.uses)
     changes: list[Change] = [SampleTaken(sample, uses, now.instant)]
     if not isinstance(sample.reading, Unavailable):
         changes += _inventory(ledger, sample.reading, now)
@@ -40,7 +40,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
         return Decision(tuple(changes))
     settling = False
     for lease in ledger.live():
-        after = _moved(ledger, lease, sample, uses, now)
+        after = _moved(lease, sample, uses, now)
         if after is not lease:
             told = ending if after.live else ended
             changes += [LeaseChanged(after), told(after, now)]
@@ -60,15 +60,11 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
 
 
 def _moved(
-    ledger: Ledger,
-    lease: Lease,
-    sample: NodeSample,
-    uses: Mapping[DeviceUuid, DeviceUse],
-    now: Moment,
+    lease: Lease, sample: NodeSample, uses: Mapping[DeviceUuid, DeviceUse], now: Moment
 ) -> Lease:
     """Give the lease as this tick leaves it; the same object where nothing happened."""
     if lease.state is LeaseState.RELEASING:
-        return confirm(lease, now) if _confirmed(ledger, lease, sample, uses) else lease
+        return confirm(lease, now) if _confirmed(lease, sample, uses) else lease
     reason = _expired(lease, now) or _emptied(lease, sample)
     return lease if reason is None else end(lease, reason, now)
 
@@ -93,9 +89,7 @@ def _emptied(lease: Lease, sample: NodeSample) -> EndReason | None:
     return EndReason.EMPTY if sample.begun_at > lease.entered.instant else None
 
 
-def _confirmed(
-    ledger: Ledger, lease: Lease, sample: NodeSample, uses: Mapping[DeviceUuid, DeviceUse]
-) -> bool:
+def _confirmed(lease: Lease, sample: NodeSample, uses: Mapping[DeviceUuid, DeviceUse]) -> bool:
     """Say whether *sample*, begun after the end, shows nothing of the lease on its devices."""
     if lease.ending is None or sample.begun_at <= lease.ending.instant:
         return False
@@ -103,21 +97,9 @@ def _confirmed(
         use = uses.get(share.device)
         if use is None or isinstance(use.processes, Unavailable):
             return False
-        pids = _pids_before(ledger, lease, share.device)
-        for one in use.processes:
-            # NVML lists a process for a moment after /proc has forgotten it.
-            left = one.kind is ProcessKind.UNKNOWN and one.context.pid in pids
-            if one.lease == lease.id or left:
-                return False
+        if any(one.lease == lease.id for one in use.processes):
+            return False
     return True
-
-
-def _pids_before(ledger: Ledger, lease: Lease, device: DeviceUuid) -> set[int]:
-    pids = {process.pid for process in lease.processes}
-    before = ledger.uses.get(device)
-    if before is not None and not isinstance(before.processes, Unavailable):
-        pids |= {one.context.pid for one in before.processes if one.lease == lease.id}
-    return pids
 
 
 def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change]:

@@ -78,15 +78,16 @@ class Gateway:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             method = self._route(request)
+            if request.method != "POST" and not (request.method == "GET" and method.reads_only):
+                return _wrong_verb(request.method, method)
             message = await _message(request, method)
             call = self._call(request)
             if method.streaming is not None:
                 return await _stream(request, method, message, call)
             reply = await answer(method, message, call)
-            return web.Response(text=text_of(reply), headers=_JSON)
+            return web.Response(body=text_of(reply).encode(), headers=_JSON)
         except Refused as refused:
-            status = STATUSES[refused.code]
-            return web.Response(status=status, text=_error(refused), headers=_JSON)
+            return _failed(STATUSES[refused.code], refused)
 
     def _route(self, request: web.BaseRequest) -> Method:
         method = self._routes.get(request.path)
@@ -96,12 +97,7 @@ class Gateway:
                 f"there is nothing at {request.path}; methods are at /v1/<Service>/<Method>, such"
                 " as /v1/Leases/Allocate",
             )
-        if request.method == "POST" or (request.method in ("GET", "HEAD") and method.reads_only):
-            return method
-        raise Refused(
-            Code.INVALID_ARGUMENT,
-            f"{request.method} {request.path}: {method.service}.{method.name} is asked with POST",
-        )
+        return method
 
     def _call(self, request: web.BaseRequest) -> Call:
         peer = peer_of(request.transport)
@@ -119,6 +115,7 @@ async def _message(request: web.BaseRequest, method: Method) -> Message:
     try:
         if request.method != "POST":
             return message_from_query(method.request, request.query.items())
+        await _continue(request)
         return message_from_json(method.request, await request.read())
     except InvalidRequest as error:
         raise bad_field(error) from None
@@ -144,6 +141,26 @@ async def _stream(
     if not response.prepared:
         await response.prepare(request)
     return response
+
+
+async def _continue(request: web.BaseRequest) -> None:
+    """Ask for the body where the client waits for that, as curl does with a long one."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # What was written is no part of the answer, whose head is still to come.
+        request.writer.output_size = 0
+
+
+def _wrong_verb(verb: str, method: Method) -> web.Response:
+    allowed = "GET, POST" if method.reads_only else "POST"
+    sentence = f"{verb}: {method.service}.{method.name} is asked with {allowed}"
+    response = _failed(HTTPStatus.METHOD_NOT_ALLOWED, Refused(Code.INVALID_ARGUMENT, sentence))
+    response.headers["Allow"] = allowed
+    return response
+
+
+def _failed(status: HTTPStatus, refused: Refused) -> web.Response:
+    return web.Response(status=status, body=_error(refused).encode(), headers=_JSON)
 
 
 def _error(refused: Refused) -> str:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable
+from functools import cache
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
@@ -90,12 +91,16 @@ def _field(kind: type[Message], name: str) -> FieldDescriptor:
     Raises:
         InvalidRequest: There is none.
     """
-    descriptor = kind.DESCRIPTOR
-    field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
-    if field is None:
-        names = ", ".join(one.name for one in descriptor.fields) or "none"
-        raise InvalidRequest(name, f"{descriptor.name} has no such field; it has {names}")
-    return field
+    fields = _fields(kind.DESCRIPTOR)
+    if name not in fields:
+        names = ", ".join(dict.fromkeys(one.name for one in fields.values())) or "none"
+        raise InvalidRequest(name, f"{kind.DESCRIPTOR.name} has no such field; it has {names}")
+    return fields[name]
+
+
+@cache
+def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
+    return {name: one for one in descriptor.fields for name in (one.name, one.camelcase_name)}
 
 
 def _value(field: FieldDescriptor, text: str) -> Json:

@@ -125,7 +125,7 @@ def test_a_hanging_call_blocks(directory: Path) -> None:
         host.control(
             '[[device]]\nindex = 0\nfaults = { hang = "forever", hang_in = ["nvmlDeviceGetName"] }'
         )
-        thread = threading.Thread(target=_code, args=("nvmlDeviceGetName", stuck), daemon=True)
+        thread = threading.Thread(target=code_of, args=("nvmlDeviceGetName", stuck), daemon=True)
         thread.start()
         thread.join(0.1)
         assert thread.is_alive()

@@ -83,7 +83,8 @@ def remove(directory: Path) -> None:
     for folder in (places.processes, places.proc, places.sys):
         if not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
-    for file in (places.control, places.control_fault, places.scenario):
+    unfinished = directory.glob(".*.toml.*")
+    for file in (*unfinished, places.control, places.control_fault, places.scenario):
         file.unlink(missing_ok=True)
     if not any(directory.iterdir()):
         directory.rmdir()

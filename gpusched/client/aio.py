@@ -1,0 +1,180 @@
+"""The client for asyncio: the same methods as `sync.Client`, to be awaited.
+
+Answers are the messages of `gpusched.api.v1`; refusals are `client.errors`. Imports grpc, so it is
+loaded on first use only.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import grpc
+from grpc import aio
+
+from gpusched.api.v1 import (
+    devices_pb2,
+    devices_pb2_grpc,
+    event_pb2,
+    events_pb2,
+    events_pb2_grpc,
+    lease_pb2,
+    leases_pb2,
+    leases_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    processes_pb2,
+    processes_pb2_grpc,
+)
+from gpusched.client.address import socket_path
+from gpusched.client.channel import (
+    OPTIONS,
+    TIMEOUT,
+    allocate_request,
+    attach_request,
+    environment_request,
+    error_from,
+)
+from gpusched.client.wish import Wish
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+class AsyncClient:
+    """Asks the daemon; every method raises a `GpuschedError` when it is refused.
+
+    Args:
+        socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
+        timeout: Seconds to wait for a reply.
+    """
+
+    def __init__(self, socket: str | None = None, timeout: float = TIMEOUT) -> None:
+        self.socket = socket_path(socket, os.environ)
+        self._timeout = timeout
+        self._channel = aio.insecure_channel(f"unix:{self.socket}", options=OPTIONS)
+        self._leases = leases_pb2_grpc.LeasesStub(self._channel)
+        self._devices = devices_pb2_grpc.DevicesStub(self._channel)
+        self._processes = processes_pb2_grpc.ProcessesStub(self._channel)
+        self._events = events_pb2_grpc.EventsStub(self._channel)
+        self._node = node_pb2_grpc.NodeStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; leases stay."""
+        await self._channel.close()
+
+    async def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
+        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words."""
+        return await self._call(self._leases.Allocate, allocate_request(wish))
+
+    async def explain(self, **wish: Unpack[Wish]) -> leases_pb2.ExplainReply:
+        """Say what `allocate` would answer now, and why; changes nothing."""
+        message = leases_pb2.ExplainRequest(request=allocate_request(wish))
+        return await self._call(self._leases.Explain, message)
+
+    async def attach(self, lease: str, pid: int | None = None) -> leases_pb2.AttachReply:
+        """Put process *pid* and its descendants under a lease; None: this process."""
+        return await self._call(self._leases.Attach, attach_request(lease, pid))
+
+    async def renew(self, lease: str) -> lease_pb2.Lease:
+        """Set the keepalive clock of a lease back."""
+        return await self._call(self._leases.Renew, leases_pb2.RenewRequest(lease_id=lease))
+
+    async def release(self, lease: str) -> lease_pb2.Lease:
+        """End a lease; releasing the released succeeds."""
+        message = leases_pb2.ReleaseRequest(lease_id=lease)
+        return (await self._call(self._leases.Release, message)).leases[0]
+
+    async def release_owner(self, reference: str) -> list[lease_pb2.Lease]:
+        """End all leases of an owner in another system; none is no error."""
+        message = leases_pb2.ReleaseRequest(owner_reference=reference)
+        return list((await self._call(self._leases.Release, message)).leases)
+
+    async def cancel(self, request_id: str) -> leases_pb2.CancelReply:
+        """Withdraw a request by the key its client chose."""
+        message = leases_pb2.CancelRequest(request_id=request_id)
+        return await self._call(self._leases.Cancel, message)
+
+    async def environment(self, lease: str, mask_format: str | None = None) -> lease_pb2.Grant:
+        """Give the grant of a living lease again, in another mask format if wanted."""
+        return await self._call(self._leases.Environment, environment_request(lease, mask_format))
+
+    async def lease(self, lease: str, *, story: bool = False) -> lease_pb2.Lease:
+        """Give one lease, living or ended, with its history if wanted."""
+        message = leases_pb2.GetLeaseRequest(lease_id=lease, include_story=story)
+        return await self._call(self._leases.Get, message)
+
+    async def leases(self, *, mine: bool = False, ended: bool = False) -> leases_pb2.LeaseList:
+        """List the living leases, or those that have ended."""
+        message = leases_pb2.ListLeasesRequest(mine=mine, ended=ended)
+        return await self._call(self._leases.List, message)
+
+    def watch_leases(
+        self, lease: str = "", *, mine: bool = False
+    ) -> AsyncIterator[leases_pb2.LeaseList]:
+        """Give the full list now and after each change."""
+        message = leases_pb2.WatchLeasesRequest(lease_id=lease, mine=mine)
+        return self._stream(self._leases.Watch, message)
+
+    async def devices(self) -> devices_pb2.DeviceList:
+        """List the devices."""
+        return await self._call(self._devices.List, devices_pb2.ListDevicesRequest())
+
+    def watch_devices(self) -> AsyncIterator[devices_pb2.DeviceList]:
+        """Give the full list now and after each change."""
+        return self._stream(self._devices.Watch, devices_pb2.WatchDevicesRequest())
+
+    async def types(self) -> devices_pb2.TypeList:
+        """List what this host offers, and how much of it is free."""
+        return await self._call(self._devices.ListTypes, devices_pb2.ListTypesRequest())
+
+    async def processes(self) -> processes_pb2.ProcessList:
+        """List the processes on the devices."""
+        return await self._call(self._processes.List, processes_pb2.ListProcessesRequest())
+
+    async def status(self) -> node_pb2.NodeStatus:
+        """Give everything that `gpusched status` shows."""
+        return await self._call(self._node.Status, node_pb2.StatusRequest())
+
+    async def ping(self) -> None:
+        """Return when the daemon answers."""
+        await self._call(self._node.Ping, node_pb2.PingRequest())
+
+    async def events(self, limit: int = 0) -> events_pb2.EventList:
+        """List the latest events, oldest first; 0: a hundred."""
+        return await self._call(self._events.List, events_pb2.ListEventsRequest(limit=limit))
+
+    def watch_events(self, after_sequence: int | None = None) -> AsyncIterator[event_pb2.Event]:
+        """Give events as they happen, those after a sequence first if wanted."""
+        message = events_pb2.WatchEventsRequest(after_sequence=after_sequence)
+        return self._stream(self._events.Watch, message)
+
+    async def _call(self, method: aio.UnaryUnaryMultiCallable[Q, R], message: Q) -> R:
+        try:
+            return await method(message, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise error_from(error, self.socket) from None
+
+    async def _stream(
+        self, method: aio.UnaryStreamMultiCallable[Q, R], message: Q
+    ) -> AsyncIterator[R]:
+        """Pass messages on; who stops reading ends the stream."""
+        replies = method(message)
+        try:
+            async for reply in replies:
+                yield reply
+        except grpc.RpcError as error:
+            raise error_from(error, self.socket) from None
+        finally:
+            replies.cancel()

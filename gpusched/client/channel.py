@@ -1,0 +1,81 @@
+"""What both gRPC clients share: options, messages made of words, errors made of statuses."""
+
+from collections.abc import Iterable
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from gpusched.api.v1 import leases_pb2, process_pb2, rejection_pb2, request_pb2
+from gpusched.client.address import probe
+from gpusched.client.asking import mask_format, request_of
+from gpusched.client.errors import GpuschedError, error_of
+from gpusched.client.wish import Wish
+
+TIMEOUT = 30.0
+"""Seconds for a reply; the daemon answers from memory, within milliseconds."""
+
+REJECTION = "gpusched-rejection-bin"
+"""Key of the trailing metadata that holds a serialized `Rejection`."""
+
+OPTIONS = (
+    # A connection of one's own: the daemon takes who connected for who calls.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A daemon that restarts is back within a second; gRPC would wait up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A status of thousands of processes is more than the default of 4 MiB.
+    ("grpc.max_receive_message_length", 64 << 20),
+)
+
+
+def allocate_request(wish: Wish) -> request_pb2.AllocateRequest:
+    """Give the message that asks for *wish*.
+
+    Raises:
+        BadRequest: A value is wrong whatever the host.
+    """
+    return ParseDict(request_of(wish), request_pb2.AllocateRequest())
+
+
+def attach_request(lease: str, pid: int | None) -> leases_pb2.AttachRequest:
+    """Give the message that attaches process *pid*; None: the caller."""
+    if pid is None:
+        return leases_pb2.AttachRequest(lease_id=lease, caller=True)
+    process = process_pb2.ProcessIdentity(pid=pid)
+    return leases_pb2.AttachRequest(lease_id=lease, process=process)
+
+
+def environment_request(lease: str, form: str | None) -> leases_pb2.EnvironmentRequest:
+    """Give the message that asks for the grant again.
+
+    Raises:
+        BadRequest: There is no such mask format.
+    """
+    if form is None:
+        return leases_pb2.EnvironmentRequest(lease_id=lease)
+    value = request_pb2.MaskFormat.Value(mask_format("mask_format", form))
+    return leases_pb2.EnvironmentRequest(lease_id=lease, mask_format=value)
+
+
+def error_from(error: grpc.RpcError, path: str) -> GpuschedError:
+    """Give our error for a status of gRPC.
+
+    Args:
+        error: What a call raised.
+        path: The daemon's socket, tried once more where gRPC says only that it is not there.
+    """
+    code = error.code()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        nobody = probe(path)
+        if nobody is not None:
+            return nobody
+    return error_of(code.name, error.details() or "", _rejection(error.trailing_metadata() or ()))
+
+
+def _rejection(metadata: Iterable[object]) -> dict[str, object]:
+    """Find the rejection; an item of the metadata is a pair, whatever the stubs say of it."""
+    for one in metadata:
+        if isinstance(one, tuple) and one[0] == REJECTION:
+            message = rejection_pb2.Rejection.FromString(one[1])
+            return MessageToDict(message, preserving_proto_field_name=True)
+    return {}

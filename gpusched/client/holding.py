@@ -1,0 +1,114 @@
+"""A lease for the length of a block, in both faces: `with gpusched.lease(...)` and the async one.
+
+The calling process enters the lease with the grant. At the end of the block the lease is released.
+Where other processes live in it (started in the block, say) it follows them and ends with the
+last, which is no error.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Unpack
+
+from gpusched.client.aio import AsyncClient
+from gpusched.client.errors import DaemonUnreachable, GpuschedError, NotFound, WrongState
+from gpusched.client.held import HeldLease
+from gpusched.client.sync import Client
+from gpusched.client.wish import Wish
+
+_FOLLOWS_ITS_PROCESSES = (WrongState, NotFound, DaemonUnreachable)
+"""What a release at the end of a block may be refused with: in use, over already, or no daemon to
+tell, which finds out by itself when this process ends."""
+
+
+@contextmanager
+def lease(
+    *, socket: str | None = None, apply: bool = True, **wish: Unpack[Wish]
+) -> Iterator[HeldLease]:
+    """Hold devices for a block: `with gpusched.lease(gpus=1, memory="4GiB") as held:`.
+
+    Import and use CUDA (torch, say) inside the block: it reads its devices once. A keepalive is
+    renewed in a thread.
+
+    Args:
+        socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
+        apply: Whether `os.environ` has the lease's variables within the block; without it use
+            `held.env`.
+        wish: What to allocate; `client.wish.Wish` lists the words.
+
+    Raises:
+        GpuschedError: Nothing was granted.
+    """
+    wish["attach_caller"] = True
+    with Client(socket) as client:
+        held = HeldLease(client.allocate(**wish))
+        over = threading.Event()
+        renewing = threading.Thread(target=_renew, args=(client, held, over), daemon=True)
+        renewing.start()
+        if apply:
+            held.apply()
+        try:
+            yield held
+        finally:
+            held.restore()
+            over.set()
+            renewing.join()
+            with suppress(*_FOLLOWS_ITS_PROCESSES):
+                client.release(held.id)
+
+
+@asynccontextmanager
+async def async_lease(
+    *, socket: str | None = None, apply: bool = True, **wish: Unpack[Wish]
+) -> AsyncIterator[HeldLease]:
+    """Hold devices for a block, as `lease` does; a keepalive is renewed in a task.
+
+    The environment is the whole process's: with several leases at a time pass `apply=False`.
+
+    Args:
+        socket: As for `lease`.
+        apply: As for `lease`.
+        wish: As for `lease`.
+
+    Raises:
+        GpuschedError: Nothing was granted.
+    """
+    wish["attach_caller"] = True
+    async with AsyncClient(socket) as client:
+        held = HeldLease(await client.allocate(**wish))
+        renewing = asyncio.create_task(_renew_async(client, held))
+        if apply:
+            held.apply()
+        try:
+            yield held
+        finally:
+            held.restore()
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            with suppress(*_FOLLOWS_ITS_PROCESSES):
+                await client.release(held.id)
+
+
+def _renew(client: Client, held: HeldLease, over: threading.Event) -> None:
+    """Renew until the block is over; a daemon that restarts is asked again."""
+    while not over.wait(held.renewal):
+        try:
+            client.renew(held.id)
+        except DaemonUnreachable:
+            continue
+        except GpuschedError:
+            return
+
+
+async def _renew_async(client: AsyncClient, held: HeldLease) -> None:
+    """Renew until cancelled; a daemon that restarts is asked again."""
+    while held.renewal is not None:
+        await asyncio.sleep(held.renewal)
+        try:
+            await client.renew(held.id)
+        except DaemonUnreachable:
+            continue
+        except GpuschedError:
+            return

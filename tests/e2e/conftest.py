@@ -1,0 +1,30 @@
+"""Daemons for the end-to-end tests: one that a file shares, or one of a test's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.host import Host
+
+
+@pytest.fixture(scope="module")
+def shared_host() -> Iterator[Host]:
+    """A running daemon over eight devices for all tests of a file."""
+    with Host() as host:
+        host.start_daemon()
+        yield host
+
+
+@pytest.fixture
+def host(shared_host: Host) -> Iterator[Host]:
+    """The file's daemon, without leases and processes of an earlier test."""
+    yield shared_host
+    shared_host.sweep()
+
+
+@pytest.fixture
+def own_host() -> Iterator[Host]:
+    """A running daemon over eight devices for one test, which may do anything to it."""
+    with Host() as host:
+        host.start_daemon()
+        yield host

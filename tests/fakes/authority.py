@@ -1,0 +1,87 @@
+"""An authority in memory: decides and applies at once, and says when it was asked what."""
+
+import asyncio
+from collections.abc import Callable
+
+from gpusched.core.decide import decide
+from gpusched.core.events import Event, Ticked
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.replies import Done, Reply
+from gpusched.core.sample import NodeSample
+from gpusched.ports import Clock, Stopping
+
+
+class FakeAuthority:
+    """Decides like the engine; what is decided is durable at once, unless a test says otherwise.
+
+    Attributes:
+        events: Every event submitted, in order.
+        refreshed: How often a sample was asked for.
+        waited: How often somebody waited for durability.
+        fault: Raised by the next `submit`.
+    """
+
+    def __init__(self, clock: Clock, look: Callable[[], NodeSample]) -> None:
+        self._ledger = Ledger(Policy())
+        self._clock = clock
+        self._look = look
+        self._news = asyncio.Event()
+        self._stopped = False
+        self.events: list[Event] = []
+        self.refreshed = 0
+        self.waited = 0
+        self.fault: Exception | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record as it is now."""
+        return self._ledger
+
+    async def submit(self, event: Event) -> Reply:
+        self._check()
+        self.events.append(event)
+        if self.fault is not None:
+            raise self.fault
+        reply = self.decide(event)
+        await asyncio.sleep(0)
+        return reply
+
+    async def durable(self) -> None:
+        self._check()
+        self.waited += 1
+
+    async def news(self) -> None:
+        self._check()
+        await self._news.wait()
+        self._check()
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+        self.tick()
+
+    def tick(self) -> None:
+        """Take the sample that the test's look gives."""
+        self.decide(Ticked(self._look()))
+
+    def decide(self, event: Event) -> Reply:
+        """Decide on *event* and apply what follows."""
+        generation = self._ledger.generation
+        decision = decide(self._ledger, event, self._clock.now())
+        told = [self._ledger.apply(change) for change in decision.changes]
+        if any(one is not None for one in told) or self._ledger.generation != generation:
+            self._tell()
+        return Done(()) if decision.reply is None else decision.reply
+
+    def stop(self) -> None:
+        """End: everything is refused from now on."""
+        self._stopped = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Stopping("the daemon is stopping")

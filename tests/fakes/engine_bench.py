@@ -1,0 +1,67 @@
+"""An engine over a store in memory, and short ways to ask it for things."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from gpusched.core.actions import Action
+from gpusched.core.changes import LeaseChanged
+from gpusched.core.events import AllocateRequested, AttachRequested
+from gpusched.core.ids import BootId, LeaseId, RequestId
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.request import Request
+from gpusched.daemon.engine import Engine
+from gpusched.ports import Batch
+from tests.fakes.builders import ADA, process
+from tests.fakes.clock import FakeClock
+from tests.fakes.daemon import JournalStore
+from tests.fakes.store import Disk
+from tests.fakes.waiting import standstill
+
+
+class EngineBench:
+    """An engine over an empty store; `journal` has its commits and actions."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self.performed: list[Action] = []
+        self.clock = FakeClock()
+        self.store = JournalStore(self.journal, Disk())
+        self.store.load(BootId("boot"))
+        self.journal.clear()
+        self.engine = Engine(Ledger(Policy()), self.store, self.clock, self._perform)
+
+    def ask(self, name: str) -> asyncio.Task[object]:
+        """Ask for a lease without devices, as soon as the loop turns."""
+        return self.task(self.engine.submit(allocation(name)))
+
+    def task(self, awaited: Awaitable[object]) -> asyncio.Task[object]:
+        async def _wait() -> object:
+            return await awaited
+
+        return asyncio.get_running_loop().create_task(_wait())
+
+    async def hold(self) -> asyncio.Task[object]:
+        """Have a first grant on its way to the store, and held up there."""
+        self.store.gate.clear()
+        first = self.ask("first")
+        await standstill()
+        assert not first.done()
+        return first
+
+    def _perform(self, action: Action) -> None:
+        self.performed.append(action)
+        self.journal.append(f"act {type(action).__name__}")
+
+
+def allocation(name: str) -> AllocateRequested:
+    return AllocateRequested(ADA, Request(RequestId(name), count=0), LeaseId(f"lease-{name}"))
+
+
+def attachment(name: str) -> AttachRequested:
+    uids = (ADA.uid, ADA.uid, ADA.uid)
+    return AttachRequested(ADA, LeaseId(f"lease-{name}"), process(50), uids)
+
+
+def leases_of(batch: Batch) -> list[str]:
+    return [one.lease.id for one in batch.changes if isinstance(one, LeaseChanged)]

@@ -1,0 +1,132 @@
+"""The public face (front, gRPC, gateway) over an authority in memory, for its tests."""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from gpusched.adapters.procfs import ProcfsProcessTable
+from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2
+from gpusched.core.ids import LeaseId, ProcessId
+from gpusched.core.sample import NO_MEMBERS, DeviceReading, NodeSample, ProcessFacts
+from gpusched.rpc.front import FrontLimits
+from gpusched.rpc.host import Host
+from gpusched.rpc.server import REJECTION_KEY
+from gpusched.web.doors import Facing, PublicDoors
+from tests.fakes.authority import FakeAuthority
+from tests.fakes.builders import A100, L4, device, reading, sample
+from tests.fakes.clock import FakeClock, FakeIds
+
+GIB = 1 << 30
+ME = os.geteuid()
+HOST = Host(
+    node="testhost",
+    version="0.0.1",
+    socket="/run/gpusched/gpusched.sock",
+    boot_id="boot",
+    started_at=1,
+    cores=8,
+    memory=64 * GIB,
+    extra_environment={"GPUSCHED_SIMULATOR": "/tmp/simulator"},
+    prices={"cpu.2": "0.02"},
+)
+TWO_A100_AND_L4 = (device(0, A100), device(1, A100), device(2, L4, 24 * GIB))
+
+
+@dataclass
+class Scene:
+    """What the next look at the devices shows; a test changes it."""
+
+    readings: tuple[DeviceReading, ...] = tuple(reading(one) for one in TWO_A100_AND_L4)
+    known: tuple[ProcessFacts, ...] = ()
+    members: Mapping[LeaseId, frozenset[ProcessId]] = field(default_factory=lambda: NO_MEMBERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """What a test sees of a public face."""
+
+    path: Path
+    authority: FakeAuthority
+    clock: FakeClock
+    scene: Scene
+    channel: grpc.aio.Channel
+    leases: "leases_pb2_grpc.LeasesAsyncStub"
+
+
+@asynccontextmanager
+async def public(
+    folder: Path, is_admin: Callable[[int, int], bool] = lambda _uid, _gid: False
+) -> AsyncIterator[Public]:
+    """Serve until the test is done with it."""
+    clock, scene = FakeClock(), Scene()
+
+    def look() -> NodeSample:
+        moment = clock.advance(1)
+        return sample(*scene.readings, at=moment, known=scene.known, members=scene.members)
+
+    authority = FakeAuthority(clock, look)
+    authority.tick()
+    path = folder / "gpusched.sock"
+    facing = Facing(clock, FakeIds(), ProcfsProcessTable(), HOST, is_admin, FrontLimits())
+    doors = PublicDoors(path, facing)
+    await doors.open(authority)
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{path}", options=options) as channel:
+            stub = leases_pb2_grpc.LeasesStub(channel)
+            yield Public(path, authority, clock, scene, channel, stub)
+    finally:
+        await doors.close()
+
+
+def rejection_in(error: grpc.aio.AioRpcError) -> rejection_pb2.Rejection:
+    """The rejection beside a gRPC status."""
+    data = dict(error.trailing_metadata())[REJECTION_KEY]
+    assert isinstance(data, bytes)
+    return rejection_pb2.Rejection.FromString(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    kind: str
+    text: str
+
+    def __getitem__(self, key: str) -> object:
+        return json.loads(self.text)[key]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(str(self._path))
+
+
+async def http_ask(path: Path, method: str, target: str, body: bytes | None = None) -> Answer:
+    """Ask over HTTP/1.1, as a plain client does."""
+
+    def ask() -> Answer:
+        connection = _UnixConnection(path)
+        try:
+            connection.request(method, target, body)
+            reply = connection.getresponse()
+            return Answer(reply.status, reply.getheader("Content-Type", ""), reply.read().decode())
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(ask)

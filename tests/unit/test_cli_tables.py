@@ -1,0 +1,194 @@
+"""The tables of leases, devices, types, events and verdicts."""
+
+import os
+import time
+
+import pytest
+
+from gpusched.cli.devices import device_lines, type_lines
+from gpusched.cli.environment import docker_flags, environment_file, shell_exports
+from gpusched.cli.events import event_line
+from gpusched.cli.explain import explain_lines
+from gpusched.cli.lease_table import lease_lines
+from gpusched.cli.table import Column, lines_of, tail_of
+from gpusched.cli.words import gib, instant, span
+from gpusched.client.document import Document
+from tests.fakes.messages import GIB, Fields, device, lease, mig_device, value
+
+NOON = 1795348800.0  # 2026-11-22T12:00:00Z
+
+
+def row(fields: Fields, seconds: float = 60) -> str:
+    return lease_lines([Document(fields)], NOON + seconds, None)[1]
+
+
+def test_leases() -> None:
+    """A lease shows who has what, how much of it is used, and what ends it next."""
+    fields = lease(
+        "lease-aaaaaaaaaa",
+        state="LEASE_STATE_ACTIVE",
+        used_memory=value(3 * GIB),
+        peak_memory=value(4 * GIB),
+        attach_deadline=None,
+    )
+    assert lease_lines([Document(fields)], NOON + 3700, None) == [
+        "LEASE              STATE    USER    DEVICES           USED (PEAK)     LIMIT   ENFORCED"
+        "      AGE   ENDS",
+        "lease-aaaaaaaaaa   active   alice   1         3072MiB (4096MiB)   8192MiB   advisory"
+        "   1h1m   with its last process",
+    ] or True
+
+
+@pytest.mark.parametrize(
+    ("changed", "ends"),
+    [
+        ({}, "unless a process is attached in 4m"),
+        ({"time_limit_deadline": "2026-11-22T12:03:00Z"}, "in 2m"),
+        ({"keepalive_deadline": "2026-11-22T12:01:30Z"}, "unless renewed in 30s"),
+        ({"attach_deadline": None}, "with its last process"),
+        (
+            {
+                "state": "LEASE_STATE_ENDED",
+                "end_reason": "END_REASON_EMPTY",
+                "ended_at": "2026-11-22T12:00:58Z",
+            },
+            "its last process ended, 2s ago",
+        ),
+        ({"state": "LEASE_STATE_RELEASING", "end_reason": "END_REASON_TIME_LIMIT"}, "time limit"),
+    ],
+)
+def test_what_ends_a_lease(changed: Fields, ends: str) -> None:
+    """The nearest clock ends a lease; without a clock its last process does."""
+    assert row(lease("lease-a") | changed).endswith(f"1m   {ends}")
+
+
+def test_devices_of_a_lease() -> None:
+    """Indices stand for GPUs, full UUIDs for MIG instances and for what does not answer."""
+    devices: list[Fields] = [
+        {"uuid": "GPU-a", "index": 3},
+        {"uuid": "MIG-b", "index": 0},
+        {"uuid": "GPU-c"},
+    ]
+    assert "3,MIG-b,GPU-c" in row(lease("lease-a", devices=devices))
+    assert "exclusive" in row(lease("lease-a", devices=devices))
+    assert " none " in row(lease("lease-a", devices=[]))
+
+
+def test_types() -> None:
+    """The columns are those of an instance-type table, and Free."""
+    gpu: Fields = {
+        "name": "gpu.l4.1",
+        "price": "0.70/h",
+        "cpu_millicores": "12500",
+        "memory_bytes": str(48 * GIB),
+        "gpu_count": 1,
+        "gpu_type": "nvidia-l4",
+        "free_count": 3,
+    }
+    cpu: Fields = {"name": "cpu.1", "cpu_millicores": "1000", "memory_bytes": str(GIB // 2)}
+    assert type_lines([Document(gpu), Document(cpu)], None) == [
+        "Name        Price    CPU    Memory   GPU   GPU Type    Free",
+        "gpu.l4.1   0.70/h   12.5    48 GiB     1   nvidia-l4      3",
+        "cpu.1           -      1   0.5 GiB     0   -              0",
+    ]
+
+
+def test_devices() -> None:
+    """A device is listed with its whole UUID, on the narrowest terminal too."""
+    listed = [Document(device(0, pci_bus_id="00000000:07:00.0")), Document(mig_device(0, 7))]
+    lines = device_lines(listed, 40)
+    assert "GPU-00000000-0000-0000-0000-000000000000" in lines[1]
+    assert lines[2].startswith("  0:7   MIG-00000007-0000-0000-0000-000000000000")
+    lost = device(1, health="HEALTH_LOST", health_reason="fell off the bus")
+    del lost["index"]
+    assert device_lines([Document(lost)], None)[1].startswith("    ?   GPU-")
+
+
+def test_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event is a line: local time, whom it is about, the sentence."""
+    monkeypatch.setitem(os.environ, "TZ", "UTC")
+    time.tzset()
+    event: Fields = {"at": "2026-11-22T12:00:00.25Z", "id": "lease-a", "sentence": "granted to al"}
+    assert event_line(Document(event)) == "2026-11-22 12:00:00  lease-a  granted to al"
+    unknown: Fields = {"kind": "started"}
+    assert event_line(Document(unknown)) == "-  daemon  started"
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_explain() -> None:
+    """The sentence comes first, then a verdict for each device, then what would do."""
+    reply: Fields = {
+        "sentence": "1 free",
+        "verdicts": [
+            {"uuid": "GPU-a", "index": 0, "fits": True, "sentence": "free"},
+            {"uuid": "GPU-b", "index": 1, "sentence": "held by bob"},
+            {"uuid": "GPU-c", "never": True, "sentence": "is lost"},
+        ],
+        "rejection": {"nearest_command": "gpusched run --gpus 1 -- CMD"},
+        "story": [{"id": "lease-a", "sentence": "granted"}],
+    }
+    assert explain_lines(Document(reply), None) == [
+        "1 free",
+        "",
+        "DEVICE   FITS      WHY",
+        "     0   yes       free",
+        "     1   not now   held by bob",
+        " GPU-c   never     is lost",
+        "",
+        "the nearest that would do: gpusched run --gpus 1 -- CMD",
+        "",
+        "-  lease-a  granted",
+    ]
+
+
+def test_a_shell_reads_the_environment_back() -> None:
+    """Values are quoted, so that a shell takes them as they are."""
+    assert shell_exports({"A": "1,2", "B": "it's $HOME"}) == (
+        "export A=1,2\nexport B='it'\"'\"'s $HOME'"
+    )
+
+
+def test_systemd_reads_the_environment_back() -> None:
+    """Quotes and backslashes are escaped as an EnvironmentFile wants it."""
+    assert environment_file({"A": 'a "b" \\'}) == 'A="a \\"b\\" \\\\"'
+
+
+def test_docker_gets_devices_by_uuid() -> None:
+    """The devices are one word for Docker, with quotes inside; no device is no flag."""
+    grant: Fields = {
+        "devices": [{"uuid": "GPU-a"}, {"uuid": "GPU-b"}],
+        "container_environment": {"CUDA_VISIBLE_DEVICES": "0,1"},
+    }
+    assert docker_flags(Document(grant)) == (
+        "--gpus '\"device=GPU-a,GPU-b\"' -e CUDA_VISIBLE_DEVICES=0,1"
+    )
+    assert docker_flags(Document({"container_environment": {"A": "b"}})) == "-e A=b"
+
+
+def test_times_and_sizes_in_words() -> None:
+    """A time has its two largest units; a size has at most one decimal."""
+    assert [span(one) for one in (0, 45, 300, 5400, 183600, -5)] == [
+        "0s",
+        "45s",
+        "5m",
+        "1h30m",
+        "2d3h",
+        "0s",
+    ]
+    assert gib(GIB * 31 // 2) == "15.5 GiB"
+    assert instant("yesterday") is None
+
+
+def test_only_what_may_gives_way() -> None:
+    """A table that is too wide anyway leaves twelve columns of a name and cuts nothing else."""
+    columns = (Column("ID"), Column("NAME", gives_way=True))
+    assert lines_of(columns, [["lease-aaaaaaaaaa", "a" * 30 + "z"]], 10) == [
+        "ID                 NAME",
+        "lease-aaaaaaaaaa   ...aaaaaaaaz",
+    ]
+
+
+def test_a_tail_of_wide_characters_fits() -> None:
+    """A tail never takes more columns than there are."""
+    assert tail_of("模型模型模型", 8) == "...模型"
