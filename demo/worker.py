@@ -1,8 +1,8 @@
 """A model worker as users write it: asks over gRPC, then uses what it was granted.
 
-Run as `python -m demo.worker NAME MEMORY ALLOCATION…` where ALLOCATION are `key=value` arguments
-of `gpusched.lease`. It becomes `gpusched simulated-worker`, which takes the memory: same process,
-so the lease is its own until it ends.
+Run as `python -m demo.worker NAME MEMORY KEY=VALUE…` with the arguments of `Client.allocate`. It
+becomes `gpusched simulated-worker`, which takes the memory: the same process, so the lease stays
+its own until it ends.
 """
 
 import os
@@ -10,24 +10,26 @@ import sys
 from pathlib import Path
 
 import gpusched
+from gpusched.client.wish import Wish
 
 
-def main(name: str, memory: str, wishes: list[str]) -> None:
+def main(name: str, memory: str, words: list[str]) -> None:
     """Ask for devices, say what came of it, and become the process that uses them."""
-    wanted: dict[str, str | int | list[str]] = {}
-    for wish in wishes:
-        key, _, value = wish.partition("=")
-        wanted[key] = int(value) if value.isdigit() else value
-    if "gpu_types" in wanted:
-        wanted["gpu_types"] = str(wanted["gpu_types"]).split(",")
+    said = dict(word.split("=") for word in words)
+    wish = Wish(attach_caller=True, labels={"demo": name}, gpus=int(said.get("gpus", "1")))
+    if "memory" in said:
+        wish["memory"] = said["memory"]
+    if "gpu_types" in said:
+        wish["gpu_types"] = [said["gpu_types"]]
     with gpusched.Client() as client:
-        lease = client.allocate(attach_caller=True, labels={"demo": name}, **wanted)
-    print(
-        f"{name}: {lease.id}, CUDA_VISIBLE_DEVICES={lease.env['CUDA_VISIBLE_DEVICES']}", flush=True
-    )
+        grant = client.allocate(**wish)
+    visible = grant.environment["CUDA_VISIBLE_DEVICES"]
+    print(f"{name}: {grant.lease.id}, CUDA_VISIBLE_DEVICES={visible}", flush=True)
     command = Path(sys.executable).with_name("gpusched")
-    environment = {**os.environ, **lease.env}
-    os.execve(command, [command, "simulated-worker", "--memory", memory], environment)  # noqa: S606 - no shell is wanted
+    environment = {**os.environ, **grant.environment}
+    os.execve(  # noqa: S606 - no shell is wanted
+        command, [str(command), "simulated-worker", "--memory", memory], environment
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ The names below load on first use (PEP 562): the command line imports this packa
 every call and its cold start is measured. Nothing may be imported at import time here.
 """
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from gpusched.client import AsyncClient, Client, async_lease, lease
+
 __version__ = "0.1.0.dev0"
 __all__ = ["AsyncClient", "Client", "__version__", "async_lease", "lease"]
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpusched.adapters.nvml.simulated import ScenarioError
+from gpusched.adapters.nvml.simulated import Scenario, ScenarioError
 from gpusched.adapters.nvml.simulated.directory import prepare, read_scenario
+from gpusched.cli import exits
 from gpusched.config.paths import SYSTEM_SOCKET, default_socket, default_state
 from gpusched.config.read import Config, ConfigFaults, read
-
-EXIT_BAD, EXIT_UNUSABLE, EXIT_NOT_ALLOWED, EXIT_DEFECT = 64, 69, 77, 70
 
 
 class Refusal(Exception):
@@ -35,7 +34,7 @@ class Plan:
         socket: Where to listen.
         state: Folder of the ledger.
         config: As read at the start.
-        simulation: Folder of the simulator; None over a driver.
+        scenario: What to simulate; None over a driver.
         advisory: Whether an ordinary user serves real devices.
         reread: Reads the configuration again.
     """
@@ -43,9 +42,14 @@ class Plan:
     socket: Path
     state: Path
     config: Config
-    simulation: Path | None
+    scenario: Scenario | None
     advisory: bool
     reread: Callable[[], Config]
+
+    @property
+    def simulation(self) -> Path | None:
+        """Folder of the simulator; None over a driver."""
+        return None if self.scenario is None else self.state / "simulator"
 
 
 def plan_of(options: Namespace, environment: Mapping[str, str]) -> Plan:
@@ -64,7 +68,7 @@ def plan_of(options: Namespace, environment: Mapping[str, str]) -> Plan:
     try:
         config = reread()
     except ConfigFaults as error:
-        raise Refusal(EXIT_BAD, *error.faults) from None
+        raise Refusal(exits.BAD_REQUEST, *error.faults) from None
     named_socket = options.socket or environment.get("GPUSCHED_SOCKET")
     named_state = options.state_dir or environment.get("GPUSCHED_STATE_DIR")
     listen = Path(named_socket or default_socket(environment, uid, simulated=simulated))
@@ -73,7 +77,7 @@ def plan_of(options: Namespace, environment: Mapping[str, str]) -> Plan:
         socket=listen.absolute(),
         state=state,
         config=config,
-        simulation=_simulation(options.simulate, state) if simulated else None,
+        scenario=_scenario(options.simulate) if simulated else None,
         advisory=options.advisory,
         reread=reread,
     )
@@ -85,30 +89,56 @@ def _check_right(uid: int, *, simulated: bool, advisory: bool) -> None:
         return
     if not advisory:
         raise Refusal(
-            EXIT_NOT_ALLOWED,
+            exits.NOT_ALLOWED,
             "the daemon over real GPUs runs as root; as an ordinary user try"
             " `gpusched serve --simulate 4xL4`, or --advisory where no system daemon runs",
         )
     if answered(SYSTEM_SOCKET):
         raise Refusal(
-            EXIT_NOT_ALLOWED,
+            exits.NOT_ALLOWED,
             f"a daemon of this host answers at {SYSTEM_SOCKET}: one authority per host;"
             " ask it instead of starting one with --advisory",
         )
 
 
-def _simulation(argument: str, state: Path) -> Path:
+def make_folders(plan: Plan) -> None:
+    """Make the state folder, before it is locked.
+
+    Raises:
+        Refusal: It cannot be made.
+    """
+    # Workers of every user have to reach simulated devices in it; the ledger is 0600.
+    mode = 0o700 if plan.scenario is None else 0o711
     try:
-        scenario = read_scenario(argument)
-        # Workers of every user have to reach the simulated devices; the ledger is 0600.
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)
-        directory = state / "simulator"
-        prepare(directory, scenario)
-    except ScenarioError as error:
-        raise Refusal(EXIT_BAD, *(f"--simulate {fault}" for fault in error.faults)) from None
+        plan.state.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(EXIT_UNUSABLE, f"{state}: {error.strerror}; name a --state-dir") from None
-    return directory
+        raise Refusal(
+            exits.UNREACHABLE, f"{plan.state}: {error.strerror}; name a --state-dir"
+        ) from None
+
+
+def make_simulator(plan: Plan) -> tuple[str, ...]:
+    """Make the simulator's folder, under the lock; say what users of it should hear.
+
+    Raises:
+        Refusal: It cannot be made.
+    """
+    if plan.scenario is None or plan.simulation is None:
+        return ()
+    try:
+        plain = prepare(plan.simulation, plan.scenario)
+    except ScenarioError as error:
+        raise Refusal(exits.UNREACHABLE, *error.faults) from None
+    return () if plain is None else (f"Simulated nodes are plain files: {plain}.",)
+
+
+def _scenario(argument: str) -> Scenario:
+    try:
+        return read_scenario(argument)
+    except ScenarioError as error:
+        raise Refusal(
+            exits.BAD_REQUEST, *(f"--simulate {fault}" for fault in error.faults)
+        ) from None
 
 
 def answered(path: Path) -> bool:

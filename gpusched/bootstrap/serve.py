@@ -26,13 +26,14 @@ from gpusched.adapters.store.lock import StateLock
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.adapters.systemd.notify import SystemdServiceManager
 from gpusched.bootstrap.plan import (
-    EXIT_DEFECT,
-    EXIT_UNUSABLE,
     Plan,
     Refusal,
     answered,
+    make_folders,
+    make_simulator,
     plan_of,
 )
+from gpusched.cli import exits
 from gpusched.config.read import Config, ConfigFaults
 from gpusched.core.errors import InvariantBroken
 from gpusched.daemon.lifecycle import Reloaded, World, run
@@ -53,16 +54,27 @@ def serve(options: Namespace) -> int:
     try:
         plan = plan_of(options, os.environ)
         log.configure(sys.stderr, options.log_level or plan.config.log_level, as_json=None)
+        _tell(plan)
+        make_folders(plan)
         with _locked(plan.state):
-            ended = asyncio.run(_served(plan))
+            ended = asyncio.run(_served(plan, make_simulator(plan)))
     except Refusal as refusal:
         for line in refusal.lines:
             print(f"gpusched: {line}", file=sys.stderr)  # noqa: T201 - before there is a log
         return refusal.code
     if ended is not None:
         structlog.get_logger().error("ended", reason=ended)
-        return EXIT_UNUSABLE
+        return exits.UNREACHABLE
     return 0
+
+
+def _tell(plan: Plan) -> None:
+    """Say what is being started; where clients do not look by themselves, how they find it."""
+    words = {"socket": str(plan.socket), "state": str(plan.state)}
+    if plan.simulation is not None:
+        words["devices"] = "SIMULATED"
+        words["clients"] = f"export GPUSCHED_SOCKET={plan.socket}"
+    structlog.get_logger().info("starting", version=gpusched.__version__, **words)
 
 
 def _locked(state: Path) -> StateLock:
@@ -72,28 +84,32 @@ def _locked(state: Path) -> StateLock:
         try:
             lock.acquire()
         except StoreError as error:
-            if waiting >= LOCK_PATIENCE or not state.is_dir():
-                raise Refusal(EXIT_UNUSABLE, str(error)) from None
+            if waiting >= LOCK_PATIENCE:
+                raise Refusal(exits.UNREACHABLE, str(error)) from None
             waiting += 0.1
             threading.Event().wait(0.1)
         else:
             return lock
 
 
-async def _served(plan: Plan) -> str | None:
+async def _served(plan: Plan, remarks: tuple[str, ...]) -> str | None:
+    for remark in remarks:
+        structlog.get_logger().warning(remark)
     try:
-        return await run(_world(plan))
+        return await run(_world(plan, remarks))
     except (StoreError, OSError) as error:
-        raise Refusal(EXIT_UNUSABLE, str(error)) from None
+        raise Refusal(exits.UNREACHABLE, str(error)) from None
     except InvariantBroken as error:
         raise Refusal(
-            EXIT_DEFECT, f"{plan.state}: the ledger contradicts itself, a defect: {error}"
+            exits.DEFECT, f"{plan.state}: the ledger contradicts itself, a defect: {error}"
         ) from None
 
 
-def _world(plan: Plan) -> World:
+def _world(plan: Plan, remarks: tuple[str, ...]) -> World:
     if answered(plan.socket):
-        raise Refusal(EXIT_UNUSABLE, f"another gpusched answers at {plan.socket}; end it first")
+        raise Refusal(
+            exits.UNREACHABLE, f"another gpusched answers at {plan.socket}; end it first"
+        )
     _raise_descriptor_limit()
     config, clock, table = plan.config, SystemClock(), ProcfsProcessTable()
     manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
@@ -102,7 +118,7 @@ def _world(plan: Plan) -> World:
         clock=clock,
         ids=RandomIds(),
         table=table,
-        host=_host(plan, clock),
+        host=_host(plan, clock, remarks),
         is_admin=_is_admin(config.admin_group),
         limits=FrontLimits(connections_per_uid=config.connections_per_user),
     )
@@ -122,7 +138,7 @@ def _world(plan: Plan) -> World:
     )
 
 
-def _host(plan: Plan, clock: SystemClock) -> Host:
+def _host(plan: Plan, clock: SystemClock, remarks: tuple[str, ...]) -> Host:
     simulator = {} if plan.simulation is None else {"GPUSCHED_SIMULATOR": str(plan.simulation)}
     return Host(
         node=socket.gethostname(),
@@ -135,6 +151,7 @@ def _host(plan: Plan, clock: SystemClock) -> Host:
         extra_environment=simulator,
         prices=plan.config.prices,
         advisory=plan.advisory,
+        remarks=remarks,
         foreign_pid_namespace=str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE,
     )
 

@@ -160,14 +160,14 @@ class AsyncClient:
         message = events_pb2.WatchEventsRequest(after_sequence=after_sequence)
         return self._stream(self._events.Watch, message)
 
-    async def _call(self, method: aio.UnaryUnaryMultiCallable[Q, R], message: Q) -> R:
+    async def _call(self, method: "aio.UnaryUnaryMultiCallable[Q, R]", message: Q) -> R:
         try:
             return await method(message, timeout=self._timeout)
         except grpc.RpcError as error:
             raise error_from(error, self.socket) from None
 
     async def _stream(
-        self, method: aio.UnaryStreamMultiCallable[Q, R], message: Q
+        self, method: "aio.UnaryStreamMultiCallable[Q, R]", message: Q
     ) -> AsyncIterator[R]:
         """Pass messages on; who stops reading ends the stream."""
         replies = method(message)

@@ -159,13 +159,13 @@ class Client:
         message = events_pb2.WatchEventsRequest(after_sequence=after_sequence)
         return self._stream(self._events.Watch, message)
 
-    def _call(self, method: grpc.UnaryUnaryMultiCallable[Q, R], message: Q) -> R:
+    def _call(self, method: "grpc.UnaryUnaryMultiCallable[Q, R]", message: Q) -> R:
         try:
             return method(message, timeout=self._timeout)
         except grpc.RpcError as error:
             raise error_from(error, self.socket) from None
 
-    def _stream(self, method: grpc.UnaryStreamMultiCallable[Q, R], message: Q) -> Iterator[R]:
+    def _stream(self, method: "grpc.UnaryStreamMultiCallable[Q, R]", message: Q) -> Iterator[R]:
         """Pass messages on; who stops reading ends the stream."""
         replies = method(message)
         try:

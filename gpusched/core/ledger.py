@@ -7,6 +7,7 @@ nothing. It can check itself: `check_invariants`.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
@@ -114,6 +115,8 @@ class Ledger:
                 self.sample, self.uses, self.ticked_at = sample, uses, at
             case PolicyChanged(policy):
                 self.policy = policy
+            case _:
+                assert_never(change)
         return None
 
     def get(self, lease_id: LeaseId) -> Lease | None:

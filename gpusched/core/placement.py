@@ -45,10 +45,10 @@ def choose(
     possible. Devices that must be included come first.
     """
     fitting = {one.device: one for one in verdicts if one.obstacle is None}
-    if request.devices:
-        return request.devices if fitting.keys() >= set(request.devices) else None
-    if not fitting.keys() >= set(request.must_include):
+    if not fitting.keys() >= {*request.devices, *request.must_include}:
         return None
+    if request.devices:
+        return request.devices
     ranked = _ranked(ledger, request, fitting)
     if len(ranked) < request.count:
         return None

@@ -114,6 +114,7 @@ def _pids(processes: list[process_pb2.Process], kind: process_pb2.ProcessKind.Va
 
 
 def _standing(host: Host) -> Iterator[str]:
+    yield from host.remarks
     yield "Masks are advisory: the kernel does not hold them yet."
     yield "There is no guard: processes without a lease can open every device."
     if host.foreign_pid_namespace:

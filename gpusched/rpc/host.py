@@ -28,6 +28,7 @@ class Host:
         extra_environment: Goes into the environment of every grant.
         prices: Price of an instance type by its name, as the config has it.
         advisory: Whether the daemon runs unprivileged over real devices.
+        remarks: Sentences that every `status` repeats.
         foreign_pid_namespace: Whether the daemon is outside the host's PID namespace.
     """
 
@@ -42,4 +43,5 @@ class Host:
     extra_environment: Mapping[str, str] = field(default_factory=lambda: _NONE)
     prices: Mapping[str, str] = field(default_factory=lambda: _NONE)
     advisory: bool = False
+    remarks: tuple[str, ...] = ()
     foreign_pid_namespace: bool = False

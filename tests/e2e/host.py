@@ -110,8 +110,10 @@ class Host(Stage):
     def sweep(self) -> None:
         """End every process and every lease: the next test finds the host as this one did."""
         self.clear()
-        for lease in self.leases():
-            self.until(lambda lease=lease: not self.gpusched("release", lease).returncode)  # type: ignore[misc]
+        for lease in self.leases().values():
+            for pid in members(lease):
+                kill(pid)
+            self.gpusched("release", lease.text("id"))
         self.until(lambda: not self.leases())
 
     def until(self, condition: Callable[[], object], seconds: float = _SECONDS) -> None:
@@ -138,9 +140,17 @@ def environment_of(pid: int) -> dict[str, str]:
     return dict(one.split("=", 1) for one in text.split("\0") if "=" in one)
 
 
+def members(lease: Document) -> list[int]:
+    """Give the pids of a lease's processes."""
+    return [one.number("pid") for one in lease.parts("processes")]
+
+
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Signal a process that this one did not start, and wait for its end if it is killed."""
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
     try:
         signal.pidfd_send_signal(descriptor, number)
         if number is signal.SIGKILL:

@@ -1,17 +1,22 @@
 """A host in memory and the daemon on it, to be started, ended and started again.
 
-`journal` has what the daemon did to its world, in order: `load`, `commit`, `sample`, what the
-service manager was told, the doors, and each close.
+`journal` has what the daemon did to its world, in order: `load`, `commit`, `sample`, `reload`,
+what the service manager was told, the doors, and each close.
 """
 
 import asyncio
+import signal
 
-from gpusched.core.ids import SECOND, BootId
+from gpusched.core.events import AllocateRequested, AttachRequested
+from gpusched.core.ids import SECOND, BootId, LeaseId, ProcessId, RequestId
+from gpusched.core.lease import Lease
 from gpusched.core.policy import Policy
+from gpusched.core.replies import Done, Granted
+from gpusched.core.request import Request
 from gpusched.core.sample import NodeReading, Reading
 from gpusched.daemon.lifecycle import Reloaded, World, run
 from gpusched.ports import Authority, Batch, Stored
-from tests.fakes.builders import device, reading, sample
+from tests.fakes.builders import ADA, device, reading, sample
 from tests.fakes.clock import FakeClock
 from tests.fakes.doors import FakeDoors
 from tests.fakes.exits import FakeExitWatch
@@ -123,5 +128,30 @@ class DaemonHost:
             exits=self.exits,
             manager=self.manager,
             doors=self.doors,
-            reload=lambda: self.reloaded,
+            reload=self._reload,
         )
+
+    def _reload(self) -> Reloaded | None:
+        self.journal.append("reload")
+        return self.reloaded
+
+
+async def end(running: asyncio.Task[str | None]) -> None:
+    """End a daemon as its service manager does; it has to go in order."""
+    signal.raise_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, 10) is None
+
+
+async def grant(authority: Authority) -> Lease:
+    """A lease without devices."""
+    request = Request(RequestId("a"), count=0)
+    reply = await authority.submit(AllocateRequested(ADA, request, LeaseId("lease-a")))
+    assert isinstance(reply, Granted)
+    return reply.lease
+
+
+async def attach(authority: Authority, granted: Lease, process: ProcessId) -> None:
+    """Let *process* join a lease."""
+    uids = (ADA.uid, ADA.uid, ADA.uid)
+    reply = await authority.submit(AttachRequested(ADA, granted.id, process, uids))
+    assert isinstance(reply, Done)

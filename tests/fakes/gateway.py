@@ -46,17 +46,17 @@ class Gateway:
 
     def serve(self) -> None:
         """Answers until `close`."""
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                if not self._answer(connection):
-                    return
+        with self._listener:
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    if not self._answer(connection):
+                        return
 
     def close(self) -> None:
         """Lets `serve` return: a connection without a word is the end."""
         with socket.socket(socket.AF_UNIX) as last:
             last.connect(str(self.path))
-        self._listener.close()
 
     def _answer(self, connection: socket.socket) -> bool:
         with connection.makefile("rb") as stream:

@@ -1,4 +1,4 @@
-"""Messages of the API in their JSON form, as the gateway would write them, for tests of screens."""
+"""Messages of the API in their JSON form, as the gateway would write them, for screens."""
 
 Fields = dict[str, object]
 

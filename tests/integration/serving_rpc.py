@@ -5,23 +5,26 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
+import pytest
 
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2
-from gpusched.core.ids import LeaseId, ProcessId
+from gpusched.core.events import AllocateRequested
+from gpusched.core.ids import LeaseId, ProcessId, RequestId
+from gpusched.core.request import Request
 from gpusched.core.sample import NO_MEMBERS, DeviceReading, NodeSample, ProcessFacts
 from gpusched.rpc.front import FrontLimits
 from gpusched.rpc.host import Host
 from gpusched.rpc.server import REJECTION_KEY
 from gpusched.web.doors import Facing, PublicDoors
 from tests.fakes.authority import FakeAuthority
-from tests.fakes.builders import A100, L4, device, reading, sample
+from tests.fakes.builders import A100, ADA, L4, device, reading, sample
 from tests.fakes.clock import FakeClock, FakeIds
 
 GIB = 1 << 30
@@ -34,7 +37,7 @@ HOST = Host(
     started_at=1,
     cores=8,
     memory=64 * GIB,
-    extra_environment={"GPUSCHED_SIMULATOR": "/tmp/simulator"},
+    extra_environment={"GPUSCHED_SIMULATOR": "/srv/simulator"},
     prices={"cpu.2": "0.02"},
 )
 TWO_A100_AND_L4 = (device(0, A100), device(1, A100), device(2, L4, 24 * GIB))
@@ -130,3 +133,23 @@ async def http_ask(path: Path, method: str, target: str, body: bytes | None = No
             connection.close()
 
     return await asyncio.to_thread(ask)
+
+
+async def refusal(call: Awaitable[object], code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    """The error that *call* ends with, which has to have that code."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is code
+    details = caught.value.details() or ""
+    assert details
+    assert "\n" not in details
+    return caught.value
+
+
+def another_holds(face: Public, *, count: int = 1, uid: int = 4242) -> LeaseId:
+    """Let another user have devices."""
+    caller = replace(ADA, uid=uid, user="other")
+    lease_id = LeaseId(f"lease-of{uid:08}")
+    wish = Request(RequestId("theirs"), count=count)
+    face.authority.decide(AllocateRequested(caller, wish, lease_id))
+    return lease_id

@@ -3,22 +3,15 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gpusched.rpc.registry import SERVICES
 from gpusched.web.gateway import ALIASES, BODY_BYTES
-from tests.integration.serving_rpc import ME, Public, http_ask, public
+from tests.integration.serving_rpc import ME, Public, http_ask
 
 ALLOCATE = "/v1/Leases/Allocate"
-
-
-@pytest.fixture
-async def face(socket_folder: Path) -> AsyncIterator[Public]:
-    async with public(socket_folder) as made:
-        yield made
 
 
 async def raw(path: Path, text: str, *, until: bytes | None = None) -> str:

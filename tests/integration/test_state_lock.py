@@ -1,5 +1,6 @@
 """One daemon per state directory."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,20 @@ def test_child_does_not_keep_lock(tmp_path: Path) -> None:
         child.stdin.write(b"\n")
         assert child.stdout.read(1) == b"\n"
         assert not _holds(child.pid, tmp_path / "lock")
+
+
+def test_release_frees_inherited_lock(tmp_path: Path) -> None:
+    """A release lets the next one in while a child, not yet past exec, has the descriptor too."""
+    lock = StateLock(tmp_path)
+    lock.acquire()
+    assert lock._descriptor is not None
+    inherited = os.dup(lock._descriptor)
+    try:
+        lock.release()
+        with StateLock(tmp_path):
+            pass
+    finally:
+        os.close(inherited)
 
 
 def _holds(pid: int, path: Path) -> bool:

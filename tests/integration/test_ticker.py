@@ -143,11 +143,13 @@ async def test_caller_who_leaves_takes_nobody_along(bench: Bench) -> None:
     """A caller who is cancelled does not keep the others from their sample."""
     bench.sampler.answering.clear()
     await bench.run()
-    leaving, staying = await bench.refreshing(), await bench.refreshing()
-    leaving.cancel()
+    leaving, staying = (bench.task(bench.ticker.refresh()) for _ in range(2))
     await standstill()
+    leaving.cancel()
     await bench.answer()
     await staying
+    assert leaving.cancelled()
+    assert bench.sampler.calls == 1
 
 
 async def test_watchdog_hears_of_each_tick(bench: Bench) -> None:

@@ -89,7 +89,7 @@ def test_long_names_keep_their_end() -> None:
     name = "/home/alice/environments/torch-2.20-cuda-13/bin/python3.11"
     text = part(shown(width=90, processes=[process(0, 1, name={"value": name})]), 2)
     assert max(map(len, text.splitlines())) == 90
-    assert ".../bin/python3.11" in text.replace("uda-13", "")
+    assert "...3/bin/python3.11   " in text
     assert "lease-aaaaaaaaaa" in text
 
 
@@ -180,8 +180,9 @@ def test_a_process_that_ended_keeps_its_row() -> None:
 
 def test_leases_without_a_process() -> None:
     """A lease that holds devices and uses none is shown in a table of its own."""
-    text = shown(leases=[lease("lease-cccccccccc"), lease("lease-aaaaaaaaaa")],
-                 processes=[process(0, 1)])
+    text = shown(
+        leases=[lease("lease-cccccccccc"), lease("lease-aaaaaaaaaa")], processes=[process(0, 1)]
+    )
     assert part(text, 3) == (
         "Leases without a process on a device:\n"
         "Lease              State      User    Devices     Limit   Ends\n"

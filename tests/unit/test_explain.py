@@ -143,6 +143,16 @@ def test_a_device_that_must_be_included_and_never_can_is_never() -> None:
     assert host.refusal(single).nearest == replace(single, must_include=())
 
 
+def test_naming_devices_and_including_others_contradicts_itself() -> None:
+    """A device that must be included and is not among the named ones is never granted."""
+    asked = Request(A, devices=(GPU.uuid,), must_include=(OTHER.uuid,))
+    no = Host(GPU, OTHER).refusal(asked)
+    assert (no.why, no.nearest) == (Refusal.NEVER_HERE, Request(A))
+    assert no.sentence == (
+        "1 device wanted, 1 can ever serve: 1: not among the devices asked for"
+    )
+
+
 def test_busy_devices_are_later_with_their_holders() -> None:
     """When all are busy, the refusal says who has them since when, each holder once."""
     host = Host(GPU, OTHER)

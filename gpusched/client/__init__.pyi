@@ -1,0 +1,7 @@
+# The types of what `__init__.py` loads on first use.
+
+from gpusched.client.aio import AsyncClient as AsyncClient
+from gpusched.client.held import HeldLease as HeldLease
+from gpusched.client.holding import async_lease as async_lease
+from gpusched.client.holding import lease as lease
+from gpusched.client.sync import Client as Client

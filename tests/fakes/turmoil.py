@@ -1,0 +1,151 @@
+"""Anything that can befall a small host: requests, samples, deaths; for the stateful property test.
+
+Unlike `tests.fakes.strategies`, what is drawn here is about devices that exist.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from hypothesis import strategies as st
+
+from gpusched.core.device import Device
+from gpusched.core.ids import SECOND, Caller, Moment
+from gpusched.core.lease import Lease
+from gpusched.core.request import Owner, Request
+from gpusched.core.sample import DeviceReading, LostDevice, NodeSample, ProcessFacts
+from gpusched.core.sizes import GIB
+from tests.fakes.builders import (
+    ADA,
+    BOB,
+    L4,
+    UNREADABLE,
+    A,
+    B,
+    C,
+    caller,
+    context,
+    device,
+    facts,
+    memory_of,
+    mig,
+    sample,
+)
+
+RESERVED = GIB // 2
+PARENT = replace(device(3), mig_enabled=True)
+INSTANCES = (mig(PARENT, 1, 0), mig(PARENT, 1, 1), mig(PARENT, 2, 0))
+DEVICES = (device(0), device(1), device(2, L4, 24 * GIB), PARENT, *INSTANCES)
+PIDS = range(50, 55)
+GHOST, STRAY = 98, 99
+OWNER = Owner("slurm:1")
+
+Fate = Enum("Fate", ["READ", "STRAY", "GHOST", "UNLISTED", "UNMEASURED", "LOST", "GONE"])
+"""What a tick finds of a device, beside the processes of its leases."""
+
+callers = st.sampled_from([ADA, BOB, caller(1000, pid=50), caller(0, admin=True)])
+memories = st.none() | st.sampled_from([GIB, 8 * GIB, 20 * GIB, 30 * GIB, 60 * GIB, 99 * GIB])
+whole = st.sampled_from([one.uuid for one in DEVICES if one.mig is None])
+instances = st.sampled_from([one.uuid for one in INSTANCES])
+durations = st.sampled_from([None, SECOND, 5 * SECOND])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """A request that this host could be asked, with one of three ids."""
+    mig_wanted = draw(st.booleans())
+    some = instances if mig_wanted else whole
+    exact = draw(st.just(()) | st.lists(some, min_size=1, max_size=3, unique=True).map(tuple))
+    count = len(exact) or draw(st.sampled_from([1, 1, 2, 2, 3, 4, 0]))
+    must = draw(st.just(()) | st.lists(some, max_size=min(count, 2), unique=True).map(tuple))
+    return Request(
+        request_id=draw(st.sampled_from([A, B, C])),
+        count=count,
+        memory=draw(memories),
+        gpu_types=draw(st.sampled_from([(), (), (), ("a100",), ("l4", "a100"), ("h100",)])),
+        mig_profile=draw(st.sampled_from(["4g.40gb"] * 4 + ["1g.10gb"])) if mig_wanted else None,
+        devices=exact,
+        must_include=must,
+        keepalive=draw(durations),
+        time_limit=draw(durations),
+        attach_deadline=draw(durations),
+        owner=draw(st.sampled_from([None, OWNER])),
+        attach_caller=draw(st.sampled_from([False, False, False, True])),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one tick finds.
+
+    Attributes:
+        fates: Of each device.
+        alive: Pids of attached processes that live.
+        used: Bytes that each process of a lease uses; None where NVML does not say.
+        watched: Whether the members of leases were looked at.
+    """
+
+    fates: tuple[Fate, ...]
+    alive: frozenset[int]
+    used: int | None
+    watched: bool
+
+    def sample(self, leases: Iterable[Lease], now: Moment) -> NodeSample:
+        """The sample of this turn, given the leases that live."""
+        leases = tuple(leases)
+        fates = dict(zip(DEVICES, self.fates, strict=True))
+        gone = (Fate.LOST, Fate.GONE)
+        return sample(
+            *(self._reading(one, fate, leases) for one, fate in fates.items() if fate not in gone),
+            at=now,
+            known=(*self._known(leases), facts(STRAY, 7)),
+            members={
+                lease.id: frozenset(one for one in lease.processes if one.pid in self.alive)
+                for lease in leases
+                if self.watched
+            },
+            lost=tuple(
+                LostDevice(one.index, one.uuid, "lost")
+                for one, fate in fates.items()
+                if fate is Fate.LOST
+            ),
+        )
+
+    def _known(self, leases: Iterable[Lease]) -> Iterable[ProcessFacts]:
+        return (facts(one.pid) for lease in leases for one in lease.processes if self._lives(one.pid))
+
+    def _lives(self, pid: int) -> bool:
+        return pid in self.alive
+
+    def _reading(self, one: Device, fate: Fate, leases: Iterable[Lease]) -> DeviceReading:
+        pids = {
+            process.pid
+            for lease in leases
+            if any(share.device == one.uuid for share in lease.shares)
+            for process in lease.processes
+        }
+        pids |= {Fate.STRAY: {STRAY}, Fate.GHOST: {GHOST}}.get(fate, set())
+        figure = UNREADABLE if self.used is None else self.used
+        rows = tuple(context(pid, figure) for pid in sorted(pids))
+        used = min((self.used or GIB) * len(rows), (one.memory_total or 0) - RESERVED)
+        memory = UNREADABLE if fate is Fate.UNMEASURED else memory_of(one, used, RESERVED)
+        contexts = UNREADABLE if fate is Fate.UNLISTED else rows
+        return DeviceReading(one, memory, contexts)
+
+
+turns = st.builds(
+    Turn,
+    fates=st.lists(
+        st.sampled_from([Fate.READ] * 6 + list(Fate)),
+        min_size=len(DEVICES),
+        max_size=len(DEVICES),
+    ).map(tuple),
+    alive=st.frozensets(st.sampled_from(PIDS)),
+    used=st.sampled_from([None, GIB, 6 * GIB, 40 * GIB]),
+    watched=st.booleans(),
+)
+
+
+def own(lease: Lease) -> Caller:
+    """The holder of a lease."""
+    return caller(lease.uid)

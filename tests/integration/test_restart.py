@@ -1,0 +1,105 @@
+"""What a lease lives through: a restart, a boot, and its own end."""
+
+import pytest
+
+from gpusched.core.changes import LeaseChanged
+from gpusched.core.ids import SECOND, Moment
+from gpusched.core.lease import EndReason, LeaseState
+from tests.fakes.builders import ADA
+from tests.fakes.clock import FakeClock
+from tests.fakes.daemon import DaemonHost, attach, end, grant
+from tests.fakes.waiting import until
+
+
+class RunningClock(FakeClock):
+    """A clock that never shows the same instant twice."""
+
+    def now(self) -> Moment:
+        return self.advance(1)
+
+
+@pytest.fixture
+async def host() -> DaemonHost:
+    return DaemonHost()
+
+
+async def test_restart_keeps_leases(host: DaemonHost) -> None:
+    """A restart in the same boot keeps leases, gives them the time away, and watches on."""
+    running, authority = await host.start()
+    before = await grant(authority)
+    process = host.table.start(uid=ADA.uid)
+    await attach(authority, before, process)
+    await end(running)
+    host.clock.advance(20 * SECOND)
+    host.renew()
+    running, authority = await host.start()
+    after = authority.ledger.get(before.id)
+    assert after is not None
+    assert after.state is LeaseState.ACTIVE
+    assert after.processes == (process,)
+    assert host.exits.watched == {process}
+    again = await grant(authority)
+    assert again == after
+    await end(running)
+
+
+async def test_restart_gives_back_the_time_away(host: DaemonHost) -> None:
+    """A deadline does not pass while the daemon is away."""
+    running, authority = await host.start()
+    before = await grant(authority)
+    await end(running)
+    host.clock.advance(3600 * SECOND)
+    host.renew()
+    running, authority = await host.start()
+    after = authority.ledger.get(before.id)
+    assert after is not None
+    assert after.state is LeaseState.RESERVED
+    assert before.clocks.attach is not None
+    assert after.clocks.attach == before.clocks.attach + 3600 * SECOND
+    await end(running)
+
+
+async def test_reboot_ends_leases(host: DaemonHost) -> None:
+    """A start in another boot ends every lease, and says so."""
+    running, authority = await host.start()
+    granted = await grant(authority)
+    await end(running)
+    host.clock.reboot()
+    host.renew()
+    running, authority = await host.start()
+    after = authority.ledger.get(granted.id)
+    assert after is not None
+    assert (after.state, after.reason) == (LeaseState.ENDED, EndReason.REBOOT)
+    assert host.disk.leases[granted.id] == after
+    assert authority.ledger.live_count() == 0
+    assert authority.ledger.stories[-2].sentence == "gpusched 1.2.3 started after a boot"
+    await end(running)
+
+
+async def test_decide_commit_act_confirm(host: DaemonHost) -> None:
+    """The end of a lease is committed, then looked at, and committed again once confirmed."""
+    host.clock = RunningClock(1000 * SECOND)
+    running, authority = await host.start()
+    granted = await grant(authority)
+    process = host.table.start(uid=ADA.uid)
+    await attach(authority, granted, process)
+    await authority.refresh()
+    await authority.durable()
+    host.journal.clear()
+    host.store.batches.clear()
+    host.table.end(process)
+    await until(lambda: host.disk.leases[granted.id].state is LeaseState.ENDED)
+    assert [one for one in host.journal if one != "WATCHDOG=1"] == [
+        "sample",
+        "commit",
+        "sample",
+        "commit",
+    ]
+    versions = [
+        change.lease.state
+        for batch in host.store.batches
+        for change in batch.changes
+        if isinstance(change, LeaseChanged)
+    ]
+    assert versions == [LeaseState.RELEASING, LeaseState.ENDED]
+    await end(running)

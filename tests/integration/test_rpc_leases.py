@@ -1,0 +1,183 @@
+"""The other verbs of the lease service over gRPC, and looking at leases."""
+
+import asyncio
+import os
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from gpusched.api.v1 import (
+    lease_pb2,
+    leases_pb2,
+    process_pb2,
+    rejection_pb2,
+    request_pb2,
+)
+from tests.integration.serving_rpc import (
+    Public,
+    another_holds,
+    refusal,
+)
+
+Wish = request_pb2.AllocateRequest
+Kind = rejection_pb2.RejectionKind
+Owner = request_pb2.OwnerReference
+Identity = process_pb2.ProcessIdentity
+Target = leases_pb2.AttachRequest
+
+
+async def test_renew_and_cancel(face: Public) -> None:
+    """A lease is renewed by its owner's word, and a request nobody used is withdrawn."""
+    wish = Wish(request_id="mine", owner=Owner(reference="k8s:1"), keepalive=Duration(seconds=60))
+    grant = await face.leases.Allocate(wish)
+    face.clock.advance(10**9)
+    renewed = await face.leases.Renew(leases_pb2.RenewRequest(owner_reference="k8s:1"))
+    before, after = grant.lease.keepalive_deadline, renewed.keepalive_deadline
+    assert after.ToNanoseconds() - before.ToNanoseconds() >= 10**9
+    reply = await face.leases.Cancel(leases_pb2.CancelRequest(request_id="mine"))
+    assert reply.lease.end_reason == lease_pb2.END_REASON_CANCELLED
+
+
+async def test_cancel_of_another(face: Public) -> None:
+    """Only an administrator cancels requests of another user."""
+    another_holds(face)
+    call = face.leases.Cancel(leases_pb2.CancelRequest(request_id="theirs", holder_uid=4242))
+    await refusal(call, grpc.StatusCode.PERMISSION_DENIED)
+
+
+async def test_cancel_as_admin(admin_face: Public) -> None:
+    """An administrator cancels a request for its holder."""
+    theirs = another_holds(admin_face)
+    request = leases_pb2.CancelRequest(request_id="theirs", holder_uid=4242)
+    assert (await admin_face.leases.Cancel(request)).lease.id == theirs
+
+
+async def test_attach_process(face: Public) -> None:
+    """A process is attached by its pid, and again without change."""
+    grant = await face.leases.Allocate(Wish())
+    request = leases_pb2.AttachRequest(lease_id=grant.lease.id, process=Identity(pid=os.getpid()))
+    for warnings in (0, 1):
+        reply = await face.leases.Attach(request)
+        assert reply.lease.state == lease_pb2.LEASE_STATE_ACTIVE
+        assert [one.pid for one in reply.attachment.processes] == [os.getpid()]
+        assert len(reply.warnings) == warnings
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        (Target(), grpc.StatusCode.INVALID_ARGUMENT),
+        (Target(caller=False), grpc.StatusCode.INVALID_ARGUMENT),
+        (Target(process=Identity(pid=0)), grpc.StatusCode.INVALID_ARGUMENT),
+        (Target(process=Identity(pid=(1 << 31) - 1)), grpc.StatusCode.NOT_FOUND),
+        (Target(process=Identity(pid=1, start_ticks=12345678)), grpc.StatusCode.NOT_FOUND),
+        (Target(unit="foo.service"), grpc.StatusCode.UNIMPLEMENTED),
+    ],
+)
+async def test_attach_refused(
+    face: Public, target: leases_pb2.AttachRequest, code: grpc.StatusCode
+) -> None:
+    """What cannot be attached is refused by its kind."""
+    grant = await face.leases.Allocate(Wish())
+    request = Target(lease_id=grant.lease.id)
+    request.MergeFrom(target)
+    await refusal(face.leases.Attach(request), code)
+
+
+async def test_attach_caller(face: Public) -> None:
+    """The caller attaches itself as the kernel names it."""
+    grant = await face.leases.Allocate(Wish())
+    reply = await face.leases.Attach(
+        leases_pb2.AttachRequest(lease_id=grant.lease.id, caller=True)
+    )
+    assert reply.lease.processes[0].pid == os.getpid()
+
+
+async def test_list_filters(face: Public) -> None:
+    """A list keeps what all filters keep; ended leases are listed instead of living ones."""
+    theirs = another_holds(face)
+    mine = (await face.leases.Allocate(Wish(labels={"a": "b"}))).lease
+    request = leases_pb2.ListLeasesRequest
+    listed = await face.leases.List(request())
+    assert [one.id for one in listed.leases] == [theirs, mine.id]
+    assert not listed.leases[0].HasField("request")
+    for filters in (request(mine=True), request(labels={"a": "b"}), request(device="1")):
+        assert [one.id for one in (await face.leases.List(filters)).leases] == [mine.id]
+    assert len((await face.leases.List(request(limit=1))).leases) == 1
+    await face.leases.Release(leases_pb2.ReleaseRequest(lease_id=mine.id))
+    ended = await face.leases.List(request(ended=True))
+    assert [one.id for one in ended.leases] == [mine.id]
+
+
+async def test_story(face: Public) -> None:
+    """The history of a lease comes with it where it is asked for."""
+    grant = await face.leases.Allocate(Wish())
+    request = leases_pb2.GetLeaseRequest(lease_id=grant.lease.id, include_story=True)
+    assert [one.kind for one in (await face.leases.Get(request)).story] == ["granted"]
+
+
+async def test_durable_before_told(face: Public) -> None:
+    """Nothing is told before it is durable."""
+    before = face.authority.waited
+    await face.leases.List(leases_pb2.ListLeasesRequest())
+    assert face.authority.waited == before + 1
+
+
+async def test_watch(face: Public) -> None:
+    """A watch gives the list at once and again after a change; that of one lease ends with it."""
+    grant = await face.leases.Allocate(Wish())
+    every = face.leases.Watch(leases_pb2.WatchLeasesRequest())
+    one = face.leases.Watch(leases_pb2.WatchLeasesRequest(lease_id=grant.lease.id))
+    assert len((await anext(aiter(every))).leases) == 1
+    states = [(await anext(aiter(one))).leases[0].state]
+    another_holds(face)
+    assert len((await anext(aiter(every))).leases) == 2
+    every.cancel()
+    await face.leases.Release(leases_pb2.ReleaseRequest(lease_id=grant.lease.id))
+    async with asyncio.timeout(10):
+        states += [listed.leases[0].state async for listed in one]
+    assert states == [lease_pb2.LEASE_STATE_RESERVED, lease_pb2.LEASE_STATE_ENDED]
+
+
+async def test_explain(face: Public) -> None:
+    """A dry run says what would be granted or why not, and grants nothing."""
+    reply = await face.leases.Explain(leases_pb2.ExplainRequest(request=Wish(count=2)))
+    assert len(reply.device_uuids) == 2
+    assert not reply.HasField("rejection")
+    reply = await face.leases.Explain(leases_pb2.ExplainRequest(request=Wish(count=9)))
+    assert reply.rejection.kind == Kind.REJECTION_KIND_NEVER_HERE
+    assert reply.sentence == reply.rejection.sentence
+    assert face.authority.ledger.live_count() == 0
+
+
+async def test_explain_things(face: Public) -> None:
+    """A lease, its request and a device are explained by name."""
+    theirs = another_holds(face)
+    mine = await face.leases.Allocate(Wish(request_id="mine"))
+    request = leases_pb2.ExplainRequest
+    assert "other" in (await face.leases.Explain(request(lease_id=theirs))).sentence
+    by_key = await face.leases.Explain(request(request_id="mine"))
+    assert mine.lease.id in by_key.sentence
+    assert [one.kind for one in by_key.story] == ["granted"]
+    by_device = await face.leases.Explain(request(device="0"))
+    assert theirs in by_device.sentence
+    assert by_device.verdicts[0].lease_id == theirs
+    await refusal(face.leases.Explain(request()), grpc.StatusCode.INVALID_ARGUMENT)
+    await refusal(face.leases.Explain(request(request_id="x")), grpc.StatusCode.NOT_FOUND)
+    await refusal(face.leases.Explain(request(device="9")), grpc.StatusCode.NOT_FOUND)
+
+
+async def test_environment(face: Public) -> None:
+    """The grant of a living lease is given again, in another format; never another's."""
+    theirs = another_holds(face)
+    grant = await face.leases.Allocate(Wish())
+    request = leases_pb2.EnvironmentRequest(
+        lease_id=grant.lease.id, mask_format=request_pb2.MASK_FORMAT_UUID
+    )
+    again = await face.leases.Environment(request)
+    assert again.environment["CUDA_VISIBLE_DEVICES"] == grant.devices[0].uuid
+    other = face.leases.Environment(leases_pb2.EnvironmentRequest(lease_id=theirs))
+    await refusal(other, grpc.StatusCode.PERMISSION_DENIED)
+    await face.leases.Release(leases_pb2.ReleaseRequest(lease_id=grant.lease.id))
+    await refusal(face.leases.Environment(request), grpc.StatusCode.FAILED_PRECONDITION)

@@ -1,0 +1,279 @@
+"""Whatever happens in whatever order: the promises of the ledger hold after every event."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine, StoryTold
+from gpusched.core.decide import decide
+from gpusched.core.decision import Decision
+from gpusched.core.events import (
+    AllocateRequested,
+    AttachRequested,
+    CancelRequested,
+    Event,
+    ExplainRequested,
+    PolicyRead,
+    Recovered,
+    ReleaseRequested,
+    RenewRequested,
+    Ticked,
+)
+from gpusched.core.ids import SECOND, BootId, Caller, Instant, LeaseId, Moment, RequestId
+from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.replies import Done, Explained, Granted, Rejected
+from gpusched.core.request import Request
+from gpusched.core.sample import NodeSample
+from gpusched.core.sizes import GIB
+from tests.fakes.builders import UNREADABLE, A, B, C, moment, process
+from tests.fakes.turmoil import (
+    DEVICES,
+    INSTANCES,
+    OWNER,
+    PARENT,
+    PIDS,
+    RESERVED,
+    Fate,
+    Turn,
+    callers,
+    own,
+    requests,
+    turns,
+)
+
+WITHHELD = GIB
+PACK = Policy(withheld=WITHHELD, history=4)
+SPREAD = Policy(placement="spread", withheld=WITHHELD, history=2, keepalive=9 * SECOND)
+BOOT, OTHER_BOOT = BootId("boot-1"), BootId("boot-2")
+CALM = Turn((Fate.READ,) * len(DEVICES), frozenset(PIDS), GIB, watched=True)
+ROOM = {one.memory_domain: (one.memory_total or 0) - RESERVED - WITHHELD for one in DEVICES}
+picks = st.integers(min_value=0, max_value=99)
+
+
+def durable(ledger: Ledger) -> tuple[object, ...]:
+    """What a store keeps of a ledger, and what follows from it."""
+    return (
+        tuple(ledger.live()),
+        tuple(ledger.ended()),
+        dict(ledger._requests),
+        {one: (dict(h.shares), h.promised, h.exclusive) for one, h in ledger._holdings.items()},
+        tuple(ledger.stories),
+        ledger._sequence,
+    )
+
+
+def everything(ledger: Ledger) -> tuple[object, ...]:
+    """All state of a ledger but its generation, in values that nobody changes later."""
+    return (
+        *durable(ledger),
+        *(ledger.policy, tuple(ledger.devices.items()), dict(ledger.lost), ledger.sample),
+        *(dict(ledger.uses), ledger.ticked_at, dict(ledger._leases)),
+    )
+
+
+class Turmoil(RuleBasedStateMachine):
+    """A host on which anything happens, each event twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger(PACK)
+        self.now = moment()
+        self.count = 0
+        self.rows: dict[LeaseId, Lease] = {}
+        self.stories: list[StoryLine] = []
+
+    def apply(self, decision: Decision) -> None:
+        """Apply a decision, and keep what a store would keep."""
+        for change in decision.changes:
+            match self.ledger.apply(change):
+                case LeaseChanged(lease):
+                    self.rows[lease.id] = lease
+                case LeaseForgotten(lease_id):
+                    del self.rows[lease_id]
+                case StoryTold(line):
+                    self.stories.append(line)
+                case None:
+                    pass
+
+    def decided(self, event: Event) -> Decision:
+        """Decide; the ledger is only read, and a refusal changes and starts nothing."""
+        before = (everything(self.ledger), self.ledger.generation)
+        decision = decide(self.ledger, event, self.now)
+        assert (everything(self.ledger), self.ledger.generation) == before
+        if isinstance(decision.reply, Rejected | Explained):
+            assert (decision.changes, decision.actions) == ((), ())
+        return decision
+
+    def twice(self, event: Event) -> Decision:
+        """Let a client's event happen, and again: the second time nothing is left to do."""
+        first = self.decided(event)
+        self.apply(first)
+        self.ledger.check_invariants()
+        again = self.decided(event)
+        assert again.changes == ()
+        if isinstance(first.reply, Granted | Done) and not isinstance(event, CancelRequested):
+            assert leases_of(again) == leases_of(first)
+        self.wait(0.001)
+        return first
+
+    def any_lease(self, pick: int) -> Lease:
+        """One of the leases that there are: mostly a live one."""
+        live = list(self.ledger.live())
+        some = live if live and pick % 4 else list(self.rows.values())
+        return some[pick % len(some)]
+
+    @initialize()
+    def calm(self) -> None:
+        """The host has been read before anybody asks."""
+        self.tick(CALM)
+
+    @rule(by=callers, asked=st.lists(requests(), min_size=2, max_size=4))
+    def rush(self, by: Caller, asked: list[Request]) -> None:
+        """Several requests come one after the other, on a host that was just read."""
+        self.tick(CALM)
+        for one in asked:
+            self.allocate(by, one)
+
+    @rule(by=callers, asked=requests())
+    def allocate(self, by: Caller, asked: Request) -> None:
+        """Somebody asks for devices."""
+        self.count += 1
+        event = AllocateRequested(by, asked, LeaseId(f"lease-{self.count:010d}"))
+        reply = self.twice(event).reply
+        assert isinstance(reply, Granted | Rejected)
+        if isinstance(reply, Granted):
+            self.check_grant(reply.lease, asked)
+
+    def check_grant(self, lease: Lease, asked: Request) -> None:
+        """A grant is all that was asked for, and nothing that is not handed out."""
+        uuids = [one.device for one in lease.shares]
+        assert len(uuids) == asked.count
+        assert PARENT.uuid not in uuids
+        assert set(asked.must_include) <= set(uuids)
+        assert asked.devices in ((), tuple(uuids))
+        assert {one.memory for one in lease.shares} <= {asked.memory}
+        if not asked.devices:
+            is_mig = asked.mig_profile is not None
+            assert all((one in {i.uuid for i in INSTANCES}) == is_mig for one in uuids)
+
+    @rule(by=callers, asked=requests())
+    def explain(self, by: Caller, asked: Request) -> None:
+        """An explanation promises what a grant keeps."""
+        reply = self.twice(ExplainRequested(by, asked)).reply
+        assert isinstance(reply, Explained)
+        fresh = replace(asked, request_id=RequestId("fresh"), attach_caller=False)
+        granted = self.decided(AllocateRequested(by, fresh, LeaseId("lease-fresh"))).reply
+        assert isinstance(granted, Granted) == (reply.devices is not None)
+
+    @precondition(lambda self: self.rows)
+    @rule(pick=picks, pid=st.sampled_from(PIDS))
+    def attach(self, pick: int, pid: int) -> None:
+        """A process joins a lease."""
+        lease = self.any_lease(pick)
+        uids = (lease.uid, lease.uid, lease.uid)
+        self.twice(AttachRequested(own(lease), lease.id, process(pid), uids))
+
+    @precondition(lambda self: self.rows)
+    @rule(pick=picks, by=callers)
+    def renew(self, pick: int, by: Caller) -> None:
+        """A holder renews; doing so again at once sets the clock to where it is."""
+        event = RenewRequested(by, self.any_lease(pick).id)
+        self.apply(self.decided(event))
+        before = everything(self.ledger)
+        self.apply(self.decided(event))
+        assert everything(self.ledger) == before
+
+    @precondition(lambda self: self.rows)
+    @rule(pick=picks, by=callers)
+    def release(self, pick: int, by: Caller) -> None:
+        """Somebody releases a lease."""
+        self.twice(ReleaseRequested(by, self.any_lease(pick).id))
+
+    @rule(by=callers)
+    def release_owner(self, by: Caller) -> None:
+        """Another system releases all it has; afterwards there is nothing left to release."""
+        self.apply(self.decided(ReleaseRequested(by, owner=OWNER.reference)))
+        self.wait(0.001)
+        assert self.decided(ReleaseRequested(by, owner=OWNER.reference)).changes == ()
+
+    @rule(by=callers, name=st.sampled_from([A, B, C]))
+    def cancel(self, by: Caller, name: RequestId) -> None:
+        """Somebody withdraws a request."""
+        self.twice(CancelRequested(by, name))
+
+    @rule(turn=turns)
+    def tick(self, turn: Turn) -> None:
+        """A sample comes."""
+        self.apply(self.decided(Ticked(turn.sample(self.ledger.live(), self.now))))
+
+    @rule()
+    def silence(self) -> None:
+        """NVML does not answer: nothing is lost by it, and nothing is granted on it."""
+        before = self.ledger.devices
+        self.apply(self.decided(Ticked(NodeSample(self.now.instant, UNREADABLE))))
+        assert self.ledger.devices == before
+
+    @rule(seconds=st.sampled_from([0.1, 1, 6, 20, 100]))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        passed = round(seconds * SECOND)
+        self.now = Moment(Instant(self.now.instant + passed), self.now.wall + passed)
+
+    @rule(policy=st.sampled_from([PACK, SPREAD]))
+    def reload(self, policy: Policy) -> None:
+        """The operator changes the settings."""
+        self.apply(self.decided(PolicyRead(policy, {})))
+
+    @rule(boot=st.sampled_from([BOOT] * 5 + [OTHER_BOOT]), away=st.sampled_from([0, 3, 300]))
+    def restart(self, boot: BootId, away: int) -> None:
+        """The daemon starts anew from its rows: it is the ledger that it was."""
+        before = durable(self.ledger)
+        rebuilt = Ledger(self.ledger.policy)
+        rebuilt.restore(self.rows.values(), self.stories[-1000:], self.ledger.generation)
+        assert durable(rebuilt) == before
+        assert rebuilt.generation == self.ledger.generation
+        self.ledger = rebuilt
+        alive = self.now.instant
+        self.wait(away)
+        self.apply(self.decided(Recovered(BOOT, boot, alive, "1")))
+        if boot != BOOT:
+            assert self.ledger.live_count() == 0
+        if away:
+            self.calm()
+
+    @invariant()
+    def the_ledger_agrees_with_itself(self) -> None:
+        """No index contradicts the leases."""
+        self.ledger.check_invariants()
+
+    @invariant()
+    def no_device_is_promised_twice(self) -> None:
+        """Counted from the leases alone: capacity holds and whole devices have one lease."""
+        held: dict[str, dict[LeaseId, list[int | None]]] = defaultdict(lambda: defaultdict(list))
+        for lease in self.rows.values():
+            for share in lease.shares if lease.state is not LeaseState.ENDED else ():
+                held[share.domain][lease.id].append(share.memory)
+        for domain, by_lease in held.items():
+            figures = [one for each in by_lease.values() for one in each]
+            assert None not in figures or len(by_lease) == 1
+            assert sum(one or 0 for one in figures) <= ROOM[domain]
+
+
+def leases_of(decision: Decision) -> tuple[Lease, ...]:
+    """The leases in a reply."""
+    match decision.reply:
+        case Granted(lease):
+            return (lease,)
+        case Done(leases):
+            return leases
+        case _:
+            return ()
+
+
+Turmoil.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestTurmoil = Turmoil.TestCase
