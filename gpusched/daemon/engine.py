@@ -71,8 +71,10 @@ class Engine:
         self.failed: asyncio.Future[str] = self._loop.create_future()
         """Resolved with a sentence when a commit fails: the daemon has to end."""
 
-    async def submit(self, event: Event) -> Reply:
-        """Decide on *event*; return its reply once everything it reflects is durable.
+    def propose(self, event: Event) -> Reply:
+        """Decide on *event*; its reply may be told to nobody before `durable` has returned.
+
+        For who has more to prepare of the answer while the commit is on its way.
 
         Raises:
             Stopping: The daemon ends, or a commit failed.
@@ -80,8 +82,17 @@ class Engine:
         self._refuse_when_stopped()
         decision = decide(self.ledger, event, self._clock.now())
         self._take(decision)
-        await self.durable()
         return NOTHING if decision.reply is None else decision.reply
+
+    async def submit(self, event: Event) -> Reply:
+        """Decide on *event*; return its reply once everything it reflects is durable.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
+        """
+        reply = self.propose(event)
+        await self.durable()
+        return reply
 
     async def durable(self) -> None:
         """Wait until everything decided so far is durable.
@@ -135,10 +146,8 @@ class Engine:
             self._want_commit()
 
     def _want_commit(self) -> None:
-        if not self._gathering.wanted:
-            self._gathering.wanted = True
-            # Not at once: other events of this turn of the loop join the group.
-            self._loop.call_soon(self._commit)
+        self._gathering.wanted = True
+        self._commit()
 
     def _commit(self) -> None:
         if self._flying is not None or not self._gathering.wanted or self._stopped is not None:
