@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,7 +21,7 @@ from gpusched.api.v1 import leases_pb2, leases_pb2_grpc, node_pb2, node_pb2_grpc
 from tools.stage import Failed, Stage
 
 HOST = "8xH100"
-ROUNDS = 21
+ROUNDS = 31
 CALLS = 100
 """Calls of one contender in one round."""
 
@@ -100,8 +100,8 @@ def latency() -> list[Figure]:
         try:
             interleaved(contenders, 2)
             rounds = interleaved(contenders, ROUNDS)
-        except grpc.RpcError as error:
-            raise Failed(f"a call was refused: {error}") from None
+        except (grpc.RpcError, HTTPException, OSError) as error:
+            raise Failed(f"a call was not answered: {error!r}") from None
         finally:
             over_grpc.close()
             over_json.close()

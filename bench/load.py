@@ -20,6 +20,9 @@ MEMORY = 1 << 30
 WARM_UP = 0.3
 """Seconds at the start of a phase that are not counted."""
 
+PATIENCE = 20.0
+"""Seconds that the last calls of a phase may take."""
+
 PING = header_block("/gpusched.v1.Node/Ping")
 ALLOCATE = header_block("/gpusched.v1.Leases/Allocate")
 RELEASE = header_block("/gpusched.v1.Leases/Release")
@@ -101,13 +104,15 @@ async def play(clients: list[Client], *, durable: bool, seconds: float) -> Phase
 
     Raises:
         ConnectionError: One of them lost its connection.
+        TimeoutError: A call is not answered.
     """
     begins = perf_counter() + WARM_UP
     over = asyncio.get_running_loop().create_future()
     phase = Phase(durable, begins, begins + seconds, len(clients), over)
     for client in clients:
         client.begin(phase)
-    await over
+    async with asyncio.timeout(WARM_UP + seconds + PATIENCE):
+        await over
     return phase
 
 

@@ -15,7 +15,7 @@ from bench.figures import Contender, Figure, Goal, interleaved
 from bench.null_server import METHOD, SERVICE
 from tools.stage import ROOT, Failed, end
 
-ROUNDS = 21
+ROUNDS = 31
 CALLS = 200
 """Calls of one contender in one round."""
 

@@ -11,7 +11,7 @@ from bench.figures import Contender, Figure, Goal, interleaved
 from tools.stage import ROOT, Failed, Stage, end
 
 HOST = "8xH100"
-ROUNDS = 7
+ROUNDS = 11
 SECONDS = 1.5
 """How long one contender is measured in one round, after its warm-up."""
 

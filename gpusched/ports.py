@@ -93,8 +93,8 @@ class Authority(Protocol):
         """The record as it is now. Only to be read, and not across an `await`."""
         ...
 
-    async def submit(self, event: Event) -> Reply:
-        """Have *event* decided; the reply comes when what it reflects is durable.
+    def propose(self, event: Event) -> Reply:
+        """Have *event* decided; the reply may be told to nobody before `durable` has returned.
 
         Raises:
             Stopping: The daemon ends, or a commit failed.
@@ -102,7 +102,7 @@ class Authority(Protocol):
         ...
 
     async def durable(self) -> None:
-        """Wait until everything decided so far is durable: before any reading is told.
+        """Wait until everything decided so far is durable: before any reply or reading is told.
 
         Raises:
             Stopping: The daemon ends, or a commit failed.

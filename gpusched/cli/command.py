@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from gpusched.cli.table import printable
 from gpusched.client.address import socket_path
 from gpusched.client.document import Document
 from gpusched.client.thin import ThinClient
@@ -21,13 +22,11 @@ class Invocation:
     Attributes:
         name: The command's name.
         options: What the parser read.
-        words: The words as they were typed, behind the command.
     """
 
-    def __init__(self, name: str, options: argparse.Namespace, words: list[str]) -> None:
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
         self.name = name
         self.options = options
-        self.words = words
 
     @property
     def json(self) -> bool:
@@ -92,4 +91,4 @@ def show_json(fields: dict[str, object], *, one_line: bool = False) -> None:
 
 def complain(sentence: str) -> None:
     """Print one line on standard error."""
-    print(f"gpusched: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"gpusched: {printable(' '.join(sentence.split()))}", file=sys.stderr)

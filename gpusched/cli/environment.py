@@ -70,7 +70,7 @@ def _environment(invocation: Invocation) -> int:
 
 def _in_form(grant: Document, form: str) -> str:
     if form == "words":
-        return _words(grant)
+        return grant_words(grant)
     if form == "docker":
         return docker_flags(grant)
     if form == "systemd":
@@ -101,7 +101,8 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _words(grant: Document) -> str:
+def grant_words(grant: Document) -> str:
+    """Give what a person needs to go on with a grant."""
     lease = grant.part("lease")
     name = lease.text("id")
     return "\n".join(

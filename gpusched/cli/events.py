@@ -3,6 +3,7 @@
 import argparse
 
 from gpusched.cli.command import Command, Invocation, show_json
+from gpusched.cli.table import printable
 from gpusched.cli.words import clock
 from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable
@@ -11,7 +12,8 @@ from gpusched.client.errors import DaemonUnreachable
 def event_line(event: Document) -> str:
     """Give a message `Event` as a line."""
     subject = event.text("id") or "daemon"
-    return f"{clock(event.text('at'))}  {subject}  {event.text('sentence') or event.text('kind')}"
+    what = event.text("sentence") or event.text("kind")
+    return printable(f"{clock(event.text('at'))}  {subject}  {what}")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

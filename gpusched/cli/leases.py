@@ -5,6 +5,7 @@ import argparse
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.lease_table import end_of, lease_lines, state_of
 from gpusched.cli.status import terminal_width
+from gpusched.cli.table import printable
 from gpusched.cli.words import NONE, now, user_of
 from gpusched.client.document import Document
 
@@ -53,7 +54,8 @@ def _leases(invocation: Invocation) -> int:
     for waiting in listed.parts("waiting"):
         request = waiting.part("request").text("request_id")
         place, why = waiting.number("position"), waiting.text("waits_for") or NONE
-        invocation.say(f"waiting: {request} of {user_of(waiting)}, place {place}: {why}")
+        line = f"waiting: {request} of {user_of(waiting)}, place {place}: {why}"
+        invocation.say(printable(line))
     return 0
 
 

@@ -83,7 +83,7 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
         complain(f"this tells more: {error.hint_command}")
     if invocation.json:
         details = {"code": error.code, "message": error.sentence, "rejection": error.rejection}
-        show_json({"error": details})
+        show_json({"error": details}, one_line=True)
     return exits.code_of(error)
 
 

@@ -44,7 +44,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose failures are one line and whose help is a value."""
 
-    def error(self, message: str) -> None:  # type: ignore[override] # argparse says NoReturn of exit
+    def error(self, message: str) -> None:  # type: ignore[override]  # NoReturn is in typing, which the cold start does without
         """Refuse what was typed."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
@@ -87,7 +87,7 @@ def parse(words: Sequence[str]) -> tuple[Invocation, Command]:
     own, behind = _split(name, list(words[place + 1 :]))
     options = parser_of(name, command).parse_args([*before, *own])
     options.command = behind
-    return Invocation(name, options, own), command
+    return Invocation(name, options), command
 
 
 def load(name: str) -> Command:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
 from gpusched.cli.process_table import process_lines
-from gpusched.cli.table import Column, lines_of
+from gpusched.cli.table import Column, lines_of, printable
 from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
 
@@ -72,7 +72,8 @@ def _header(status: Document) -> list[str]:
     waiting = len(status.parts("waiting"))
     if waiting:
         lines.append(f"requests waiting: {waiting}")
-    return lines + [f"warning: {one}" for one in status.texts("warnings") if _news(one, status)]
+    lines += [f"warning: {one}" for one in status.texts("warnings") if _news(one, status)]
+    return [printable(one) for one in lines]
 
 
 def _news(warning: str, status: Document) -> bool:

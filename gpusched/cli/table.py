@@ -41,7 +41,7 @@ def lines_of(
     Returns:
         The heading and a line for each row, no spaces at the end.
     """
-    clean = [[_printable(cell) for cell in row] for row in rows]
+    clean = [[printable(cell) for cell in row] for row in rows]
     widths = [
         max([width_of(column.title), *(width_of(row[at]) for row in clean)])
         for at, column in enumerate(columns)
@@ -89,7 +89,8 @@ def _line(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) 
     return _GAP.join(cells).rstrip()
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Give *text* without what would move the cursor: names and reasons are other people's."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else "?" for one in text)

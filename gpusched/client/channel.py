@@ -6,7 +6,7 @@ import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from gpusched.api.v1 import leases_pb2, process_pb2, rejection_pb2, request_pb2
-from gpusched.client.address import probe
+from gpusched.client.address import probe, unreachable
 from gpusched.client.asking import mask_format, request_of
 from gpusched.client.errors import GpuschedError, error_of
 from gpusched.client.wish import Wish
@@ -65,6 +65,8 @@ def error_from(error: grpc.RpcError, path: str) -> GpuschedError:
         path: The daemon's socket, tried once more where gRPC says only that it is not there.
     """
     code = error.code()
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return unreachable(path, TimeoutError())
     if code is grpc.StatusCode.UNAVAILABLE:
         nobody = probe(path)
         if nobody is not None:

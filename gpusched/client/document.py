@@ -61,10 +61,6 @@ class Document:
         """Give a reading's number; None when it could not be read or does not apply."""
         return self.part(name).optional("value")
 
-    def unavailable(self, name: str) -> str:
-        """Say why a reading has no value; empty when it has one or does not apply."""
-        return self.part(name).text("unavailable")
-
 
 def _whole(value: object) -> int | None:
     if isinstance(value, bool):

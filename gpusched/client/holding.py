@@ -45,7 +45,8 @@ def lease(
         held = HeldLease(client.allocate(**wish))
         over = threading.Event()
         renewing = threading.Thread(target=_renew, args=(client, held, over), daemon=True)
-        renewing.start()
+        if held.renewal is not None:
+            renewing.start()
         if apply:
             held.apply()
         try:
@@ -53,7 +54,8 @@ def lease(
         finally:
             held.restore()
             over.set()
-            renewing.join()
+            if renewing.is_alive():
+                renewing.join()
             with suppress(*_FOLLOWS_ITS_PROCESSES):
                 client.release(held.id)
 

@@ -96,8 +96,10 @@ class ThinClient:
         data = b""
         while b"\r\n\r\n" not in data:
             piece = connection.recv(_PIECE)
-            if not piece or len(data) > _MAX_HEAD:
-                raise self._closed_early() if data[:5] in (b"", b"HTTP/") else self._stranger()
+            if len(data) > _MAX_HEAD or (not piece and data[:5] not in (b"", b"HTTP/")):
+                raise self._stranger()
+            if not piece:
+                raise self._closed_early()
             data += piece
         head, _, rest = data.partition(b"\r\n\r\n")
         return head, rest

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gpusched.core.gputype import matches
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
-from gpusched.core.placement import could_serve
+from gpusched.core.placement import UNSUITABLE, could_serve
 from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import Unavailable
@@ -71,10 +71,10 @@ def _later(
     ledger: Ledger, request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
 ) -> Rejected:
     blocked = [one for one in possible if one.obstacle is not None]
-    free = min(len(possible) - len(blocked), request.count)
+    free = len(possible) - len(blocked)
     sentence = f"{_devices(request.count)} wanted, {free} free now: {_reasons(ledger, blocked)}"
     ids = dict.fromkeys(lease for one in blocked for lease in one.leases)
-    nearest = replace(request, count=free, devices=(), must_include=()) if free else None
+    nearest = _fewer(request, [one for one in possible if one.obstacle is None])
     return Rejected(
         Refusal.LATER, sentence, "", tuple(verdicts), nearest, _holders(ledger, tuple(ids))
     )
@@ -88,12 +88,24 @@ def _nearest(
         (one.room or 0 for one in verdicts if one.obstacle is Obstacle.TOO_SMALL), reverse=True
     )
     missing = request.count - len(possible)
-    if 0 < missing <= len(small) and small[missing - 1] > 0:
-        return replace(request, memory=small[missing - 1])
-    if possible:
-        count = min(len(possible), request.count)
-        return replace(request, count=count, devices=(), must_include=())
-    return None
+    size = small[missing - 1] if 0 < missing <= len(small) else 0
+    needed = [one for one in verdicts if one.device in request.must_include]
+    if any(one.obstacle in UNSUITABLE for one in needed):
+        size = 0
+    size = min([size, *(one.room or 0 for one in needed if one.obstacle is Obstacle.TOO_SMALL)])
+    if size > 0:
+        return replace(request, memory=size)
+    return _fewer(request, possible)
+
+
+def _fewer(request: Request, serving: Sequence[Verdict]) -> Request | None:
+    """Reduce *request* to the devices that serve it; named ones stay named."""
+    if not serving:
+        return None
+    serve = {one.device for one in serving}
+    named = tuple(uuid for uuid in request.devices if uuid in serve)
+    count = min(len(serve), request.count)
+    return replace(request, count=count, devices=named, must_include=())
 
 
 def _reasons(ledger: Ledger, verdicts: Sequence[Verdict]) -> str:

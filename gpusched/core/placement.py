@@ -15,7 +15,7 @@ from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.sample import Memory, Reading, Unavailable
+from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
 from gpusched.core.sizes import in_words
 
 Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
@@ -26,6 +26,10 @@ ORDERS: Mapping[str, Key] = {
     "spread": lambda verdict, device: (-(verdict.room or 0), device.order),
 }
 """How devices are ordered for a memory share; whole devices go by the order of the bus."""
+
+
+UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
+"""Obstacles that asking for less memory does not remove either."""
 
 
 def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]:
@@ -177,10 +181,13 @@ def _together(
     for one in sorted(verdicts, key=lambda verdict: verdict.device not in request.must_include):
         device, use = ledger.devices[one.device], ledger.uses.get(one.device)
         after[one.device] = one
-        if use is None or one.obstacle in FOR_EVER or isinstance(use.reading.memory, Unavailable):
+        memory = NOT_SAMPLED if use is None else use.reading.memory
+        if one.obstacle in UNSUITABLE or isinstance(memory, Unavailable):
             continue
         users[device.memory_domain] += 1
-        count, memory = users[device.memory_domain], use.reading.memory
+        count = users[device.memory_domain]
+        if count == 1:
+            continue
         most, room = allocatable(ledger, memory), _room(ledger, device, memory)
         what = f"for {count} compute instances, {in_words(wanted)} wanted for each"
         if count * wanted > most:

@@ -10,7 +10,7 @@ class EngineAuthority:
 
     def __init__(self, engine: Engine, ticker: Ticker) -> None:
         self._engine = engine
-        self.submit = engine.submit
+        self.propose = engine.propose
         self.durable = engine.durable
         self.news = engine.news
         self.refresh = ticker.refresh

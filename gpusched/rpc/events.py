@@ -46,14 +46,12 @@ class Events:
         )
         found = sorted(islice(kept, limit), key=lambda one: one.sequence)
         stories = ledger.stories
-        reply = events_pb2.EventList(
+        return events_pb2.EventList(
             events=[event_of(one) for one in found],
             last_sequence=stories[-1].sequence if stories else 0,
             first_sequence=stories[0].sequence if stories else 0,
             node=self._world.host.node,
         )
-        await self._world.authority.durable()
-        return reply
 
     async def Watch(
         self, request: events_pb2.WatchEventsRequest, call: Call
@@ -76,7 +74,6 @@ class Events:
                 for one in lines
                 if _keeps(request.filter, one) and visible(one, ledger, call)
             ]
-            await authority.durable()
             for reply in replies:
                 yield reply
 

@@ -53,7 +53,7 @@ async def _request(
     world: World, request: leases_pb2.ExplainRequest, call: Call
 ) -> leases_pb2.ExplainReply:
     wish = await checked(world, request.request, call, world.ids.lease_id())
-    answer = await decided(world, ExplainRequested(call.caller, wish), Explained, wish)
+    answer = decided(world, ExplainRequested(call.caller, wish), Explained, wish)
     ledger = world.authority.ledger
     rejection = None
     sentence = f"{describe(wish)} would be granted now"

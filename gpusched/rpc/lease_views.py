@@ -36,9 +36,7 @@ class LeaseViews:
         ledger = self._world.authority.ledger
         lease = named_lease(ledger, request, call)
         now = self._world.clock.now()
-        reply = lease_of(lease, ledger, now, call, with_story=request.include_story)
-        await self._world.authority.durable()
-        return reply
+        return lease_of(lease, ledger, now, call, with_story=request.include_story)
 
     async def List(
         self, request: leases_pb2.ListLeasesRequest, call: Call
@@ -47,9 +45,7 @@ class LeaseViews:
         ledger = self._world.authority.ledger
         kept = _kept(ledger, request, call)
         limit = request.limit or (_ENDED_LISTED if request.ended else None)
-        reply = self._list(islice(kept, limit), call)
-        await self._world.authority.durable()
-        return reply
+        return self._list(islice(kept, limit), call)
 
     async def Watch(
         self, request: leases_pb2.WatchLeasesRequest, call: Call
@@ -68,7 +64,6 @@ class LeaseViews:
                 continue
             told, before = ledger.generation, lease
             reply = self._list(_watched(ledger, lease, request, call), call)
-            await authority.durable()
             yield reply
             if only is not None and (lease is None or not lease.live):
                 return
@@ -77,9 +72,7 @@ class LeaseViews:
         self, request: leases_pb2.ExplainRequest, call: Call
     ) -> leases_pb2.ExplainReply:
         """Say why, why not, and what would do."""
-        reply = await explained(self._world, request, call)
-        await self._world.authority.durable()
-        return reply
+        return await explained(self._world, request, call)
 
     async def Environment(
         self, request: leases_pb2.EnvironmentRequest, call: Call
@@ -98,9 +91,7 @@ class LeaseViews:
         wanted: MaskFormat | None = None
         if request.mask_format:
             wanted = mask_format_of(request.mask_format)
-        grant = world.grants.grant_of(lease, ledger, world.clock.now(), call, wanted)
-        await world.authority.durable()
-        return grant
+        return world.grants.grant_of(lease, ledger, world.clock.now(), call, wanted)
 
     def _list(self, leases: Iterable[Lease], call: Call) -> leases_pb2.LeaseList:
         ledger = self._world.authority.ledger

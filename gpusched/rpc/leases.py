@@ -42,7 +42,7 @@ class Leases(LeaseViews):
         lease_id = world.ids.lease_id()
         wish = await checked(world, request, call, lease_id)
         event = AllocateRequested(call.caller, wish, lease_id)
-        granted = await decided(world, event, Granted, wish)
+        granted = decided(world, event, Granted, wish)
         return world.grants.grant_of(
             granted.lease,
             world.authority.ledger,
@@ -68,7 +68,7 @@ class Leases(LeaseViews):
         if uids is None:
             raise refuse(Refusal.NOT_FOUND, f"process {process.pid} has ended")
         event = AttachRequested(call.caller, lease.id, process, uids)
-        done = await decided(world, event, Done)
+        done = decided(world, event, Done)
         after = done.leases[0]
         return leases_pb2.AttachReply(
             lease=self._message(after, call),
@@ -79,7 +79,7 @@ class Leases(LeaseViews):
     async def Renew(self, request: leases_pb2.RenewRequest, call: Call) -> lease_pb2.Lease:
         """Set the keepalive clock back."""
         lease = named_lease(self._world.authority.ledger, request, call)
-        done = await decided(self._world, RenewRequested(call.caller, lease.id), Done)
+        done = decided(self._world, RenewRequested(call.caller, lease.id), Done)
         return self._message(done.leases[0], call)
 
     async def Release(
@@ -102,7 +102,7 @@ class Leases(LeaseViews):
         if any(one.usable and one.processes and call.may_see(one.uid) for one in leases):
             # Who is alive counts, not who was at the last tick.
             await world.authority.refresh()
-        done = await decided(world, event, Done)
+        done = decided(world, event, Done)
         return leases_pb2.ReleaseReply(leases=[self._message(one, call) for one in done.leases])
 
     async def Cancel(
@@ -118,7 +118,7 @@ class Leases(LeaseViews):
                 raise refuse(Refusal.NOT_ALLOWED, sentence)
             caller = replace(caller, uid=request.holder_uid)
         event = CancelRequested(caller, RequestId(request.request_id))
-        done = await decided(self._world, event, Done)
+        done = decided(self._world, event, Done)
         return leases_pb2.CancelReply(lease=self._message(done.leases[0], call))
 
     async def _target(self, request: leases_pb2.AttachRequest, call: Call) -> ProcessId:

@@ -39,7 +39,6 @@ class Node:
         if request.without_processes:
             reply.ClearField("processes")
             reply.ClearField("unreadable")
-        await self._world.authority.durable()
         return reply
 
     async def Ping(self, _request: node_pb2.PingRequest, _call: Call) -> node_pb2.PingReply:

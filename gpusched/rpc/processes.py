@@ -26,7 +26,7 @@ class Processes:
         lease = find_lease(ledger, request.lease_id).id if request.lease_id else None
         if request.kind not in process_pb2.ProcessKind.values():
             raise InvalidRequest("kind", f"there is no value {request.kind}")
-        reply = processes_pb2.ProcessList(
+        return processes_pb2.ProcessList(
             processes=[
                 one
                 for one in rows_of(ledger, call, world.users)
@@ -42,5 +42,3 @@ class Processes:
             node=world.host.node,
             sampled_at=sampled_at(ledger, now),
         )
-        await world.authority.durable()
-        return reply

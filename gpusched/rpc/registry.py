@@ -28,6 +28,7 @@ from gpusched.rpc.world import World
 
 Unary: TypeAlias = Callable[[Message, Call], Awaitable[Message]]
 Streaming: TypeAlias = Callable[[Message, Call], AsyncIterator[Message]]
+Durable: TypeAlias = Callable[[], Awaitable[None]]
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     file.DESCRIPTOR.services_by_name[name]
@@ -111,18 +112,24 @@ def registry_of(world: World) -> Registry:
             "Processes": Processes(world),
             "Events": Events(world),
             "Node": Node(world),
-        }
+        },
+        world.authority.durable,
     )
 
 
-def table_of(services: Mapping[str, object]) -> Registry:
+def table_of(services: Mapping[str, object], durable: Durable) -> Registry:
     """Find what answers each method.
+
+    Args:
+        services: By name.
+        durable: Awaited before anything is told, refusals included: what an answer reflects must
+            be what a restart finds.
 
     Raises:
         LookupError: A method is neither implemented nor in `NOT_YET`.
     """
     return {
-        (service.name, method.name): _method(service, method, services[service.name])
+        (service.name, method.name): _method(service, method, services[service.name], durable)
         for service in SERVICES
         for method in service.methods
     }
@@ -176,7 +183,9 @@ def refused_by(error: Exception, method: Method) -> Refused:
             return Refused(Code.INTERNAL, sentence)
 
 
-def _method(service: ServiceDescriptor, method: MethodDescriptor, made: object) -> Method:
+def _method(
+    service: ServiceDescriptor, method: MethodDescriptor, made: object, durable: Durable
+) -> Method:
     streams = method.server_streaming and hasattr(made, method.name)
     unary: Unary | None = None
     streaming: Streaming | None = None
@@ -192,8 +201,8 @@ def _method(service: ServiceDescriptor, method: MethodDescriptor, made: object) 
         name=method.name,
         request=GetMessageClass(method.input_type),
         reads_only=level == MethodOptions.NO_SIDE_EFFECTS,
-        unary=unary,
-        streaming=streaming,
+        unary=None if unary is None else _told_once_durable(unary, durable),
+        streaming=None if streaming is None else _each_told_once_durable(streaming, durable),
     )
 
 
@@ -202,3 +211,26 @@ def _not_yet(sentence: str) -> Unary:
         raise not_yet(sentence)
 
     return refuse
+
+
+def _told_once_durable(unary: Unary, durable: Durable) -> Unary:
+    async def tell(request: Message, call: Call) -> Message:
+        try:
+            return await unary(request, call)
+        finally:
+            await durable()
+
+    return tell
+
+
+def _each_told_once_durable(streaming: Streaming, durable: Durable) -> Streaming:
+    async def tell(request: Message, call: Call) -> AsyncIterator[Message]:
+        try:
+            async for reply in streaming(request, call):
+                await durable()
+                yield reply
+        except Refused:
+            await durable()
+            raise
+
+    return tell

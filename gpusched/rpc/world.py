@@ -41,17 +41,17 @@ class World:
         object.__setattr__(self, "grants", GrantWriter(self.host))
 
 
-async def decided(
-    world: World, event: Event, wanted: type[R], request: Request | None = None
-) -> R:
+def decided(world: World, event: Event, wanted: type[R], request: Request | None = None) -> R:
     """Have *event* decided and give the reply, which is of the kind the verb answers with.
+
+    The answer is made of it while the commit is on its way; `registry` tells it afterwards.
 
     Raises:
         Refused: It was rejected.
         TypeError: The core answered with another kind of reply, a defect.
         Stopping: The daemon ends.
     """
-    reply = await world.authority.submit(event)
+    reply = world.authority.propose(event)
     if isinstance(reply, wanted):
         return reply
     if isinstance(reply, Rejected):

@@ -8,6 +8,7 @@ Nothing about any single method is known here.
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from json.encoder import encode_basestring as text
 
 from aiohttp import web
 from google.protobuf.message import Message
@@ -19,7 +20,7 @@ from gpusched.rpc.peer import Peer
 from gpusched.rpc.registry import Method, Registry, answer, answers
 from gpusched.rpc.status import bad_field
 from gpusched.web.message_input import message_from_json, message_from_query
-from gpusched.web.message_json import Json, object_of, text_in, text_of
+from gpusched.web.message_json import text_of
 
 BODY_BYTES = 1 << 20
 """Largest request body."""
@@ -164,7 +165,7 @@ def _failed(status: HTTPStatus, refused: Refused) -> web.Response:
 
 
 def _error(refused: Refused) -> str:
-    error: dict[str, Json] = {"code": refused.code.value, "message": refused.sentence}
+    parts = [f'"code":"{refused.code.value}"', f'"message":{text(refused.sentence)}']
     if refused.rejection is not None:
-        error["rejection"] = object_of(refused.rejection)
-    return text_in({"error": error})
+        parts.append(f'"rejection":{text_of(refused.rejection)}')
+    return f'{{"error":{{{",".join(parts)}}}}}'

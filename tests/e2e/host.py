@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,18 @@ class Host(Stage):
         assert not done.stdout, done
         assert "Traceback" not in done.stderr, done
         return done.stderr
+
+    def serve_refused(self, code: int, *options: str) -> list[str]:
+        """Start a daemon that must end by itself with *code*; give its lines beside the log."""
+        done = self.serve_in_vain(*options)
+        assert done.returncode == code, done
+        return [line for line in done.stderr.splitlines() if not line.startswith('{"time": ')]
+
+    def program(self, source: str) -> list[str]:
+        """Run a program of a user's; give the words that it prints."""
+        done = self.run(sys.executable, "-c", source)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
 
     def allocate(self, *words: str) -> str:
         """Reserve; give the lease's id."""
@@ -112,6 +125,8 @@ class Host(Stage):
         self.clear()
         for lease in self.leases().values():
             for pid in members(lease):
+                # A lease of the tests' own process would have the daemon in it, its child.
+                assert pid != os.getpid()
                 kill(pid)
             self.gpusched("release", lease.text("id"))
         self.until(lambda: not self.leases())

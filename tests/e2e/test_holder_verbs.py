@@ -7,8 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 import gpusched
+from gpusched.api.v1 import lease_pb2
 from gpusched.client.errors import WrongState
 from tests.e2e.host import Host, kill, lease_of, members
+
+_LONG_BLOCK = """
+import threading, gpusched
+
+with gpusched.lease(keepalive=0.6) as lease, gpusched.Client() as client:
+    threading.Event().wait(1.5)
+    print(lease.id, client.lease(lease.id).state)
+"""
 
 
 @pytest.fixture
@@ -70,10 +79,9 @@ def test_a_lease_lives_as_long_as_it_is_renewed(host: Host, client: gpusched.Cli
 
 def test_a_block_renews_its_lease_by_itself(host: Host) -> None:
     """`with gpusched.lease(keepalive=…)` needs no renewal by the program."""
-    with gpusched.lease(socket=str(host.socket), keepalive=0.6) as lease:
-        threading.Event().wait(1.5)
-        assert lease.id in host.leases()
-    host.until(lambda: host.ended(lease.id) == "END_REASON_RELEASED")
+    lease, state = host.program(_LONG_BLOCK)
+    assert int(state) == lease_pb2.LEASE_STATE_ACTIVE
+    assert host.ended(lease) == "END_REASON_RELEASED"
 
 
 def test_a_request_is_withdrawn(host: Host, client: gpusched.Client) -> None:

@@ -1,50 +1,48 @@
 """The main job: who asks gets devices, and the status shows what its processes hold there."""
 
-import os
 import signal
 import sys
 
 import pytest
 
-import gpusched
+from gpusched.api.v1 import lease_pb2
 from tests.e2e.host import GIB, MIB, Host, first_line, lease_of, members
 from tools.stage import GPUSCHED, ROOT
 
-_ASYNC = """
+_BLOCK = """
+import os, gpusched
+
+with gpusched.lease(gpus=2, gpu_types=["nvidia-l4"]) as lease, gpusched.Client() as client:
+    found = client.lease(lease.id)
+    print(lease.id, os.environ["GPUSCHED_LEASE"], os.environ["CUDA_VISIBLE_DEVICES"])
+    print(found.state, *(one.pid for one in found.processes), os.getpid())
+    print(",".join(one.uuid for one in found.devices), os.environ["GPUSCHED_DEVICES"])
+assert "GPUSCHED_LEASE" not in os.environ
+"""
+_ASYNCHRONOUS_BLOCK = """
 import asyncio, os, gpusched
 
 async def main():
-    async with gpusched.async_lease(gpus=1, gpu_types=["l4"]) as lease:
-        seen = os.environ["GPUSCHED_LEASE"]
+    async with gpusched.async_lease(gpus=2, gpu_types=["nvidia-l4"]) as lease:
         async with gpusched.AsyncClient() as client:
             found = await client.lease(lease.id)
-    print(lease.id, seen, *(one.pid for one in found.processes), os.getpid())
+        print(lease.id, os.environ["GPUSCHED_LEASE"], os.environ["CUDA_VISIBLE_DEVICES"])
+        print(found.state, *(one.pid for one in found.processes), os.getpid())
+        print(",".join(one.uuid for one in found.devices), os.environ["GPUSCHED_DEVICES"])
     assert "GPUSCHED_LEASE" not in os.environ
 
 asyncio.run(main())
 """
 
 
-def test_a_program_holds_devices_for_the_length_of_a_block(host: Host) -> None:
+@pytest.mark.parametrize("source", [_BLOCK, _ASYNCHRONOUS_BLOCK], ids=["sync", "async"])
+def test_a_program_holds_devices_for_the_length_of_a_block(host: Host, source: str) -> None:
     """Within `with gpusched.lease(...)` the process has the lease and its variables."""
-    mine = gpusched.lease(socket=str(host.socket), gpus=2, gpu_types=["nvidia-a100-80gb"])
-    with mine as lease:
-        held = host.leases()[lease.id]
-        assert held.text("state") == "LEASE_STATE_ACTIVE"
-        assert members(held) == [os.getpid()]
-        assert [one.text("uuid") for one in held.parts("devices")] == list(lease.devices)
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
-        assert os.environ["GPUSCHED_DEVICES"].split(",") == list(lease.devices)
-    assert "GPUSCHED_LEASE" not in os.environ
-    host.until(lambda: host.ended(lease.id) == "END_REASON_RELEASED")
-
-
-def test_an_asynchronous_program_does_too(host: Host) -> None:
-    """Within `async with gpusched.async_lease(...)` the process has the lease."""
-    done = host.run(sys.executable, "-c", _ASYNC)
-    assert done.returncode == 0, done.stderr
-    lease, seen, inside, pid = done.stdout.split()
-    assert (lease, inside) == (seen, pid)
+    lease, seen, mask, state, inside, pid, granted, devices = host.program(source)
+    assert lease == seen
+    assert inside == pid
+    assert (int(state), mask) == (lease_pb2.LEASE_STATE_ACTIVE, "4,5")
+    assert granted == devices
     assert host.ended(lease) == "END_REASON_RELEASED"
 
 

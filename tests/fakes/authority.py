@@ -16,10 +16,10 @@ class FakeAuthority:
     """Decides like the engine; what is decided is durable at once, unless a test says otherwise.
 
     Attributes:
-        events: Every event submitted, in order.
+        events: Every event proposed, in order.
         refreshed: How often a sample was asked for.
         waited: How often somebody waited for durability.
-        fault: Raised by the next `submit`.
+        fault: Raised by the next `propose`.
     """
 
     def __init__(self, clock: Clock, look: Callable[[], NodeSample]) -> None:
@@ -38,14 +38,12 @@ class FakeAuthority:
         """The record as it is now."""
         return self._ledger
 
-    async def submit(self, event: Event) -> Reply:
+    def propose(self, event: Event) -> Reply:
         self._check()
         self.events.append(event)
         if self.fault is not None:
             raise self.fault
-        reply = self.decide(event)
-        await asyncio.sleep(0)
-        return reply
+        return self.decide(event)
 
     async def durable(self) -> None:
         self._check()

@@ -103,8 +103,13 @@ class DaemonHost:
         self.doors = FakeDoors(self.journal)
 
     def launch(self) -> asyncio.Task[str | None]:
-        """Start a daemon; it may fail before it serves."""
-        return asyncio.get_running_loop().create_task(run(self._world()))
+        """Start a daemon; it may fail before it serves. One that never ends fails the test."""
+
+        async def _bounded() -> str | None:
+            async with asyncio.timeout(10):
+                return await run(self._world())
+
+        return asyncio.get_running_loop().create_task(_bounded())
 
     async def start(self) -> tuple[asyncio.Task[str | None], Authority]:
         """Start a daemon and wait until it serves; give its run and who answers behind it."""
@@ -145,7 +150,8 @@ async def end(running: asyncio.Task[str | None]) -> None:
 async def grant(authority: Authority) -> Lease:
     """A lease without devices."""
     request = Request(RequestId("a"), count=0)
-    reply = await authority.submit(AllocateRequested(ADA, request, LeaseId("lease-a")))
+    reply = authority.propose(AllocateRequested(ADA, request, LeaseId("lease-a")))
+    await authority.durable()
     assert isinstance(reply, Granted)
     return reply.lease
 
@@ -153,5 +159,6 @@ async def grant(authority: Authority) -> Lease:
 async def attach(authority: Authority, granted: Lease, process: ProcessId) -> None:
     """Let *process* join a lease."""
     uids = (ADA.uid, ADA.uid, ADA.uid)
-    reply = await authority.submit(AttachRequested(ADA, granted.id, process, uids))
+    reply = authority.propose(AttachRequested(ADA, granted.id, process, uids))
+    await authority.durable()
     assert isinstance(reply, Done)

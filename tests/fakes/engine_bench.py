@@ -36,8 +36,11 @@ class EngineBench:
         return self.task(self.engine.submit(allocation(name)))
 
     def task(self, awaited: Awaitable[object]) -> asyncio.Task[object]:
+        """Wait beside the test; what never comes fails after ten seconds."""
+
         async def _wait() -> object:
-            return await awaited
+            async with asyncio.timeout(10):
+                return await awaited
 
         return asyncio.get_running_loop().create_task(_wait())
 

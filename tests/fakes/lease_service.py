@@ -43,6 +43,7 @@ class LeaseService:
         return (
             grpc.method_handlers_generic_handler("gpusched.v1.Leases", leases),
             grpc.method_handlers_generic_handler("gpusched.v1.Node", node),
+            _Rest(),
         )
 
     def allocate(
@@ -99,6 +100,20 @@ class LeaseService:
             data = rejection.SerializeToString()
             context.set_trailing_metadata((("gpusched-rejection-bin", data),))
         context.abort(status, sentence)
+
+
+class _Rest(grpc.GenericRpcHandler):
+    """Refuses every other method with its own name."""
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        name = handler_call_details.method
+
+        def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, name)
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
 
 
 def _written(message: Message) -> bytes:

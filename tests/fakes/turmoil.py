@@ -1,4 +1,4 @@
-"""Anything that can befall a small host: requests, samples, deaths; for the stateful property test.
+"""Anything that can befall a small host: requests, samples, deaths; for property tests.
 
 Unlike `tests.fakes.strategies`, what is drawn here is about devices that exist.
 """
@@ -9,9 +9,14 @@ from enum import Enum
 
 from hypothesis import strategies as st
 
+from gpusched.core.decide import decide
+from gpusched.core.decision import Decision
 from gpusched.core.device import Device
+from gpusched.core.events import Ticked
 from gpusched.core.ids import SECOND, Caller, Moment
 from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import Done, Granted
 from gpusched.core.request import Owner, Request
 from gpusched.core.sample import DeviceReading, LostDevice, NodeSample, ProcessFacts
 from gpusched.core.sizes import GIB
@@ -29,6 +34,7 @@ from tests.fakes.builders import (
     facts,
     memory_of,
     mig,
+    moment,
     sample,
 )
 
@@ -47,6 +53,7 @@ callers = st.sampled_from([ADA, BOB, caller(1000, pid=50), caller(0, admin=True)
 memories = st.none() | st.sampled_from([GIB, 8 * GIB, 20 * GIB, 30 * GIB, 60 * GIB, 99 * GIB])
 whole = st.sampled_from([one.uuid for one in DEVICES if one.mig is None])
 instances = st.sampled_from([one.uuid for one in INSTANCES])
+profiles = st.sampled_from(["4g.40gb"] * 4 + ["1g.10gb"])
 durations = st.sampled_from([None, SECOND, 5 * SECOND])
 
 
@@ -63,7 +70,7 @@ def requests(draw: st.DrawFn) -> Request:
         count=count,
         memory=draw(memories),
         gpu_types=draw(st.sampled_from([(), (), (), ("a100",), ("l4", "a100"), ("h100",)])),
-        mig_profile=draw(st.sampled_from(["4g.40gb"] * 4 + ["1g.10gb"])) if mig_wanted else None,
+        mig_profile=draw(profiles) if mig_wanted and not exact else None,
         devices=exact,
         must_include=must,
         keepalive=draw(durations),
@@ -112,10 +119,8 @@ class Turn:
         )
 
     def _known(self, leases: Iterable[Lease]) -> Iterable[ProcessFacts]:
-        return (facts(one.pid) for lease in leases for one in lease.processes if self._lives(one.pid))
-
-    def _lives(self, pid: int) -> bool:
-        return pid in self.alive
+        pids = {one.pid for lease in leases for one in lease.processes}
+        return (facts(pid) for pid in pids & self.alive)
 
     def _reading(self, one: Device, fate: Fate, leases: Iterable[Lease]) -> DeviceReading:
         pids = {
@@ -149,3 +154,26 @@ turns = st.builds(
 def own(lease: Lease) -> Caller:
     """The holder of a lease."""
     return caller(lease.uid)
+
+
+def idle(like: Ledger) -> Ledger:
+    """A ledger of the same devices on which nothing happens."""
+    ledger, now = Ledger(like.policy), moment()
+    present = [one for one in DEVICES if one.uuid in like.devices]
+    taken = sample(
+        *(DeviceReading(one, memory_of(one, 0, RESERVED), ()) for one in present), at=now
+    )
+    for change in decide(ledger, Ticked(taken), now).changes:
+        ledger.apply(change)
+    return ledger
+
+
+def leases_of(decision: Decision) -> tuple[Lease, ...]:
+    """The leases in a reply."""
+    match decision.reply:
+        case Granted(lease):
+            return (lease,)
+        case Done(leases):
+            return leases
+        case _:
+            return ()

@@ -80,6 +80,12 @@ def words_for(path: Path, words: str) -> list[str]:
             "export GPUSCHED_LEASE=lease-a",
         ),
         ("allocate --format docker", "Leases/Allocate", {}, "-e CUDA_VISIBLE_DEVICES=0"),
+        (
+            "allocate --label a=b --label c=",
+            "Leases/Allocate",
+            {"labels": {"a": "b", "c": ""}},
+            "export GPUSCHED_LEASE=lease-a",
+        ),
         ("allocate --format json", "Leases/Allocate", {}, '"container_environment": {'),
         (
             "explain --gpu-type l4,t4",
@@ -207,10 +213,9 @@ def test_following_events(socket_folder: Path, capsys: pytest.CaptureFixture[str
         assert error.count("\n") == 1
         command_line.main(words_for(served.path, "events --follow --json"), never)
     assert served.asked[1] == ("Events/Watch", {"after_sequence": "4"})
-    assert [json.loads(one)["sequence"] for one in capsys.readouterr().out.splitlines()] == [
-        "4",
-        "5",
-    ]
+    *events, last = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    assert [one["sequence"] for one in events] == ["4", "5"]
+    assert "error" in last
 
 
 def test_no_leases(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

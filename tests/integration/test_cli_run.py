@@ -177,3 +177,26 @@ def test_the_simulated_worker_is_not_of_the_command_line() -> None:
     )
     assert ended.returncode == 0
     assert "--memory" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["gpusched", "rel"], {"release"}),
+        (["gpusched", "leases", "--m"], {"--mine"}),
+        (["gpusched", "allocate", "--mask-format", ""], {"auto", "index", "relative", "uuid"}),
+        (["gpusched", "completion", "z"], {"zsh"}),
+        (["gpusched", "run", "--", "--m"], set()),
+    ],
+)
+def test_bash_completes(words: list[str], expected: set[str]) -> None:
+    """What the script says is completed by bash itself; behind `--` it leaves CMD alone."""
+    made = subprocess.run([*GPUSCHED, "completion", "bash"], capture_output=True, check=True)  # noqa: S603 - our own
+    ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gpusched; printf "%s\n" "${COMPREPLY[@]}"'
+    answer = subprocess.run(  # noqa: S603 - as above
+        ["bash", "-c", made.stdout.decode() + ask, "bash", *words],  # noqa: S607 - the user's bash
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(answer.stdout.split()) == expected

@@ -1,6 +1,7 @@
 """The gRPC clients and the lease of a block, against a service of gRPC."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -88,6 +89,17 @@ def test_no_daemon(socket_folder: Path) -> None:
     with Client(path) as client, pytest.raises(errors.DaemonUnreachable) as caught:
         client.status()
     assert f"there is no socket at {path}; " in caught.value.sentence
+
+
+def test_a_daemon_that_does_not_answer(socket_folder: Path) -> None:
+    """A reply that takes too long is an error in time, in the words of the command line."""
+    path = f"{socket_folder}/slow.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with Client(path, timeout=0.05) as client, pytest.raises(errors.DaemonUnreachable) as it:
+            client.ping()
+    assert "does not answer in time" in it.value.sentence
 
 
 def test_unavailable_with_a_daemon(served: tuple[str, LeaseService]) -> None:

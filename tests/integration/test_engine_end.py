@@ -89,8 +89,17 @@ async def test_failure_that_nobody_waits_for_is_noticed(bench: EngineBench) -> N
     assert await bench.engine.failed == str(FULL)
 
 
-async def test_close_makes_durable_what_was_decided(bench: EngineBench) -> None:
+async def test_close_makes_durable_what_was_decided(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Closing waits for everything that was decided, and for what is decided meanwhile."""
+    commit = bench.store.commit
+
+    def one_at_a_time(batch: Batch) -> None:
+        commit(batch)
+        bench.store.gate.clear()
+
+    monkeypatch.setattr(bench.store, "commit", one_at_a_time)
     first = await bench.hold()
     closing = bench.task(bench.engine.close())
     await standstill()
@@ -98,9 +107,12 @@ async def test_close_makes_durable_what_was_decided(bench: EngineBench) -> None:
     await standstill()
     assert not closing.done()
     bench.store.gate.set()
+    assert isinstance(await first, Granted)
+    await standstill()
+    assert not closing.done()
+    bench.store.gate.set()
     await closing
     assert set(bench.store.disk.leases) == {"lease-first", "lease-late"}
-    assert isinstance(await first, Granted)
     assert isinstance(await late, Granted)
 
 

@@ -52,7 +52,7 @@ async def test_signal_ends_in_order(host: DaemonHost, number: signal.Signals) ->
     assert await running is None
     assert host.journal == END
     with pytest.raises(Stopping):
-        await authority.submit(ReleaseRequested(ADA, LeaseId("lease-a")))
+        authority.propose(ReleaseRequested(ADA, LeaseId("lease-a")))
     with pytest.raises(Stopping):
         await authority.refresh()
 

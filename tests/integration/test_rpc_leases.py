@@ -181,3 +181,46 @@ async def test_environment(face: Public) -> None:
     await refusal(other, grpc.StatusCode.PERMISSION_DENIED)
     await face.leases.Release(leases_pb2.ReleaseRequest(lease_id=grant.lease.id))
     await refusal(face.leases.Environment(request), grpc.StatusCode.FAILED_PRECONDITION)
+
+
+async def test_owner_reference(face: Public) -> None:
+    """A lease is named by its owner where that means one lease of the caller."""
+    owner = Owner(reference="ray:1", process=Identity(pid=os.getpid()))
+    first = await face.leases.Allocate(Wish(owner=owner))
+    assert first.lease.owner.process.start_ticks > 0
+    named = leases_pb2.GetLeaseRequest(owner_reference="ray:1")
+    assert (await face.leases.Get(named)).id == first.lease.id
+    await face.leases.Allocate(Wish(owner=Owner(reference="ray:1")))
+    await refusal(face.leases.Get(named), grpc.StatusCode.INVALID_ARGUMENT)
+    none = leases_pb2.GetLeaseRequest(owner_reference="ray:2")
+    await refusal(face.leases.Get(none), grpc.StatusCode.NOT_FOUND)
+    empty = leases_pb2.GetLeaseRequest(owner_reference="")
+    await refusal(face.leases.Get(empty), grpc.StatusCode.INVALID_ARGUMENT)
+    listed = leases_pb2.ListLeasesRequest(owner_reference="ray:1")
+    another_holds(face)
+    assert len((await face.leases.List(listed)).leases) == 2
+
+
+async def test_refused_verbs(face: Public) -> None:
+    """What a verb cannot do is refused by its kind."""
+    kill = leases_pb2.ReleaseRequest(lease_id="x", kill=True)
+    await refusal(face.leases.Release(kill), grpc.StatusCode.UNIMPLEMENTED)
+    cancel = leases_pb2.CancelRequest()
+    await refusal(face.leases.Cancel(cancel), grpc.StatusCode.INVALID_ARGUMENT)
+    device = Wish(device_uuids=["9"])
+    await refusal(face.leases.Allocate(device), grpc.StatusCode.FAILED_PRECONDITION)
+    listed = leases_pb2.ListLeasesRequest(device="GPU-none")
+    await refusal(face.leases.List(listed), grpc.StatusCode.NOT_FOUND)
+    watched = face.leases.Watch(leases_pb2.WatchLeasesRequest(lease_id="none"))
+    await refusal(anext(aiter(watched)), grpc.StatusCode.NOT_FOUND)
+
+
+async def test_watch_is_quiet(face: Public) -> None:
+    """A watch of one lease tells nothing while others change."""
+    grant = await face.leases.Allocate(Wish())
+    watching = face.leases.Watch(leases_pb2.WatchLeasesRequest(lease_id=grant.lease.id))
+    stream = aiter(watching)
+    await anext(stream)
+    another_holds(face)
+    await face.leases.Cancel(leases_pb2.CancelRequest(request_id=grant.lease.request.request_id))
+    assert (await anext(stream)).leases[0].end_reason == lease_pb2.END_REASON_CANCELLED

@@ -119,3 +119,45 @@ async def test_events(face: Public) -> None:
     await refusal(
         stub.List(events_pb2.ListEventsRequest(limit=10_001)), grpc.StatusCode.INVALID_ARGUMENT
     )
+
+
+async def test_event_filters(face: Public) -> None:
+    """The history is filtered by kind of thing, id, kind and time."""
+    grants = [(await face.leases.Allocate(Wish())).lease.id for _ in range(2)]
+    stub = events_pb2_grpc.EventsStub(face.channel)
+
+    async def listed(wanted: events_pb2.EventFilter, since: int | None = None) -> list[str]:
+        request = events_pb2.ListEventsRequest(filter=wanted)
+        if since is not None:
+            request.since.FromNanoseconds(since)
+        return [one.id for one in (await stub.List(request)).events]
+
+    made = events_pb2.EventFilter
+    assert await listed(made(id=grants[0])) == grants[:1]
+    assert await listed(made(kinds=["granted"])) == grants
+    assert await listed(made(kinds=["ended"])) == []
+    assert await listed(made(entity=event_pb2.EVENT_ENTITY_DEVICE)) == []
+    assert await listed(made(), face.clock.now().wall + 1) == []
+    bad = events_pb2.ListEventsRequest(filter=made(entity=17))  # type: ignore[arg-type]  # a client may send any number
+    await refusal(stub.List(bad), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+async def test_status_without_processes(face: Public) -> None:
+    """Who does not want the process table is spared it."""
+    face.scene.readings = (reading(TWO_A100_AND_L4[0], context(30, GIB)),)
+    face.authority.tick()
+    stub = node_pb2_grpc.NodeStub(face.channel)
+    assert (await stub.Status(node_pb2.StatusRequest())).processes
+    spare = await stub.Status(node_pb2.StatusRequest(without_processes=True))
+    assert not spare.processes
+    assert not spare.unreadable
+
+
+async def test_bad_process_filters(face: Public) -> None:
+    """A filter that means nothing is refused."""
+    stub = processes_pb2_grpc.ProcessesStub(face.channel)
+    request = processes_pb2.ListProcessesRequest
+    bad = request(kind=17)  # type: ignore[arg-type]  # a client may send any number
+    await refusal(stub.List(bad), grpc.StatusCode.INVALID_ARGUMENT)
+    await refusal(stub.List(request(device="9")), grpc.StatusCode.NOT_FOUND)
+    await refusal(stub.List(request(lease_id="none")), grpc.StatusCode.NOT_FOUND)

@@ -242,6 +242,6 @@ async def test_defect_ends_the_ticking(bench: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bench.sampler, "sample", sample)
     await bench.run()
     with pytest.raises(Stopping, match="the daemon is stopping"):
-        await bench.ticker.refresh()
+        await (await bench.refreshing())
     with pytest.raises(ZeroDivisionError):
         await bench.ticking

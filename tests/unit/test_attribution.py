@@ -75,9 +75,7 @@ def test_a_descendant_belongs_to_the_lease_of_its_ancestor() -> None:
 
 def test_the_nearest_ancestor_decides() -> None:
     """A lease within a lease: the process belongs to the inner one."""
-    inner = replace(
-        lease(LeaseState.ACTIVE, share(GPU), name="inner"), processes=(process(51),)
-    )
+    inner = replace(lease(LeaseState.ACTIVE, share(GPU), name="inner"), processes=(process(51),))
     use = seen(facts(52, parents=(51, 50)), rows=(context(52),), leases=(MINE, inner))
     assert list(use.used_by) == [inner.id]
 
@@ -127,7 +125,7 @@ def test_a_process_that_nobody_knows_is_unknown() -> None:
 
 
 def test_infrastructure_is_known_by_the_name_that_the_kernel_cut() -> None:
-    """Infrastructure is compared in the fifteen bytes that the kernel keeps, and is no stranger."""
+    """Infrastructure is compared in the 15 bytes that the kernel keeps, and is no stranger."""
     known = (facts(7, 0, name="nvidia-cuda-mps"), facts(8, 0, name="dcgm-exporter"), facts(9))
     rows = (context(7), context(8), context(9))
     names = ("nvidia-cuda-mps-server", "dcgm-exporter")
@@ -142,9 +140,7 @@ def test_infrastructure_is_known_by_the_name_that_the_kernel_cut() -> None:
 
 def test_the_memory_of_a_lease_is_the_sum_of_its_processes() -> None:
     """All processes of a lease on a device are added up, each lease for itself."""
-    other = replace(
-        lease(LeaseState.ACTIVE, share(GPU), name="other"), processes=(process(70),)
-    )
+    other = replace(lease(LeaseState.ACTIVE, share(GPU), name="other"), processes=(process(70),))
     known = (facts(50), facts(51, parents=(50,)), facts(70))
     rows = (context(50, GIB), context(51, 2 * GIB), context(70, 5 * GIB))
     use = seen(*known, rows=rows, leases=(MINE, other))

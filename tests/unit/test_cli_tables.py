@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gpusched.cli.devices import device_lines, type_lines
-from gpusched.cli.environment import docker_flags, environment_file, shell_exports
+from gpusched.cli.environment import docker_flags, environment_file, grant_words, shell_exports
 from gpusched.cli.events import event_line
 from gpusched.cli.explain import explain_lines
 from gpusched.cli.lease_table import lease_lines
@@ -114,6 +114,8 @@ def test_events(monkeypatch: pytest.MonkeyPatch) -> None:
     assert event_line(Document(event)) == "2026-11-22 12:00:00  lease-a  granted to al"
     unknown: Fields = {"kind": "started"}
     assert event_line(Document(unknown)) == "-  daemon  started"
+    rude: Fields = {"sentence": "\x1b[2Jgone"}
+    assert event_line(Document(rude)) == "-  daemon  ?[2Jgone"
     monkeypatch.undo()
     time.tzset()
 
@@ -166,6 +168,17 @@ def test_docker_gets_devices_by_uuid() -> None:
         "--gpus '\"device=GPU-a,GPU-b\"' -e CUDA_VISIBLE_DEVICES=0,1"
     )
     assert docker_flags(Document({"container_environment": {"A": "b"}})) == "-e A=b"
+
+
+def test_a_grant_in_words() -> None:
+    """On a terminal a grant tells what it is and the three commands that come next."""
+    grant: Fields = {"lease": lease("lease-a", attach_deadline=None)}
+    assert grant_words(Document(grant)) == (
+        "lease-a: devices 1, 8192MiB; ends with its last process\n"
+        '  its environment:     eval "$(gpusched env lease-a)"\n'
+        "  this shell under it: gpusched attach lease-a --pid $$\n"
+        "  give it back:        gpusched release lease-a"
+    )
 
 
 def test_times_and_sizes_in_words() -> None:

@@ -149,7 +149,6 @@ def test_documents() -> None:
     assert [one.number("h") for one in document.parts("g")] == [1]
     assert (document.parts("e"), document.texts("e")) == ([], [])
     assert (document.measured("i"), document.measured("j")) == (7, None)
-    assert (document.unavailable("j"), document.unavailable("i")) == ("lost", "")
     assert document.words("k") == {"m": "n"}
     assert ("z" in document, "a" in document) == (False, True)
     assert document.part("a").fields == {}

@@ -62,9 +62,7 @@ def test_an_unknown_device_is_a_bad_request(request_: Request, field: str) -> No
     """A device that this host does not have is named, with the field that named it."""
     no = Host(GPU).refusal(request_)
     assert (no.why, no.field) == (Refusal.BAD_REQUEST, field)
-    assert no.sentence == (
-        f"{field}: this host has no device GPU-nowhere; see `gpusched devices`"
-    )
+    assert no.sentence == (f"{field}: this host has no device GPU-nowhere; see `gpusched devices`")
 
 
 def test_more_devices_than_exist_is_never_with_the_number_that_exists() -> None:
@@ -102,7 +100,7 @@ def test_memory_is_reduced_only_as_far_as_the_missing_devices_need() -> None:
     large = device(3, "NVIDIA H200", 141 * GIB)
     no = Host(large, GPU, SMALL).refusal(asked)
     assert no.nearest == replace(asked, memory=80 * GIB)
-    assert Host(large, GPU, SMALL).grant(replace(asked, memory=80 * GIB))
+    assert len(Host(large, GPU, SMALL).grant(replace(asked, memory=80 * GIB)).shares) == 2
     three = replace(asked, count=3)
     assert Host(large, GPU, SMALL).refusal(three).nearest == replace(three, memory=24 * GIB)
 
@@ -143,14 +141,30 @@ def test_a_device_that_must_be_included_and_never_can_is_never() -> None:
     assert host.refusal(single).nearest == replace(single, must_include=())
 
 
+def test_an_offer_of_memory_fits_the_device_that_must_be_included() -> None:
+    """The memory that is offered is what the smallest device that must be included has."""
+    host = Host(GPU, OTHER, SMALL)
+    asked = Request(A, count=2, memory=100 * GIB, must_include=(SMALL.uuid,))
+    assert host.refusal(asked).nearest == replace(asked, memory=24 * GIB)
+    fits = replace(asked, must_include=(OTHER.uuid,))
+    assert host.refusal(fits).nearest == replace(fits, memory=80 * GIB)
+
+
+def test_no_memory_is_offered_where_less_would_not_help() -> None:
+    """Less memory does not make a partitioned GPU serve, so it is not offered."""
+    asked = Request(A, count=2, memory=100 * GIB, must_include=(PARENT.uuid,))
+    assert Host(PARENT, OTHER, SMALL).refusal(asked).nearest is None
+
+
 def test_naming_devices_and_including_others_contradicts_itself() -> None:
     """A device that must be included and is not among the named ones is never granted."""
     asked = Request(A, devices=(GPU.uuid,), must_include=(OTHER.uuid,))
     no = Host(GPU, OTHER).refusal(asked)
-    assert (no.why, no.nearest) == (Refusal.NEVER_HERE, Request(A))
-    assert no.sentence == (
-        "1 device wanted, 1 can ever serve: 1: not among the devices asked for"
+    assert (no.why, no.nearest) == (
+        Refusal.NEVER_HERE,
+        replace(asked, must_include=()),
     )
+    assert no.sentence == ("1 device wanted, 1 can ever serve: 1: not among the devices asked for")
 
 
 def test_busy_devices_are_later_with_their_holders() -> None:
@@ -193,13 +207,13 @@ def test_a_busy_device_that_must_be_included_offers_the_others() -> None:
     assert (no.why, no.nearest) == (Refusal.LATER, replace(asked, must_include=()))
 
 
-def test_named_devices_that_are_busy_offer_any_other() -> None:
-    """An offer names no devices: whoever named some is offered as many as are free of them."""
+def test_whoever_named_devices_is_offered_those_of_them_that_are_free() -> None:
+    """An offer to somebody who named devices names the free ones, in the same order."""
     host = Host(GPU, OTHER)
     host.grant(Request(A, devices=(GPU.uuid,)))
     no = host.refusal(Request(B, count=2, devices=(GPU.uuid, OTHER.uuid)))
     assert no.why is Refusal.LATER
-    assert no.nearest == Request(B, count=1)
+    assert no.nearest == Request(B, count=1, devices=(OTHER.uuid,))
 
 
 def test_a_host_without_devices_says_what_is_missing() -> None:
@@ -239,7 +253,7 @@ def test_a_request_is_told_in_a_few_words(request_: Request, words: str) -> None
 
 
 def test_explaining_answers_what_allocating_would() -> None:
-    """An explanation gives the choice or the refusal, a verdict per device, and changes nothing."""
+    """An explanation gives the choice or the refusal, with verdicts, and changes nothing."""
     host = Host(GPU, OTHER)
     yes = host.do(ExplainRequested(ADA, Request(A, count=2)))
     assert isinstance(yes.reply, Explained)

@@ -126,9 +126,7 @@ def test_a_caller_that_is_gone_gets_nothing() -> None:
     """A caller that cannot be attached leaves no half-granted lease."""
     no = Host(GPU).refusal(Request(A, attach_caller=True), caller(1000))
     assert (no.why, no.field) == (Refusal.BAD_REQUEST, "attach_caller")
-    assert no.sentence == (
-        "attach_caller: the calling process ended before it could be attached"
-    )
+    assert no.sentence == ("attach_caller: the calling process ended before it could be attached")
 
 
 @pytest.mark.parametrize("count", [0, 1])

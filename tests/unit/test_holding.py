@@ -146,9 +146,7 @@ def test_a_lease_without_keepalive_needs_no_renewal(policy: Policy) -> None:
     lease = host.grant(Request(A))
     host.ledger.policy = policy
     decision = host.do(RenewRequested(ADA, lease.id))
-    assert decision.reply == Done(
-        (lease,), f"{lease.id} needs no renewal: it has no keepalive"
-    )
+    assert decision.reply == Done((lease,), f"{lease.id} needs no renewal: it has no keepalive")
     assert decision.changes == ()
 
 

@@ -1,4 +1,4 @@
-"""The inventory as ticks change it: what appears, what is lost, what comes back, what was removed."""
+"""The inventory as ticks change it: what appears, is lost, comes back, or was removed."""
 
 from dataclasses import replace
 

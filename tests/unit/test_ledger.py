@@ -1,4 +1,4 @@
-"""The ledger: what each change does to it, how it is rebuilt, and that it notices contradictions."""
+"""The ledger: what each change does to it, how it is rebuilt, what it finds wrong with itself."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -208,7 +208,7 @@ def test_a_whole_device_is_held_by_its_lease_alone() -> None:
     assert (holding.exclusive, holding.promised) == (one.id, 0)
     made.apply(LeaseChanged(end(one, EndReason.RELEASED, NOW)))
     assert made.holding(GPU.memory_domain) == NOTHING_HELD
-    assert NOTHING_HELD == Holding()
+    assert Holding() == NOTHING_HELD
 
 
 def test_a_lease_may_hold_two_instances_of_one_memory() -> None:

@@ -92,7 +92,7 @@ def test_a_memory_limit_is_told_in_bytes() -> None:
     ],
 )
 def test_the_mask_has_the_format_that_was_asked_for(
-    wanted: F, isolated: bool, used: F, seen: str
+    wanted: F, used: F, seen: str, *, isolated: bool
 ) -> None:
     """Indices count by the bus; relative ones count the lease's own; UUIDs stand in full."""
     made = kit(leased(FIR, ELM, wanted=wanted), isolated=isolated)
@@ -125,7 +125,7 @@ def test_an_absent_device_keeps_its_uuid() -> None:
 
 @pytest.mark.parametrize("wanted", F)
 @pytest.mark.parametrize("isolated", [False, True])
-def test_a_mig_instance_is_always_named_by_its_uuid(wanted: F, isolated: bool) -> None:
+def test_a_mig_instance_is_always_named_by_its_uuid(wanted: F, *, isolated: bool) -> None:
     """An index names no MIG instance, whatever was asked for."""
     parent = replace(FIR, mig_enabled=True)
     made = kit(leased(LEFT, wanted=wanted), (*TREES, parent, LEFT, RIGHT), isolated=isolated)

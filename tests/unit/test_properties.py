@@ -26,11 +26,11 @@ from gpusched.core.ids import SECOND, BootId, Caller, Instant, LeaseId, Moment, 
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
-from gpusched.core.replies import Done, Explained, Granted, Rejected
+from gpusched.core.replies import Done, Explained, Granted, Obstacle, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.sizes import GIB
-from tests.fakes.builders import UNREADABLE, A, B, C, moment, process
+from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process
 from tests.fakes.turmoil import (
     DEVICES,
     INSTANCES,
@@ -41,6 +41,8 @@ from tests.fakes.turmoil import (
     Fate,
     Turn,
     callers,
+    idle,
+    leases_of,
     own,
     requests,
     turns,
@@ -148,6 +150,11 @@ class Turmoil(RuleBasedStateMachine):
         assert isinstance(reply, Granted | Rejected)
         if isinstance(reply, Granted):
             self.check_grant(reply.lease, asked)
+        elif reply.nearest is not None:
+            # What is not read now may turn out to be too small.
+            doubts = {one.obstacle for one in reply.verdicts} & {Obstacle.UNREAD, Obstacle.LOST}
+            if reply.why is Refusal.LATER or not doubts:
+                self.check_nearest(reply.why, reply.nearest)
 
     def check_grant(self, lease: Lease, asked: Request) -> None:
         """A grant is all that was asked for, and nothing that is not handed out."""
@@ -160,6 +167,14 @@ class Turmoil(RuleBasedStateMachine):
         if not asked.devices:
             is_mig = asked.mig_profile is not None
             assert all((one in {i.uuid for i in INSTANCES}) == is_mig for one in uuids)
+
+    def check_nearest(self, why: Refusal, nearest: Request) -> None:
+        """What a refusal offers is granted: now, or on this host once nothing is in the way."""
+        ledger = self.ledger if why is Refusal.LATER else idle(self.ledger)
+        fresh = replace(nearest, request_id=RequestId("fresh"))
+        event = AllocateRequested(caller(1000, pid=50), fresh, LeaseId("lease-fresh"))
+        now = self.now if ledger is self.ledger else moment()
+        assert isinstance(decide(ledger, event, now).reply, Granted)
 
     @rule(by=callers, asked=requests())
     def explain(self, by: Caller, asked: Request) -> None:
@@ -210,6 +225,7 @@ class Turmoil(RuleBasedStateMachine):
     def tick(self, turn: Turn) -> None:
         """A sample comes."""
         self.apply(self.decided(Ticked(turn.sample(self.ledger.live(), self.now))))
+        self.wait(0.001)
 
     @rule()
     def silence(self) -> None:
@@ -262,17 +278,6 @@ class Turmoil(RuleBasedStateMachine):
             figures = [one for each in by_lease.values() for one in each]
             assert None not in figures or len(by_lease) == 1
             assert sum(one or 0 for one in figures) <= ROOM[domain]
-
-
-def leases_of(decision: Decision) -> tuple[Lease, ...]:
-    """The leases in a reply."""
-    match decision.reply:
-        case Granted(lease):
-            return (lease,)
-        case Done(leases):
-            return leases
-        case _:
-            return ()
 
 
 Turmoil.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,7 +1,5 @@
 """A tick: clocks, leases whose processes ended, confirmations, sleep, and the trimmed history."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpusched.core.actions import TakeSample
@@ -12,14 +10,11 @@ from gpusched.core.ids import SECOND, Instant, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
-from gpusched.core.sample import LostDevice, NodeSample
 from tests.fakes.builders import (
-    UNREADABLE,
     A,
     B,
     context,
     device,
-    facts,
     moment,
     process,
     reading,
@@ -51,7 +46,7 @@ def state(host: Host, lease: Lease) -> tuple[LeaseState, EndReason | None]:
         (Request(A, time_limit=60 * SECOND), R.TIME_LIMIT),
     ],
 )
-def test_a_deadline_ends_a_lease_when_it_is_reached(request_: Request, reason: R) -> None:
+def test_a_deadline_ends_a_lease_when_it_is_reached(request_: Request, reason: EndReason) -> None:
     """A lease lives until its deadline and ends at it, for that reason."""
     host = Host(GPU, policy=LONG)
     lease = host.grant(request_)

@@ -35,9 +35,7 @@ WHOLE = Request(C)
 
 def verdict(host: Host, request: Request, uuid: DeviceUuid = GPU.uuid) -> Verdict:
     """The verdict on one device."""
-    return next(
-        one for one in judge(host.ledger, request, host.now.instant) if one.device == uuid
-    )
+    return next(one for one in judge(host.ledger, request, host.now.instant) if one.device == uuid)
 
 
 def room(host: Host) -> int | Unavailable:
