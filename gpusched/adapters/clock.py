@@ -41,4 +41,5 @@ class RandomIds:
 
     def lease_id(self) -> LeaseId:
         """Give an id that no lease ever had."""
-        return LeaseId("lease-" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH)))
+        drawn = secrets.token_bytes(_ID_LENGTH)
+        return LeaseId("lease-" + "".join([_ALPHABET[byte % len(_ALPHABET)] for byte in drawn]))

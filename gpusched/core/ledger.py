@@ -104,7 +104,12 @@ class Ledger:
                 return change
             case StoryTold(line):
                 self._sequence += 1
-                told = StoryTold(replace(line, sequence=self._sequence))
+                # Not `replace`, which costs three times as much on the path of every grant.
+                told = StoryTold(
+                    StoryLine(
+                        line.wall, line.kind, line.entity, line.sentence, line.data, self._sequence
+                    )
+                )
                 self.stories.append(told.line)
                 return told
             case InventoryChanged(devices, lost):

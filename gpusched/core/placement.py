@@ -15,7 +15,7 @@ from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
+from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
 from gpusched.core.sizes import in_words
 
 Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
@@ -25,7 +25,7 @@ ORDERS: Mapping[str, Key] = {
     "pack": lambda verdict, device: (verdict.room or 0, device.order),
     "spread": lambda verdict, device: (-(verdict.room or 0), device.order),
 }
-"""How devices are ordered for a memory share; whole devices go by the order of the bus."""
+"""How devices are ordered. Whole devices have no room, so they go by the order of the bus."""
 
 
 UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
@@ -60,25 +60,20 @@ def choose(
     return tuple(sorted(chosen, key=lambda uuid: ledger.devices[uuid].order))
 
 
-def room_on(ledger: Ledger, device: Device, use: DeviceUse) -> Reading[int]:
+def room_on(ledger: Ledger, device: Device, memory: Memory) -> int:
     """Say how many bytes can still be promised on *device*.
 
     The smaller of what the ledger and what the card says is free: book room is allocatable less
     promised; card room is what the driver calls free, less what leases were promised and have
     not used yet.
     """
-    memory = use.reading.memory
-    return memory if isinstance(memory, Unavailable) else _room(ledger, device, memory)
+    book = allocatable(ledger, memory) - ledger.holding(device.memory_domain).promised
+    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
 
 
 def allocatable(ledger: Ledger, memory: Memory) -> int:
     """Give the bytes of a device that may be promised at all."""
     return max(0, memory.total - memory.reserved - ledger.policy.withheld)
-
-
-def _room(ledger: Ledger, device: Device, memory: Memory) -> int:
-    book = allocatable(ledger, memory) - ledger.holding(device.memory_domain).promised
-    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
 
 
 def _promised_unused(ledger: Ledger, device: Device) -> int:
@@ -160,7 +155,7 @@ def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verd
     leases = _leases_on(ledger, device)
     if holding.exclusive is not None:
         return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), 0, leases)
-    room = _room(ledger, device, memory)
+    room = room_on(ledger, device, memory)
     if wanted > room:
         sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
         if use.strangers:
@@ -188,7 +183,7 @@ def _together(
         count = users[device.memory_domain]
         if count == 1:
             continue
-        most, room = allocatable(ledger, memory), _room(ledger, device, memory)
+        most, room = allocatable(ledger, memory), room_on(ledger, device, memory)
         what = f"for {count} compute instances, {in_words(wanted)} wanted for each"
         if count * wanted > most:
             sentence = f"has {in_words(most)} {what}"
@@ -230,8 +225,7 @@ def _ranked(
 
     def key(uuid: DeviceUuid) -> tuple[bool, tuple[int, tuple[str, int]]]:
         device = ledger.devices[uuid]
-        rank = (0, device.order) if request.exclusive else order(fitting[uuid], device)
-        return uuid not in request.must_include, rank
+        return uuid not in request.must_include, order(fitting[uuid], device)
 
     return sorted(fitting, key=key)
 
@@ -249,7 +243,9 @@ def _of_one_type(
     whole = [
         group[: request.count]
         for group in groups
-        if len(group) >= request.count and set(request.must_include) <= set(group[: request.count])
+        if len(group) >= request.count
+        # They rank first, so where they are all of the choice it is the same without this rule.
+        and set(request.must_include) <= set(group)  # pragma: no mutate
     ]
     return min(whole, key=lambda group: ranked.index(group[0])) if whole else None
 

@@ -92,7 +92,10 @@ def _one_round(
 def _loaded(host: Host, copy: Path) -> Ledger:
     """Load a copy of the running daemon's ledger as the next daemon would."""
     source = f"file:{host.state / 'ledger.db'}?mode=ro"
-    with closing(sqlite3.connect(source, uri=True)) as live, closing(sqlite3.connect(copy)) as mine:
+    with (
+        closing(sqlite3.connect(source, uri=True)) as live,
+        closing(sqlite3.connect(copy)) as mine,
+    ):
         live.backup(mine)
     store = SqliteStore(copy)
     stored = store.load(BootId("of the test"))

@@ -77,14 +77,14 @@ def test_a_state_directory_has_one_daemon(own_host: Host) -> None:
     other = str(own_host.folder / "other.sock")
     (line,) = own_host.serve_refused(69, "--socket", other)
     assert f"another gpusched (pid {own_host.pid}) uses this state directory" in line
-    assert own_host.told("status")
+    assert own_host.told("status").parts("devices")
 
 
 def test_a_socket_has_one_daemon(own_host: Host) -> None:
     """A second daemon on the same socket is refused, and does not take it away."""
     (line,) = own_host.serve_refused(69, "--state-dir", str(own_host.folder / "other"))
     assert f"answers at {own_host.socket}" in line
-    assert own_host.told("status")
+    assert own_host.told("status").parts("devices")
 
 
 def test_a_bad_configuration_is_refused_with_all_its_faults(unstarted: Host) -> None:
@@ -142,7 +142,9 @@ def test_the_service_manager_hears_how_it_is(unstarted: Host) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(host.folder / "notify"))
         manager.settimeout(10)
-        host.start_daemon({"NOTIFY_SOCKET": str(host.folder / "notify"), "WATCHDOG_USEC": "2000000"})
+        host.start_daemon(
+            {"NOTIFY_SOCKET": str(host.folder / "notify"), "WATCHDOG_USEC": "2000000"}
+        )
         heard = [manager.recv(4096)]
         while not heard[-1].startswith(b"READY=1"):
             heard.append(manager.recv(4096))

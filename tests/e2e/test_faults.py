@@ -1,4 +1,4 @@
-"""Devices and a library that fail while the daemon runs: what works goes on, what fails is said."""
+"""Devices and a library that fail in a running daemon: what works goes on, what fails is said."""
 
 import time
 from collections.abc import Iterator
@@ -72,14 +72,10 @@ def test_a_hanging_call_holds_nobody_up(host: Host) -> None:
     before = children_of(host.pid)
     host.control(_HANGING)
     host.until(lambda: "UNREAD" in _healths(host))
-    took = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        status = host.told("status")
-        took.append(time.perf_counter() - begun)
-    assert sorted(took)[2] < 0.5
-    assert status.part("driver").text("state") == "DRIVER_STATE_NOT_ANSWERING"
-    assert status.part("driver").text("sentence")
+    assert sorted(_seconds_of_status(host) for _ in range(5))[2] < 0.5
+    driver = host.told("status").part("driver")
+    assert driver.text("state") == "DRIVER_STATE_NOT_ANSWERING"
+    assert "NVML" in driver.text("sentence")
     assert lease in host.leases()
     host.refused(75, "run", "--device", "2", "--", "true")
     host.control("")
@@ -87,6 +83,12 @@ def test_a_hanging_call_holds_nobody_up(host: Host) -> None:
     assert children_of(host.pid) != before
     assert host.gpusched("run", "--device", "2", "--", "true").returncode == 0
     assert host.processes()[worker.pid].text("lease_id") == lease
+
+
+def _seconds_of_status(host: Host) -> float:
+    begun = time.perf_counter()
+    host.told("status")
+    return time.perf_counter() - begun
 
 
 def test_a_killed_library_process_is_started_again(host: Host) -> None:
@@ -111,5 +113,5 @@ def test_a_wrong_control_file_changes_nothing(host: Host) -> None:
     host.control("[[device]]\nindex = 99\n")
     fault = host.state / "simulator" / "control.fault"
     host.until(fault.exists)
-    assert "99" in fault.read_text()
+    assert "must name a device, from 0 to 2" in fault.read_text()
     assert _healths(host) == ["HEALTHY"] * 3

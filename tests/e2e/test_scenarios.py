@@ -92,7 +92,7 @@ def test_a_partitioned_gpu_is_not_leased_whole(host: Host) -> None:
 def test_a_stray_hinders_exclusive_grants(host: Host) -> None:
     """A device on which a process without a lease was seen is not granted exclusively."""
     said = host.refused(75, "run", "--device", "1", "--", "true")
-    assert "4194303" in said or "without a lease" in said
+    assert "4194303" in said
     row = host.processes()[4194303]
     assert (row.text("type"), row.measured("memory")) == ("C+G", 3 * GIB)
     assert row.part("name").text("value") == "/usr/bin/trainer"
@@ -100,9 +100,8 @@ def test_a_stray_hinders_exclusive_grants(host: Host) -> None:
 
 def test_a_stray_reduces_what_can_be_shared(host: Host) -> None:
     """Memory is shared only within what the last reading says is free."""
-    grantable = _whole(host)[1].measured("grantable")
-    assert grantable is not None
-    assert grantable <= _whole(host)[3].number("allocated_bytes") + 19 * GIB + GIB // 2
+    grantable = [_whole(host)[index].measured("grantable") or 0 for index in (1, 3)]
+    assert grantable[0] == grantable[1] - 3 * GIB
     host.refused(75, "run", "--device", "1", "--memory", "20GiB", "--", "true")
     host.allocate("--device", "1", "--memory", "18GiB")
 

@@ -56,9 +56,7 @@ def test_without_library_the_daemon_starts_and_says_so(real_host: Host) -> None:
     assert real_host.stop_daemon() == 0
 
 
-def test_without_driver_the_daemon_starts_and_says_so(
-    real_host: Host, libnvidia_ml: Path
-) -> None:
+def test_without_driver_the_daemon_starts_and_says_so(real_host: Host, libnvidia_ml: Path) -> None:
     """NVIDIA's library without a driver is told apart from no library."""
     real_host.environment["LD_LIBRARY_PATH"] = str(libnvidia_ml.parent)
     real_host.start_daemon()

@@ -22,7 +22,6 @@ _TABLES = (
         sequence INTEGER PRIMARY KEY, wall INTEGER NOT NULL, kind TEXT NOT NULL,
         entity TEXT NOT NULL, sentence TEXT NOT NULL, data TEXT NOT NULL
     )""",
-    "CREATE INDEX story_entity ON story (entity)",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "INSERT INTO meta VALUES ('boot_id', NULL), ('alive_at', NULL), ('generation', 0)",
 )
