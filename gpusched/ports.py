@@ -51,6 +51,7 @@ class Batch:
         changes: In the order in which they were decided; a lease may occur more than once.
         generation: Of the ledger after the last of them.
         alive_at: Now.
+        maintain: Whether the store may also do what takes long: fold its log, trim its history.
         power_safe: Whether it must survive a loss of power (SQLite `synchronous=FULL`); leases
             need not: every holder is gone then.
     """
@@ -59,6 +60,7 @@ class Batch:
     generation: int
     alive_at: Instant
     power_safe: bool = False
+    maintain: bool = False
 
 
 class Store(Protocol):

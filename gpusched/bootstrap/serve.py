@@ -54,9 +54,9 @@ def serve(options: Namespace) -> int:
     try:
         plan = plan_of(options, os.environ)
         log.configure(sys.stderr, options.log_level or plan.config.log_level, as_json=None)
-        _tell(plan)
         make_folders(plan)
         with _locked(plan.state):
+            _tell(plan)
             ended = asyncio.run(_served(plan, make_simulator(plan)))
     except Refusal as refusal:
         for line in refusal.lines:

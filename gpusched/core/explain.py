@@ -52,7 +52,7 @@ def _unknown_device(ledger: Ledger, request: Request) -> Rejected | None:
         for uuid in uuids:
             if uuid not in ledger.devices:
                 sentence = f"{field}: this host has no device {uuid}; see `gpusched devices`"
-                return Rejected(Refusal.BAD_REQUEST, sentence, field)
+                return Rejected(Refusal.NEVER_HERE, sentence, field)
     return None
 
 

@@ -10,7 +10,7 @@ from enum import Flag
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from gpusched.core.device import Device
+from gpusched.core.device import Device, DeviceNode
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 
 T = TypeVar("T")
@@ -142,6 +142,7 @@ class NodeReading:
         devices: Every device that gave a handle; GPUs before their MIG instances, in index order.
         lost: Devices that gave none.
         simulated: Whether a simulator answered instead of a driver.
+        control_nodes: Nodes that every holder of a device needs beside its own.
     """
 
     begun_at: Instant
@@ -150,6 +151,7 @@ class NodeReading:
     devices: tuple[DeviceReading, ...]
     lost: tuple[LostDevice, ...] = ()
     simulated: bool = False
+    control_nodes: tuple[DeviceNode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,12 @@
 """The single writer: the only owner of the ledger and the only caller of `decide`.
 
-Every event goes decide → apply → commit → act → reply. Commits run in a writer thread, grouped:
-what is decided while one commit is on its way goes into the next together. Nothing is told to
-anybody before it is durable. A failed commit is fail-stop: the store is the truth, and going on
-without it would grant what a restart forgets.
+Every event goes decide → apply → commit → act → reply. What is decided while one commit is on its
+way goes into the next together. Nothing is told to anybody before it is durable. A failed commit
+is fail-stop: the store is the truth, and going on without it would grant what a restart forgets.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future as ThreadFuture
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gpusched.core.actions import Action
@@ -19,6 +16,7 @@ from gpusched.core.decision import Decision
 from gpusched.core.events import Event
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Done, Reply
+from gpusched.daemon.committer import QUICK, Committer
 from gpusched.ports import Batch, Clock, Stopping, Store, StoreError
 
 NOTHING = Done(())
@@ -48,22 +46,27 @@ class Engine:
     """Decides, one event at a time, in the event loop."""
 
     def __init__(
-        self, ledger: Ledger, store: Store, clock: Clock, perform: Callable[[Action], None]
+        self,
+        ledger: Ledger,
+        store: Store,
+        clock: Clock,
+        perform: Callable[[Action], None],
+        quick: int = QUICK,
     ) -> None:
         """Take over *ledger*; from now on nobody else may change it.
 
         Args:
             ledger: Restored, or empty.
-            store: Used by the writer thread only.
+            store: Used by nobody else.
             clock: The time of every decision.
             perform: Carries out one action; must not block.
+            quick: Nanoseconds that a commit may hold up the loop; see `Committer`.
         """
         self.ledger = ledger
-        self._store = store
         self._clock = clock
         self._perform = perform
         self._loop = asyncio.get_running_loop()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="gpusched-writer")
+        self._committer = Committer(store, clock, self._landed, quick)
         self._gathering = _Group(self._loop.create_future())
         self._flying: _Group | None = None
         self._news: asyncio.Future[None] = self._loop.create_future()
@@ -132,7 +135,7 @@ class Engine:
                 await self.durable()
         finally:
             self._stop(STOPPING)
-            self._writer.shutdown(wait=False)
+            self._committer.close()
 
     def _take(self, decision: Decision) -> None:
         group, generation = self._gathering, self.ledger.generation
@@ -155,17 +158,10 @@ class Engine:
         group, self._gathering = self._gathering, _Group(self._loop.create_future())
         self._flying = group
         batch = Batch(tuple(group.changes), self.ledger.generation, self._clock.now().instant)
-        written = self._writer.submit(self._store.commit, batch)
-        written.add_done_callback(self._written)
+        self._committer.commit(batch)
 
-    def _written(self, written: ThreadFuture[None]) -> None:
-        # In the writer thread; after the loop has closed there is nobody left to tell.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._landed, written)
-
-    def _landed(self, written: ThreadFuture[None]) -> None:
+    def _landed(self, error: BaseException | None) -> None:
         group, self._flying = self._flying, None
-        error = written.exception()
         if error is not None or group is None:
             self._fail(group, error)
             return

@@ -19,6 +19,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.sample import Unavailable
 from gpusched.daemon.authority import EngineAuthority
+from gpusched.daemon.committer import QUICK
 from gpusched.daemon.engine import Engine
 from gpusched.daemon.executor import Executor
 from gpusched.daemon.poller import Poller
@@ -72,6 +73,7 @@ class World:
     Attributes:
         reload: Reads the configuration again; None when it has faults, which it has logged.
         boot_patience: Seconds to wait for the driver soon after a boot.
+        quick: Nanoseconds that a commit may hold up the loop; see `Committer`.
     """
 
     version: str
@@ -86,6 +88,7 @@ class World:
     manager: ServiceManager
     doors: Doors
     reload: Callable[[], Reloaded | None]
+    quick: int = QUICK
 
 
 async def run(world: World) -> str | None:
@@ -124,7 +127,7 @@ def _restored(world: World, executor: Executor) -> tuple[Engine, Recovered]:
     ledger = Ledger(world.policy)
     ledger.restore(stored.leases, stored.stories, stored.generation)
     ledger.check_invariants()
-    engine = Engine(ledger, world.store, world.clock, executor.perform)
+    engine = Engine(ledger, world.store, world.clock, executor.perform, world.quick)
     return engine, Recovered(stored.boot_id, boot, stored.alive_at, world.version)
 
 

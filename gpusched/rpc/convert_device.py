@@ -6,7 +6,7 @@ from gpusched.api.v1 import device_pb2
 from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
 from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
-from gpusched.core.ledger import Ledger
+from gpusched.core.ledger import Holding, Ledger
 from gpusched.core.placement import allocatable
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
@@ -78,14 +78,11 @@ def _device(
     use = ledger.uses.get(device.uuid)
     reason, lost = trouble(device, ledger, now)
     memory = _memory(use, reason)
-    verdict = whole[device.uuid]
     holding = ledger.holding(device.memory_domain)
     promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
-    promised = holding.promised
-    if holding.exclusive is not None:
-        promised = 0 if isinstance(promisable, Unavailable) else promisable
-    fits = verdict.obstacle is None or share[device.uuid].obstacle is None
-    message = device_pb2.Device(
+    health, health_reason = _health(reason, lost=lost)
+    shares = holding.shares
+    return device_pb2.Device(
         uuid=device.uuid,
         index=None if lost else device.index,
         minor=device.minor,
@@ -97,23 +94,33 @@ def _device(
         memory=_memory_message(memory),
         withheld_bytes=ledger.policy.withheld,
         allocatable=bytes_of(promisable),
-        allocated_bytes=promised,
+        allocated_bytes=_promised(holding, promisable),
         grantable=bytes_of(_grantable(share[device.uuid])),
         account=_account(use, memory, reason),
         mig=_mig(device, ledger),
         mig_enabled=device.mig_enabled,
         nodes=nodes_of(device.nodes),
         numa_node=device.numa_node,
+        health=health,
+        health_reason=health_reason,
         unmonitored=True,
-        schedulable=fits,
-        unschedulable_reason="" if fits else verdict.sentence,
-        lease_ids=list(dict.fromkeys(lease for lease, _ in holding.shares)),
+        schedulable=None in (whole[device.uuid].obstacle, share[device.uuid].obstacle),
+        unschedulable_reason=_hindrance(whole[device.uuid], share[device.uuid]),
+        lease_ids=list(dict.fromkeys(lease for lease, _ in shares)),
         leased_exclusively=holding.exclusive is not None,
-        settling=any(_settling(ledger, lease) for lease, _ in holding.shares),
+        settling=any(_settling(ledger, lease) for lease, _ in shares),
         telemetry=telemetry_of(device, use, reason),
     )
-    message.health, message.health_reason = _health(reason, lost=lost)
-    return message
+
+
+def _hindrance(whole: Verdict, share: Verdict) -> str:
+    return "" if None in (whole.obstacle, share.obstacle) else whole.sentence
+
+
+def _promised(holding: Holding, promisable: Reading[int]) -> int:
+    if holding.exclusive is None:
+        return holding.promised
+    return 0 if isinstance(promisable, Unavailable) else promisable
 
 
 def _health(reason: str, *, lost: bool) -> tuple[device_pb2.Health.ValueType, str]:

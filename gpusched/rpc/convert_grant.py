@@ -12,6 +12,7 @@ from gpusched.core.lease import Lease, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.mask import kit_of
 from gpusched.core.request import MaskFormat
+from gpusched.core.sample import NodeReading
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_lease import ENFORCEMENTS, lease_of, members_of, processes_of
 from gpusched.rpc.convert_request import MASK_FORMATS_OUT
@@ -27,7 +28,7 @@ class GrantWriter:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._control_nodes = nodes_of(host.control_nodes)
+        self._control: tuple[tuple[DeviceNode, ...], list[device_pb2.DeviceNode]] = ((), [])
         self._constant: dict[DeviceUuid, tuple[Device, lease_pb2.GrantedDevice]] = {}
 
     def grant_of(
@@ -40,38 +41,43 @@ class GrantWriter:
         *,
         attached: bool = False,
     ) -> lease_pb2.Grant:
-        """Give the grant of *lease*, in another mask format if that is wanted.
+        """Give the grant of *lease*, which is usable, as *call* may see it.
 
         Args:
-            lease: The lease, usable.
+            lease: Whose.
             ledger: Where its devices stand.
             now: The present moment.
             call: Who gets it.
             mask_format: Instead of the one the request asked for.
             attached: Whether the grant attached the caller as well.
         """
-        lost = ledger.lost
-        here = [one for uuid, one in ledger.devices.items() if uuid not in lost]
+        here = [one for uuid, one in ledger.devices.items() if uuid not in ledger.lost]
         socket = self._host.socket
         kit = kit_of(lease, here, socket, mask_format=mask_format)
         inside = kit_of(lease, here, socket, mask_format=mask_format, isolated=True)
         extra = self._host.extra_environment
-        enforcement = ENFORCEMENTS[lease.level]
         return lease_pb2.Grant(
             lease=lease_of(lease, ledger, now, call),
             devices=[
                 self._device(share, place, ledger) for place, share in enumerate(lease.shares)
             ],
-            control_nodes=self._control_nodes if lease.shares else (),
+            control_nodes=self._control_of(ledger) if lease.shares else (),
             environment={**kit.environment, **extra},
             container_environment={**inside.environment, **extra},
             mask_format=MASK_FORMATS_OUT[kit.mask_format],
-            enforcement=enforcement,
+            enforcement=ENFORCEMENTS[lease.level],
             attachment=recorded(lease, ledger) if attached else None,
             warnings=kit.warnings,
             socket=socket,
             node=self._host.node,
         )
+
+    def _control_of(self, ledger: Ledger) -> list[device_pb2.DeviceNode]:
+        reading = None if ledger.sample is None else ledger.sample.reading
+        nodes = reading.control_nodes if isinstance(reading, NodeReading) else ()
+        if nodes != self._control[0]:
+            self._control = (nodes, nodes_of(nodes))
+        return self._control[1]
 
     def _device(self, share: Share, place: int, ledger: Ledger) -> lease_pb2.GrantedDevice:
         granted = lease_pb2.GrantedDevice()

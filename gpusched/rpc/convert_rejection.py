@@ -49,7 +49,7 @@ def rejection_of(
     return rejection_pb2.Rejection(
         kind=KINDS[rejected.why],
         sentence=rejected.sentence,
-        field=rejected.field if rejected.why is Refusal.BAD_REQUEST else "",
+        field=rejected.field,
         allowed_values=types,
         verdicts=[verdict_of(one, ledger, request) for one in rejected.verdicts],
         nearest=nearest,

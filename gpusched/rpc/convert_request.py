@@ -79,8 +79,7 @@ def request_of(
         InvalidRequest: It is wrong whatever the host.
         Refused: This version cannot do it, or the caller may not.
     """
-    said = {field.name for field, _ in wish.ListFields()}
-    _check_understood(wish, call, said)
+    said = _checked(wish, call)
     named = _devices(wish.device_uuids, "device_uuids", resolve)
     return Request(
         request_id=RequestId(wish.request_id) or fresh,
@@ -158,8 +157,9 @@ def named_pid(identity: process_pb2.ProcessIdentity, field: str) -> int:
     return identity.pid
 
 
-def _check_understood(wish: Wish, call: Call, said: set[str]) -> None:
-    """Refuse what this version would otherwise ignore."""
+def _checked(wish: Wish, call: Call) -> set[str]:
+    """Name the fields that are said; refuse what this version would otherwise ignore."""
+    said = {field.name for field, _ in wish.ListFields()}
     for name in NOT_YET_FIELDS.keys() & said:
         raise not_yet(f"{name}: {NOT_YET_FIELDS[name]}")
     if wish.topology not in (request_pb2.TOPOLOGY_UNSPECIFIED, request_pb2.TOPOLOGY_ANY):
@@ -178,6 +178,7 @@ def _check_understood(wish: Wish, call: Call, said: set[str]) -> None:
             f"field number {unknown[0].field_number} is not known to this daemon: the client is"
             " newer; upgrade the daemon, or leave the field out"
         )
+    return said
 
 
 def _refuse_other_holder(name: str, wanted: int, call: Call) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from gpusched.core.device import DeviceNode
-
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,7 +22,6 @@ class Host:
         started_at: When the daemon started, as Unix time in nanoseconds.
         cores: Processors of the host.
         memory: Of the host, in bytes.
-        control_nodes: Nodes that every holder of a device needs beside its own.
         extra_environment: Goes into the environment of every grant.
         prices: Price of an instance type by its name, as the config has it.
         advisory: Whether the daemon runs unprivileged over real devices.
@@ -39,7 +36,6 @@ class Host:
     started_at: int
     cores: int
     memory: int
-    control_nodes: tuple[DeviceNode, ...] = ()
     extra_environment: Mapping[str, str] = field(default_factory=lambda: _NONE)
     prices: Mapping[str, str] = field(default_factory=lambda: _NONE)
     advisory: bool = False

@@ -37,7 +37,6 @@ def test_a_bad_request_ends_with_64(host: Host, words: tuple[str, ...], sentence
     assert not host.leases()
 
 
-@pytest.mark.xfail(reason="the API says FAILED_PRECONDITION, the core INVALID_ARGUMENT")
 def test_a_device_that_is_not_there_is_refused_by_any_name(host: Host) -> None:
     """An unknown index and an unknown UUID are the same refusal, which names the flag."""
     unknown = "GPU-00000000-0000-0000-0000-000000000000"

@@ -6,7 +6,7 @@ Only values; a ledger that lives through events is in `tests.fakes.host`.
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from gpusched.core.device import Device, MigInstance
+from gpusched.core.device import Device, DeviceNode, MigInstance
 from gpusched.core.gputype import gpu_type_of
 from gpusched.core.ids import (
     SECOND,
@@ -41,6 +41,8 @@ A100 = "NVIDIA A100-SXM4-80GB"
 L4 = "NVIDIA L4"
 WALL = 1_700_000_000 * SECOND
 UNREADABLE = Unavailable("no permission")
+
+CONTROL_NODE = DeviceNode("/dev/nvidiactl", 195, 255)
 
 
 def moment(seconds: float = 1000) -> Moment:
@@ -135,7 +137,9 @@ def sample(
 ) -> NodeSample:
     """A sample of these devices, begun *at* a moment, with what is *known* of processes."""
     begun = (at or moment()).instant
-    node = NodeReading(begun, begun, DriverVersions(), readings, lost)
+    node = NodeReading(
+        begun, begun, DriverVersions(), readings, lost, control_nodes=(CONTROL_NODE,)
+    )
     return NodeSample(begun, node, {one.identity.pid: one for one in known}, members)
 
 

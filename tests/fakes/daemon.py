@@ -134,6 +134,7 @@ class DaemonHost:
             manager=self.manager,
             doors=self.doors,
             reload=self._reload,
+            quick=0,  # every commit in the writer thread: tests hold it up at the store's gate
         )
 
     def _reload(self) -> Reloaded | None:

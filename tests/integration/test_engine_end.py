@@ -175,6 +175,6 @@ def test_commit_that_outlives_the_loop(caplog: pytest.LogCaptureFixture) -> None
 
     bench = asyncio.run(leave())
     bench.store.gate.set()
-    bench.engine._writer.shutdown(wait=True)
+    bench.engine._committer._writer.shutdown(wait=True)
     assert len(bench.store.batches) == 1
     assert caplog.records == []

@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gpusched.adapters.store import file
-from gpusched.adapters.store.sqlite import TRIM_EVERY, SqliteStore
+from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.ports import StoreError
 from tests.fakes.ledger_file import BOOT, LEASES, contents, make_ledger, refusal
 from tests.fakes.store_writer import batch
@@ -107,15 +108,29 @@ def test_locked_database_is_refused(ledger: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_history_is_trimmed(tmp_path: Path) -> None:
-    """The history keeps its newest lines, and never many more than it is told to keep."""
+    """Maintenance cuts the history to its newest lines."""
     path = tmp_path / "ledger.db"
     with closing(SqliteStore(path, stories_kept=10)) as store:
         store.load(BOOT)
-        for number in range(1, 2 * TRIM_EVERY + 2):
+        for number in range(1, 30):
             store.commit(batch(number))
+        store.commit(replace(batch(30), maintain=True))
         stored = store.load(BOOT)
-    newest = 2 * TRIM_EVERY + 1
-    assert [line.sequence for line in stored.stories] == list(range(newest - 9, newest + 1))
+    assert [line.sequence for line in stored.stories] == list(range(21, 31))
+
+
+def test_log_is_folded_by_maintenance_only(tmp_path: Path) -> None:
+    """The log of what was written grows until maintenance folds it into the file."""
+    path, log = tmp_path / "ledger.db", tmp_path / "ledger.db-wal"
+    with closing(SqliteStore(path)) as store:
+        store.load(BOOT)
+        for number in range(1, 1200):
+            store.commit(batch(number))
+        grown, before = log.stat().st_size, path.stat().st_size
+        store.commit(replace(batch(1200), maintain=True))
+        assert path.stat().st_size > before
+        store.commit(batch(1201))
+        assert log.stat().st_size <= grown + 40_000
 
 
 def write(path: Path, first: int, *limits: int) -> "subprocess.Popen[str]":

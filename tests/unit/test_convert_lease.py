@@ -34,7 +34,6 @@ from tests.fakes.builders import (
 from tests.fakes.host import Host
 
 NODE = DeviceNode("/dev/nvidia0", 195, 0)
-CONTROL = DeviceNode("/dev/nvidiactl", 195, 255)
 FACTS = HostFacts(
     node="here",
     version="1",
@@ -43,7 +42,6 @@ FACTS = HostFacts(
     started_at=1,
     cores=8,
     memory=GIB,
-    control_nodes=(CONTROL,),
     extra_environment={"EXTRA": "1"},
 )
 

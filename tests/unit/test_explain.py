@@ -58,10 +58,10 @@ def test_a_type_of_several_may_be_one_that_the_host_does_not_have() -> None:
         (Request(A, available=(NOWHERE,)), "available_uuids"),
     ],
 )
-def test_an_unknown_device_is_a_bad_request(request_: Request, field: str) -> None:
+def test_an_unknown_device_is_never_here(request_: Request, field: str) -> None:
     """A device that this host does not have is named, with the field that named it."""
     no = Host(GPU).refusal(request_)
-    assert (no.why, no.field) == (Refusal.BAD_REQUEST, field)
+    assert (no.why, no.field) == (Refusal.NEVER_HERE, field)
     assert no.sentence == (f"{field}: this host has no device GPU-nowhere; see `gpusched devices`")
 
 

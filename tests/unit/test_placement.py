@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from gpusched.core.ids import DeviceUuid
 from gpusched.core.lease import Lease
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
+from gpusched.core.sample import LostDevice
 from gpusched.core.sizes import GIB
-from tests.fakes.builders import A100, L4, A, B, C, context, device, mig, reading
+from tests.fakes.builders import A100, L4, UNREADABLE, A, B, C, context, device, mig, reading
 from tests.fakes.host import Host, places
 
 FIRST, SECOND, THIRD = device(0), device(1), device(2)
@@ -150,32 +152,6 @@ def test_instances_of_one_parent_are_ordered_by_their_index() -> None:
     assert places(granted) == [mig(PARENT, 1).uuid, mig(PARENT, 2).uuid]
 
 
-def test_compute_instances_of_one_gpu_instance_share_its_memory() -> None:
-    """What is promised on one compute instance is not free on the other."""
-    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
-    host = Host(PARENT, left, right)
-    host.grant(Request(A, memory=30 * GIB, devices=(left.uuid,)))
-    host.refusal(Request(B, memory=11 * GIB, devices=(right.uuid,)))
-    host.grant(Request(C, memory=10 * GIB, devices=(right.uuid,)))
-
-
-def test_an_exclusive_compute_instance_keeps_its_neighbour_out() -> None:
-    """Whoever has a compute instance alone has the memory of its GPU instance alone."""
-    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
-    host = Host(PARENT, left, right)
-    host.grant(Request(A, devices=(left.uuid,)))
-    host.refusal(Request(B, devices=(right.uuid,)))
-    host.refusal(Request(B, memory=GIB, devices=(right.uuid,)))
-
-
-def test_one_lease_may_have_both_compute_instances_alone() -> None:
-    """A lease does not stand in its own way."""
-    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
-    host = Host(PARENT, left, right)
-    granted = host.grant(Request(A, count=2, devices=(right.uuid, left.uuid)))
-    assert places(granted) == [right.uuid, left.uuid]
-
-
 def test_a_busy_device_does_not_hinder_the_choice_of_others() -> None:
     """A stranger on one device leaves the others to be granted."""
     host = Host(FIRST, SECOND)
@@ -188,21 +164,17 @@ def test_no_devices_are_granted_to_whoever_wants_none() -> None:
     assert places(Host().grant(Request(A, count=0))) == []
 
 
-def test_the_memory_of_a_gpu_instance_is_promised_once_within_one_request() -> None:
-    """Two compute instances of one GPU instance are not both granted what only one of them has."""
-    left, right, other = mig(PARENT, 1, 0), mig(PARENT, 1, 1), mig(PARENT, 2)
-    host = Host(PARENT, left, right, other)
-    asked = Request(A, count=2, memory=30 * GIB, mig_profile="4g.40gb")
-    assert places(host.grant(asked)) == [left.uuid, other.uuid]
-    host = Host(PARENT, left, right, other)
-    asked = Request(A, count=3, memory=20 * GIB, mig_profile="4g.40gb")
-    assert places(host.grant(asked)) == [left.uuid, right.uuid, other.uuid]
+def test_the_order_is_that_of_the_bus_and_not_of_names() -> None:
+    """Devices are granted in the order of the bus, however their UUIDs sort."""
+    first = replace(FIRST, uuid=DeviceUuid("GPU-z"))
+    host = Host(first, SECOND)
+    assert places(host.grant(Request(A, count=2))) == [first.uuid, SECOND.uuid]
 
 
-def test_a_compute_instance_that_must_be_included_comes_before_its_neighbour() -> None:
-    """Where only one compute instance of two fits, it is the one that must be included."""
-    left, right, other = mig(PARENT, 1, 0), mig(PARENT, 1, 1), mig(PARENT, 2)
-    host = Host(PARENT, left, right, other)
-    must = (right.uuid,)
-    asked = Request(A, count=2, memory=30 * GIB, mig_profile="4g.40gb", must_include=must)
-    assert places(host.grant(asked)) == [right.uuid, other.uuid]
+def test_a_device_that_was_not_read_does_not_hinder_shares_of_others() -> None:
+    """Shares of two devices are granted beside one whose memory is unknown."""
+    host = Host(FIRST, SECOND, THIRD)
+    host.tick(replace(reading(FIRST), memory=UNREADABLE))
+    assert on(host.grant(Request(A, count=2, memory=GIB))) == [1, 2]
+    host.tick(lost=(LostDevice(1, SECOND.uuid, "GPU is lost"),))
+    assert on(host.grant(Request(B, count=2, memory=GIB))) == [0, 2]

@@ -112,7 +112,11 @@ async def test_stream_of_a_unary_method() -> None:
 def test_forgotten_method() -> None:
     """A method that nobody decided on is found at the start of the daemon."""
     with pytest.raises(KeyError):
-        table_of(dict.fromkeys(MADE, object()))
+        table_of(dict.fromkeys(MADE, object()), at_once)
+
+
+async def at_once() -> None:
+    """Everything is durable already."""
 
 
 def test_callers() -> None:

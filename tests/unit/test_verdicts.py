@@ -274,27 +274,17 @@ def test_the_age_of_a_sample_is_counted_from_its_begin() -> None:
     assert verdict(host, WHOLE).obstacle is Obstacle.UNREAD
 
 
-def test_a_promise_on_an_unread_device_is_unused() -> None:
-    """A compute instance that was not read stands in its neighbour's memory with all it has."""
-    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
-    host = Host(PARENT, left, right)
-    host.grant(Request(A, memory=30 * GIB, devices=(left.uuid,)))
-    host.tick(lost=(LostDevice(0, left.uuid, "GPU is lost"),))
-    use = host.ledger.uses[right.uuid]
-    assert room_on(host.ledger, right, use) == 10 * GIB
+def test_promises_that_are_not_used_add_up() -> None:
+    """Every lease of a device keeps what it has not used yet."""
+    host = Host(GPU)
+    for name in (A, B):
+        host.grant(Request(name, memory=20 * GIB))
+    host.tick(reading(GPU, context(7, 30 * GIB)))
+    assert room(host) == 10 * GIB
 
 
-def test_compute_instances_say_that_they_do_not_fit_together() -> None:
-    """What one compute instance leaves of their memory is the reason why the next is refused."""
-    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
-    host = Host(PARENT, left, right)
-    asked = Request(A, count=2, memory=30 * GIB, mig_profile="4g.40gb")
-    never = verdict(host, asked, right.uuid)
-    assert (never.obstacle, never.room) == (Obstacle.TOO_SMALL, 20 * GIB)
-    assert never.sentence == "has 40 GiB for 2 compute instances, 30 GiB wanted for each"
-    held = host.grant(Request(B, memory=10 * GIB, mig_profile="4g.40gb"))
-    later = verdict(host, replace(asked, memory=20 * GIB), right.uuid)
-    assert (later.obstacle, later.leases) == (Obstacle.TOO_LITTLE_FREE, (held.id,))
-    assert later.sentence == (
-        "has 30 GiB of 40 GiB free for 2 compute instances, 20 GiB wanted for each"
-    )
+def test_a_whole_device_promises_no_bytes() -> None:
+    """A lease of the whole device is weighed as such, not in bytes."""
+    host = Host(GPU)
+    host.grant(Request(A))
+    assert room(host) == 80 * GIB

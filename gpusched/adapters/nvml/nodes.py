@@ -4,7 +4,9 @@ Exists because NVML knows minors only of whole GPUs; the rest stands in the driv
 Reads a few small files and asks no library. Nothing here opens or makes a node.
 """
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ NVIDIA_MAJOR: Final = 195
 
 _FILE_MINOR: Final = re.compile(r"^DeviceFileMinor:\s*(\d+)$", re.MULTILINE)
 _NODE: Final = re.compile(r"^(\d+)$", re.MULTILINE)  # -1 where the host has only one
+_OF_EVERY_HOLDER: Final = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
 _CAPS_MAJOR: Final = re.compile(r"^\s*(\d+) nvidia-caps$", re.MULTILINE)
 
 
@@ -38,6 +41,14 @@ class NodePlaces:
     def of_gpu(self, minor: int) -> DeviceNode:
         """Give the node of a GPU."""
         return DeviceNode(path=str(self.dev / f"nvidia{minor}"), major=self.major, minor=minor)
+
+    def of_every_holder(self) -> tuple[DeviceNode, ...]:
+        """Give the nodes that CUDA opens beside those of its GPUs, as far as they are there.
+
+        From the files themselves: the major of nvidia-uvm is dynamic.
+        """
+        found = [(self.dev / name) for name in _OF_EVERY_HOLDER]
+        return tuple(node for path in found if (node := _node_at(path)) is not None)
 
     def of_mig(self, minor: int, gpu_instance: int, compute_instance: int) -> list[DeviceNode]:
         """Give the capability nodes of a MIG device: its GI's and its CI's; CUDA opens both.
@@ -74,6 +85,16 @@ class NodePlaces:
         domain, _, slot = pci_bus_id.lower().partition(":")
         name = f"{domain[-4:]}:{slot}"
         return _number(self.sys / "bus/pci/devices" / name / "numa_node", _NODE)
+
+
+def _node_at(path: Path) -> DeviceNode | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISCHR(status.st_mode):
+        return None
+    return DeviceNode(str(path), os.major(status.st_rdev), os.minor(status.st_rdev))
 
 
 def _number(file: Path, pattern: re.Pattern[str]) -> int | None:

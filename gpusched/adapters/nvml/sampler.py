@@ -39,6 +39,7 @@ class NvmlSampler:
     """Reads all devices of one driver load; the library is initialised before it is made."""
 
     def __init__(self, places: NodePlaces, *, simulated: bool) -> None:
+        self._places = places
         self._inventory = Inventory(places)
         self._simulated = simulated
         self._versions = DriverVersions(
@@ -71,6 +72,7 @@ class NvmlSampler:
             devices=tuple(devices),
             lost=tuple(lost),
             simulated=self._simulated,
+            control_nodes=self._places.of_every_holder(),
         )
 
 

@@ -31,9 +31,6 @@ STORIES_KEPT = 100_000
 STORIES_LOADED = 1000
 """Newest story lines that `load` gives."""
 
-TRIM_EVERY = 256
-"""Commits between two trims of the history, which may be longer by what they wrote."""
-
 _PUT_LEASE = """INSERT INTO lease (id, state, uid, created, ended, row) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, uid = excluded.uid,
     created = excluded.created, ended = excluded.ended, row = excluded.row"""
@@ -71,7 +68,6 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._boot_id = BootId("")
         self._power_safe: bool | None = None
-        self._commits = 0
 
     def load(self, boot_id: BootId) -> Stored:
         """Give what was kept, and prove that more can be written.
@@ -127,7 +123,7 @@ class SqliteStore:
                 connection.executemany(_DROP_LEASE, dropped)
             if lines:
                 connection.executemany(_PUT_STORY, lines)
-            if self._commits % TRIM_EVERY == 0:
+            if batch.maintain:
                 connection.execute(_TRIM_STORY, (self._stories_kept,))
             connection.execute(_PUT_META, (self._boot_id, batch.alive_at, batch.generation))
             connection.execute("COMMIT")
@@ -135,7 +131,9 @@ class SqliteStore:
             with suppress(sqlite3.Error):  # the first error is the one to tell
                 connection.rollback()
             raise cannot_commit(self._path, error) from error
-        self._commits += 1
+        if batch.maintain:
+            with suppress(sqlite3.Error):  # the batch is written; the log stays for the next time
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Fold the log into the file and give it up. Idempotent."""
@@ -177,6 +175,8 @@ def _opened(path: Path, migrations: Sequence[Migration], boot_id: BootId) -> sql
     try:
         migrate(connection, migrations)
         connection.execute(_PUT_FIRST_BOOT, (boot_id,))
+        # Folding the log syncs: that is left to the batches that may take long.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
     except BaseException:
         connection.close()
         raise
