@@ -82,15 +82,9 @@ def _device(
     promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
     health, health_reason = _health(reason, lost=lost)
     shares = holding.shares
-    return device_pb2.Device(
-        uuid=device.uuid,
+    message = _what_it_is(device)
+    changing = device_pb2.Device(
         index=None if lost else device.index,
-        minor=device.minor,
-        pci_bus_id=device.pci_bus_id,
-        product_name=device.product_name,
-        gpu_type=device.gpu_type.name,
-        aliases=device.gpu_type.aliases,
-        recognized=device.gpu_type.recognized,
         memory=_memory_message(memory),
         withheld_bytes=ledger.policy.withheld,
         allocatable=bytes_of(promisable),
@@ -98,9 +92,6 @@ def _device(
         grantable=bytes_of(_grantable(share[device.uuid])),
         account=_account(use, memory, reason),
         mig=_mig(device, ledger),
-        mig_enabled=device.mig_enabled,
-        nodes=nodes_of(device.nodes),
-        numa_node=device.numa_node,
         health=health,
         health_reason=health_reason,
         unmonitored=True,
@@ -110,6 +101,23 @@ def _device(
         leased_exclusively=holding.exclusive is not None,
         settling=any(_settling(ledger, lease) for lease, _ in shares),
         telemetry=telemetry_of(device, use, reason),
+    )
+    message.MergeFrom(changing)
+    return message
+
+
+def _what_it_is(device: Device) -> device_pb2.Device:
+    return device_pb2.Device(
+        uuid=device.uuid,
+        minor=device.minor,
+        pci_bus_id=device.pci_bus_id,
+        product_name=device.product_name,
+        gpu_type=device.gpu_type.name,
+        aliases=device.gpu_type.aliases,
+        recognized=device.gpu_type.recognized,
+        mig_enabled=device.mig_enabled,
+        nodes=nodes_of(device.nodes),
+        numa_node=device.numa_node,
     )
 
 

@@ -49,7 +49,7 @@ def test_kind(why: Refusal) -> None:
     assert refused.rejection is not None
     assert refused.rejection.kind == KINDS[why]
     assert refused.rejection.sentence == "no"
-    assert refused.rejection.field == ("count" if why is Refusal.BAD_REQUEST else "")
+    assert refused.rejection.field == "count"
 
 
 def test_holders() -> None:

@@ -31,7 +31,7 @@ REQUESTS = st.builds(
     request_id=TEXT,
     count=st.none() | st.integers(0, 9),
     memory_bytes=st.none() | U64,
-    memory_fraction=st.none() | st.floats(),
+    memory_fraction=st.none() | st.floats(allow_nan=False),
     gpu_types=st.lists(TEXT, max_size=2),
     labels=st.dictionaries(TEXT, TEXT, max_size=2),
     enforce=st.integers(0, 5),
