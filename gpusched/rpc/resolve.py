@@ -121,7 +121,7 @@ def resolver(ledger: Ledger) -> Resolve:
         found = _device(ledger, text)
         if found is None:
             sentence = f"{field}: this host has no device {text}; see `gpusched devices`"
-            raise refuse(Refusal.NEVER_HERE, sentence)
+            raise refuse(Refusal.NEVER_HERE, sentence, field)
         return found
 
     return resolve
