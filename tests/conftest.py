@@ -44,8 +44,11 @@ def _children() -> frozenset[int]:
 
 
 @pytest.fixture(autouse=True)
-def no_process_left_behind() -> Iterator[None]:
+def no_process_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that ends with a child process (or zombie) that it did not begin with."""
+    if request.path.parent.name == "unit":  # they start none, and looking takes a third of them
+        yield
+        return
     before = _children()
     yield
     if left := _children() - before:
