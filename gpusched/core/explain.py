@@ -61,8 +61,11 @@ def _never(
 ) -> Rejected:
     if not ledger.devices:
         return Rejected(Refusal.NEVER_HERE, f"this host has no devices: {_no_devices(ledger)}")
-    sentence = f"{_devices(request.count)} wanted, {len(possible)} can ever serve: "
-    sentence += _reasons(ledger, [one for one in verdicts if one not in possible])
+    useless = [one for one in verdicts if one not in possible]
+    sentence = f"{_devices(request.count)} wanted, this host has {len(verdicts)}"
+    if useless:
+        sentence = f"{_devices(request.count)} wanted, {len(possible)} can ever serve: "
+        sentence += _reasons(ledger, useless)
     nearest = _nearest(request, verdicts, possible)
     return Rejected(Refusal.NEVER_HERE, sentence, "", tuple(verdicts), nearest)
 
@@ -115,8 +118,6 @@ def _reasons(ledger: Ledger, verdicts: Sequence[Verdict]) -> str:
         device = ledger.devices[one.device]
         name = str(device.index) if device.mig is None else one.device
         grouped.setdefault(one.sentence, []).append(name)
-    if not grouped:
-        return "there are no more"
     return "; ".join(f"{', '.join(names)}: {why}" for why, names in grouped.items())
 
 

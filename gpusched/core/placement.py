@@ -64,11 +64,12 @@ def room_on(ledger: Ledger, device: Device, memory: Memory) -> int:
     """Say how many bytes can still be promised on *device*.
 
     The smaller of what the ledger and what the card says is free: book room is allocatable less
-    promised; card room is what the driver calls free, less what leases were promised and have
-    not used yet.
+    promised; card room is what the driver calls free, less what is withheld and what leases were
+    promised and have not used yet.
     """
     book = allocatable(ledger, memory) - ledger.holding(device.memory_domain).promised
-    return max(0, min(book, memory.free - _promised_unused(ledger, device)))
+    card = memory.free - ledger.policy.withheld - _promised_unused(ledger, device)
+    return max(0, min(book, card))
 
 
 def allocatable(ledger: Ledger, memory: Memory) -> int:

@@ -70,7 +70,7 @@ def test_more_devices_than_exist_is_never_with_the_number_that_exists() -> None:
     asked = Request(A, count=3)
     no = Host(GPU, OTHER).refusal(asked)
     assert no.why is Refusal.NEVER_HERE
-    assert no.sentence == "3 devices wanted, 2 can ever serve: there are no more"
+    assert no.sentence == "3 devices wanted, this host has 2"
     assert no.nearest == replace(asked, count=2)
     assert [one.device for one in no.verdicts] == [GPU.uuid, OTHER.uuid]
 
