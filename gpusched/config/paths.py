@@ -11,7 +11,7 @@ SYSTEM_CONFIG = Path("/etc/gpusched/gpusched.toml")
 def runtime_directory(environment: Mapping[str, str], uid: int) -> Path:
     """Give the folder for sockets of an ordinary user."""
     folder = environment.get("XDG_RUNTIME_DIR")
-    return Path(folder) if folder else Path(f"/tmp/gpusched-{uid}")  # noqa: S108 - made 0700, owner checked
+    return Path(folder) if folder else Path(f"/tmp/gpusched-{uid}")  # noqa: S108 - its owner is checked where it is used
 
 
 def default_socket(environment: Mapping[str, str], uid: int, *, simulated: bool) -> Path:

@@ -5,6 +5,8 @@ ask what is decided further in.
 """
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +89,15 @@ class PublicDoors:
             await self._front.close()
 
     def _private(self) -> Path:
-        """Make the folder of grpc's own socket: whoever could write there could be anybody."""
-        self._socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        """Make the folder of grpc's own socket: whoever could write there could be anybody.
+
+        The public socket's folder must not be another user's either, who could put a socket of
+        his own in its place (a folder in /tmp may have been made by anybody).
+        """
+        folder = self._socket.parent
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if folder.stat().st_uid not in (0, os.geteuid()):
+            raise PermissionError(errno.EPERM, "belongs to another user", str(folder))
         private = self._socket.with_name(f".{self._socket.name}")
         private.mkdir(mode=0o700, exist_ok=True)
         return private
