@@ -228,14 +228,6 @@ def test_a_promise_that_is_not_used_yet_is_not_free() -> None:
     assert room(host) == 10 * GIB
 
 
-def test_what_is_withheld_stays_free_beside_a_stranger() -> None:
-    """What the operator keeps back is kept back of what the card says is free, too."""
-    host = Host(GPU, policy=Policy(withheld=5 * GIB))
-    assert room(host) == 75 * GIB
-    host.tick(reading(GPU, context(7, 40 * GIB)))
-    assert room(host) == 35 * GIB
-
-
 @pytest.mark.parametrize(
     ("used", "left"),
     [(10 * GIB, 20 * GIB), (30 * GIB, 20 * GIB), (35 * GIB, 15 * GIB), (UNREADABLE, 10 * GIB)],

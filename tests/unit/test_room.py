@@ -1,0 +1,33 @@
+"""How much of a device can still be promised: the less of what ledger and card say."""
+
+from gpusched.core.placement import room_on
+from gpusched.core.policy import Policy
+from gpusched.core.request import Request
+from gpusched.core.sample import Memory
+from tests.fakes.builders import A, context, device, facts, reading
+from tests.fakes.host import Host
+
+GIB = 1 << 30
+GPU = device(0)
+
+
+def room(host: Host) -> int:
+    memory = host.ledger.uses[GPU.uuid].reading.memory
+    assert isinstance(memory, Memory)
+    return room_on(host.ledger, GPU, memory)
+
+
+def test_what_is_withheld_stays_free_beside_a_stranger() -> None:
+    """What the operator keeps back is kept back of what the card says is free, too."""
+    host = Host(GPU, policy=Policy(withheld=5 * GIB))
+    assert room(host) == 75 * GIB
+    host.tick(reading(GPU, context(7, 40 * GIB)))
+    assert room(host) == 35 * GIB
+
+
+def test_a_card_that_says_too_little_is_used_frees_no_promise() -> None:
+    """A device whose processes use more than it says keeps what the ledger has promised."""
+    host = Host(GPU)
+    host.attach(host.grant(Request(A, memory=30 * GIB)), 50)
+    host.tick(reading(GPU, context(50, 30 * GIB), used=0), known=(facts(50),))
+    assert room(host) == 50 * GIB
