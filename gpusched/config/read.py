@@ -74,7 +74,8 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
     Raises:
         ConfigFaults: A file that was named is not there, or has faults.
     """
-    named = path or (Path(environment["GPUSCHED_CONFIG"]) if named_in(environment) else None)
+    said = environment.get("GPUSCHED_CONFIG")
+    named = path or (Path(said) if said else None)
     chosen = named or SYSTEM_CONFIG
     try:
         return parse(chosen.read_text(encoding="utf-8"))
@@ -86,11 +87,6 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
         raise ConfigFaults((f"{chosen}: not readable: {error}",)) from None
     except ConfigFaults as error:
         raise ConfigFaults(tuple(f"{chosen}: {one}" for one in error.faults)) from None
-
-
-def named_in(environment: Mapping[str, str]) -> bool:
-    """Say whether the environment names a configuration file."""
-    return bool(environment.get("GPUSCHED_CONFIG"))
 
 
 class _Reader:
