@@ -16,6 +16,7 @@ from bench.figures import Figure
 from bench.hot_spots import profile
 from bench.idle import idle
 from bench.latency import latency
+from bench.masks import masks
 from bench.splice import splice
 from bench.throughput import throughput
 from tools.stage import Failed
@@ -23,6 +24,7 @@ from tools.stage import Failed
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "latency": latency,
     "throughput": throughput,
+    "masks": masks,
     "splice": splice,
     "cold": cold,
     "idle": idle,

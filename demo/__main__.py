@@ -1,18 +1,24 @@
-"""The main job, shown: daemon, workers over gRPC, status, refusals, a crash, a clean end.
+"""The main job, shown: daemon, workers over gRPC, status, refusals, masks, ends, a crash.
 
 Each later capability adds its scene here. It fails, with exit code 1, when a scene does not show
 what it must.
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 
-from tools.stage import Failed, Stage, end, waiting
+from tools.stage import GPUSCHED, Failed, Stage, end, waiting
 
 HOST = "4xA100-80GB,4xL4"
 EXIT_BAD, EXIT_LATER, EXIT_NEVER = 64, 75, 78
+WORK = "simulated-worker --memory 2GiB"
+SECOND_USER = 65534
+FOREIGN = 0
+"""A device of the exclusive pair, by index."""
 
 
 class Demo(Stage):
@@ -21,6 +27,7 @@ class Demo(Stage):
     def __init__(self) -> None:
         super().__init__(HOST)
         self.workers: list[subprocess.Popen[str]] = []
+        self.runs: list[subprocess.Popen[str]] = []
 
     def show(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of gpusched and show it with what it prints."""
@@ -40,10 +47,37 @@ class Demo(Stage):
             raise Failed(f"{name} did not come up: it ended with {worker.wait()}")
         print(f"  {lines[0].strip()}, pid {worker.pid}, uses {memory}")
 
-    def leases(self) -> set[str]:
-        """Give the ids of the living leases."""
-        listed = json.loads(self.gpusched("leases", "--json").stdout)
-        return {lease["id"] for lease in listed["leases"]}
+    def leases(self) -> dict[str, list[int]]:
+        """Give the living leases by id, with the pids of their processes."""
+        listed = json.loads(self.gpusched("leases", "--json").stdout)["leases"]
+        return {one["id"]: [each["pid"] for each in one["processes"]] for one in listed}
+
+    def holds(self) -> str:
+        """Give why the daemon cannot have the kernel hold masks; empty where it can."""
+        found = json.loads(self.gpusched("status", "--json").stdout)["enforcement"]
+        held = found["level"] not in ("ENFORCEMENT_LEVEL_ADVISORY", "ENFORCEMENT_LEVEL_LANDLOCK")
+        return "" if held else str(found["sentence"])
+
+    def start_run(self, *command: str) -> tuple[str, list[str]]:
+        """Start a command under a lease; give the lease's id and the first two lines it says."""
+        before = self.leases()
+        started = self.start(str(GPUSCHED), "run", "--gpu-type", "l4", "--", *command)
+        self.runs.append(started)
+        lines = [started.stdout.readline().strip() if started.stdout else "" for _ in range(2)]
+        fresh = self.leases().keys() - before.keys()
+        if len(fresh) != 1 or not all(lines):
+            raise Failed(f"{command} did not come up under a lease: it said {lines}")
+        return fresh.pop(), lines
+
+
+def kill(pid: int) -> None:
+    """End a process of the demo at once, and show it."""
+    print(f"$ kill -9 {pid}")
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        os.close(descriptor)
 
 
 def daemon_starts(demo: Demo) -> None:
@@ -84,15 +118,75 @@ def refusals_explain(demo: Demo) -> None:
             raise Failed(f"`gpusched run {' '.join(words)} -- true` did not end with {code}")
 
 
+def masks_hold(demo: Demo) -> None:
+    """A second user's worker goes for a device that it does not have: the kernel says no."""
+    why_not = demo.holds()
+    if why_not:
+        print(f"not here: {why_not}")
+        landlock_holds(demo)
+        return
+    stranger = (sys.executable, "-m", "demo.stranger", str(SECOND_USER), str(FOREIGN))
+    done = demo.run(*stranger)
+    print(done.stdout + done.stderr, end="")
+    if "leased nvidia3: ENXIO" not in done.stdout or "foreign nvidia0: EPERM" not in done.stdout:
+        raise Failed("the kernel did not hold the mask")
+    lease, denied = done.stdout.partition(":")[0], list[str]()
+    for _ in waiting(10, "the event of the denied open"):
+        told = demo.gpusched("events").stdout.splitlines()
+        denied = [one for one in told if lease in one and "was denied" in one]
+        if denied:
+            break
+    print("$ gpusched events | grep denied", *denied, sep="\n")
+
+
+def landlock_holds(demo: Demo) -> None:
+    """What `gpusched run` does by itself where the daemon cannot, on a kernel with Landlock."""
+    listed = json.loads(demo.gpusched("devices", "--json").stdout)["devices"]
+    foreign = next(one for one in listed if one.get("index") == FOREIGN)["nodes"][0]["path"]
+    if demo.show("run", "--gpu-type", "a100", "--", "head", "-c", "1", foreign).returncode:
+        print("that was Landlock, which `gpusched run` takes on by itself")
+
+
+def release_kills(demo: Demo) -> None:
+    """A lease in use is not released unless its processes are ended, too."""
+    lease, _ = demo.start_run("sh", "-c", f"echo begun; exec {GPUSCHED} {WORK}")
+    if demo.show("release", lease).returncode != EXIT_BAD:
+        raise Failed(f"{lease} was released in use")
+    why_not = demo.holds()
+    killed = demo.show("release", lease, "--kill", "--grace", "2s")
+    if why_not:
+        # Known by name only: it ends with its process.
+        for run in demo.runs:
+            end(run)
+    elif killed.returncode or lease in demo.leases():
+        raise Failed(f"{lease} did not end")
+
+
+def children_keep_it(demo: Demo) -> None:
+    """`kill -9` of a parent whose child has the device: the lease ends with the last child."""
+    lease, lines = demo.start_run("sh", "-c", f"{GPUSCHED} {WORK} & echo $$ $!; wait")
+    parent, child = map(int, lines[0].split())
+    kill(parent)
+    for _ in waiting(10, f"{lease} to be the child's alone"):
+        left = demo.leases().get(lease, [])
+        if child in left and parent not in left:
+            break
+    demo.show("leases")
+    kill(child)
+    for _ in waiting(10, f"{lease} to end with its last process"):
+        if lease not in demo.leases():
+            return
+
+
 def crash_loses_nothing(demo: Demo) -> None:
     """A crash of the daemon loses no lease."""
-    before = demo.leases()
+    before = demo.leases().keys()
     demo.show("leases")
     print("$ kill -9 DAEMON; gpusched serve …")
     demo.kill_daemon()
     demo.start_daemon()
     demo.show("leases")
-    if demo.leases() != before or len(before) != len(demo.workers):
+    if demo.leases().keys() != before or len(before) != len(demo.workers):
         raise Failed("the leases are not the same after the restart")
 
 
@@ -115,6 +209,9 @@ SCENES = (
     workers_ask,
     status_shows,
     refusals_explain,
+    masks_hold,
+    release_kills,
+    children_keep_it,
     crash_loses_nothing,
     all_ends,
 )

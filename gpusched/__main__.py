@@ -18,6 +18,12 @@ def main() -> int:
         from gpusched.bootstrap.simulated import simulated_worker
 
         return simulated_worker(words[1:])
+    if "guard" in words and "off" in words:
+        from gpusched.bootstrap.guard_off import guard_off
+
+        failed = guard_off(words)
+        if failed is not None:
+            return failed
     from gpusched.cli.main import main as command_line
 
     return command_line(words, _serve)

@@ -63,11 +63,20 @@ def _lacks_systemd_analyze() -> str | None:
     return None if shutil.which("systemd-analyze") else "systemd-analyze is not installed"
 
 
+def _lacks_nspawn() -> str | None:
+    """Say what is missing for a machine with its own systemd (tests/systemd)."""
+    for command in ("systemd-nspawn", "debootstrap"):
+        if shutil.which(command) is None:
+            return f"{command} is not installed"
+    return _lacks_root()
+
+
 _PROBES: dict[str, Callable[[], str | None]] = {
     "root": _lacks_root,
     "gpu": _lacks_gpu,
     "libnvidia_ml": _lacks_libnvidia_ml,
     "systemd_analyze": _lacks_systemd_analyze,
+    "nspawn": _lacks_nspawn,
 }
 NAMES = tuple(_PROBES)
 

@@ -20,11 +20,12 @@ from gpusched import log
 from gpusched.adapters.clock import RandomIds, SystemClock
 from gpusched.adapters.exits import PidfdExitWatch
 from gpusched.adapters.null import NullServiceManager
+from gpusched.adapters.nvml.known_nodes import RememberingSampler
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
-from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.adapters.store.lock import StateLock
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.adapters.systemd.notify import SystemdServiceManager
+from gpusched.bootstrap.enforcement import enforcement_of
 from gpusched.bootstrap.plan import (
     Plan,
     Refusal,
@@ -33,6 +34,7 @@ from gpusched.bootstrap.plan import (
     make_simulator,
     plan_of,
 )
+from gpusched.bootstrap.wrapping import Wrap, bare
 from gpusched.cli import exits
 from gpusched.config.read import Config, ConfigFaults
 from gpusched.core.errors import InvariantBroken
@@ -49,7 +51,7 @@ INIT_PID_NAMESPACE = "pid:[4026531836]"
 """Inode of the initial PID namespace, fixed in the kernel (include/linux/proc_ns.h)."""
 
 
-def serve(options: Namespace) -> int:
+def serve(options: Namespace, wrap: Wrap = bare) -> int:
     """Run the daemon until it is told to end; return its exit code."""
     try:
         plan = plan_of(options, os.environ)
@@ -57,7 +59,7 @@ def serve(options: Namespace) -> int:
         make_folders(plan)
         with _locked(plan.state):
             _tell(plan)
-            ended = asyncio.run(_served(plan, make_simulator(plan)))
+            ended = asyncio.run(_served(plan, make_simulator(plan), wrap))
     except Refusal as refusal:
         for line in refusal.lines:
             print(f"gpusched: {line}", file=sys.stderr)  # noqa: T201 - before there is a log
@@ -92,11 +94,11 @@ def _locked(state: Path) -> StateLock:
             return lock
 
 
-async def _served(plan: Plan, remarks: tuple[str, ...]) -> str | None:
+async def _served(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> str | None:
     for remark in remarks:
         structlog.get_logger().warning(remark)
     try:
-        return await run(_world(plan, remarks))
+        return await run(_world(plan, remarks, wrap))
     except (StoreError, OSError) as error:
         raise Refusal(exits.UNREACHABLE, str(error)) from None
     except InvariantBroken as error:
@@ -105,15 +107,18 @@ async def _served(plan: Plan, remarks: tuple[str, ...]) -> str | None:
         ) from None
 
 
-def _world(plan: Plan, remarks: tuple[str, ...]) -> World:
+def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
     if answered(plan.socket):
         raise Refusal(
             exits.UNREACHABLE, f"another gpusched answers at {plan.socket}; end it first"
         )
     _raise_descriptor_limit()
-    config, clock, table = plan.config, SystemClock(), ProcfsProcessTable()
+    config, clock = plan.config, SystemClock()
     manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
     patience = Patience(deadline=config.sample_deadline)
+    sampler = RememberingSampler(NvmlChild(child_command(plan.simulation), patience=patience))
+    enforcement = enforcement_of(plan, clock, sampler.nodes, wrap)
+    table = enforcement.table
     facing = Facing(
         clock=clock,
         ids=RandomIds(),
@@ -128,9 +133,11 @@ def _world(plan: Plan, remarks: tuple[str, ...]) -> World:
         interval=config.interval,
         boot_patience=0.0 if plan.simulation else config.boot_patience,
         clock=clock,
-        store=SqliteStore(plan.state / "ledger.db"),
-        sampler=NvmlChild(child_command(plan.simulation), patience=patience),
+        store=wrap(SqliteStore(plan.state / "ledger.db")),
+        sampler=sampler,
         table=table,
+        enforcer=enforcement.enforcer,
+        guard=enforcement.guard,
         exits=PidfdExitWatch(table.identify),
         manager=manager or NullServiceManager(),
         doors=PublicDoors(plan.socket, facing),

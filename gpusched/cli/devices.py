@@ -1,4 +1,6 @@
-"""`gpusched devices` and `gpusched types`: what this host has, and what it offers."""
+"""`gpusched devices`, `types` and `forget`: what this host has, offers and gives up."""
+
+import argparse
 
 from gpusched.cli.command import Command, Invocation, no_arguments
 from gpusched.cli.status import terminal_width
@@ -54,8 +56,15 @@ def _device(device: Document) -> list[str]:
         mib(device.measured("grantable")),
         device.text("pci_bus_id"),
         name_of(device.text("health"), "HEALTH"),
-        device.text("health_reason") or device.text("unschedulable_reason"),
+        _note(device),
     ]
+
+
+def _note(device: Document) -> str:
+    """Say what keeps leases away; ghost memory also where it does not."""
+    reason = device.text("health_reason") or device.text("unschedulable_reason")
+    ghost = device.part("account").measured("ghost")
+    return reason or (f"ghost memory: {mib(ghost)}" if ghost else "")
 
 
 def _type(row: Document) -> list[str]:
@@ -87,7 +96,19 @@ def _list_types(invocation: Invocation) -> int:
     return 0
 
 
+def _naming(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", metavar="DEVICE", help="index or UUID, as in `gpusched devices`")
+
+
+def _forget(invocation: Invocation) -> int:
+    device = invocation.call("Devices/Forget", {"device": invocation.options.device})
+    name = device_name(device)
+    invocation.note(f"no memory of device {name} is waited for any more")
+    return 0
+
+
 COMMANDS = {
     "devices": Command(no_arguments, _list_devices),
     "types": Command(no_arguments, _list_types),
+    "forget": Command(_naming, _forget),
 }

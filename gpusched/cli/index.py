@@ -84,19 +84,22 @@ INDEX: dict[str, Entry] = {
         'eval "$(gpusched env lease-3f9k)"',
     ),
     "attach": Entry(
-        "leases",
-        "LEASE --pid P",
-        "Put a running process under a lease.",
+        "attaching",
+        "LEASE --pid P | --cgroup PATH",
+        "Put what runs already under a lease, and its mask in the kernel.",
         "gpusched attach lease-3f9k --pid 4242",
     ),
     "renew": Entry(
         "leases", "LEASE", "Set the keepalive clock of a lease back.", "gpusched renew lease-3f9k"
     ),
     "release": Entry(
-        "leases", "LEASE", "Give the devices of a lease back.", "gpusched release lease-3f9k"
+        "ending",
+        "LEASE [--kill [--grace TIME] [--no-wait]]",
+        "Give the devices of a lease back; with --kill its processes are ended.",
+        "gpusched release lease-3f9k --kill --grace 30s",
     ),
     "cancel": Entry(
-        "leases",
+        "ending",
         "REQUEST",
         "Withdraw a request by its request id.",
         "gpusched cancel train-2026-11-22",
@@ -115,7 +118,10 @@ INDEX: dict[str, Entry] = {
     ),
     "serve": Entry("serve", "", "Run the daemon.", "gpusched serve --simulate 4xA100-80GB,4xL4"),
     "setup": Entry(
-        "later", "[--uninstall]", "Install the service on this host.", "gpusched setup"
+        "setup",
+        "[--from PATH | --uninstall]",
+        "Install or upgrade the service of this host's systemd, or take it away.",
+        "sudo gpusched setup",
     ),
     "doctor": Entry("later", "", "Look for what is wrong on this host.", "gpusched doctor"),
     "adopt": Entry(
@@ -125,13 +131,16 @@ INDEX: dict[str, Entry] = {
         "gpusched adopt --all --dry-run",
     ),
     "revoke": Entry(
-        "later",
-        "LEASE --reason R",
-        "End somebody's lease, with a reason.",
-        'gpusched revoke lease-3f9k --reason "maintenance"',
+        "ending",
+        "LEASE --reason R [--grace TIME] [--signal-in-place] [--no-wait]",
+        "End somebody's lease and its processes, with a reason; for administrators.",
+        'gpusched revoke lease-3f9k --reason "maintenance" --grace 1m',
     ),
     "forget": Entry(
-        "later", "DEVICE", "Stop waiting for ghost memory of a device.", "gpusched forget 3"
+        "devices",
+        "DEVICE",
+        "Stop waiting for ghost memory of a device; for administrators.",
+        "gpusched forget 3",
     ),
     "cordon": Entry(
         "later",
@@ -149,7 +158,7 @@ INDEX: dict[str, Entry] = {
         'gpusched drain 3 --reason "replace it"',
     ),
     "guard": Entry(
-        "later",
+        "guard",
         "on|off|status",
         "Keep processes without a lease away from all devices.",
         "gpusched guard on",

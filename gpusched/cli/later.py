@@ -7,18 +7,13 @@ from gpusched.cli.command import Command, Invocation, complain, no_arguments
 from gpusched.cli.exits import BAD_REQUEST
 
 INSTEAD = {
-    "setup": "it arrives with the packages; instead: copy the files of systemd/ as"
-    " docs/operations.md says",
-    "doctor": "it arrives with enforcement; instead: `gpusched status`, `gpusched config check`",
-    "adopt": "it arrives with enforcement; instead: `gpusched attach LEASE --pid P`",
-    "revoke": "it arrives with policies; instead: end its processes, it ends with the last",
-    "forget": "it arrives with ghost memory; instead: restart the daemon",
+    "doctor": "it arrives with health; instead: `gpusched status`, `gpusched config check`",
+    "adopt": "it arrives with policies; instead: `gpusched attach LEASE --pid P`",
     "cordon": "it arrives with health; instead: hold the device with `gpusched allocate"
     " --device D`",
     "uncordon": "it arrives with health; instead: `gpusched release LEASE` of what holds it",
     "drain": "it arrives with health; instead: hold the device with `gpusched allocate --device D`"
     " once it is free",
-    "guard": "it arrives with enforcement; instead: `gpusched status` names strays",
     "nvml": "it arrives with driver upgrades; instead: stop the daemon, leases outlive it",
     "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
     "nvidia-smi": "it arrives with the integrations; instead: `gpusched status`",

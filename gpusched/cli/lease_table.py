@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gpusched.cli.table import Column, lines_of
 from gpusched.cli.words import NONE, device_name, instant, mib, name_of, span, user_of
 from gpusched.client.document import Document
+from gpusched.client.level import level_word
 
 _COLUMNS = (
     Column("LEASE"),
@@ -85,16 +86,15 @@ def _used(lease: Document) -> str:
 
 def _row(lease: Document, now: float) -> list[str]:
     created = instant(lease.text("created_at"))
-    level = lease.part("enforcement").text("level")
     devices = lease.parts("devices")
     return [
         lease.text("id"),
-        state_of(lease),
+        state_of(lease) + (" (asker gone)" if lease.flag("asker_gone") else ""),
         user_of(lease.part("holder")),
         devices_of(lease),
         _used(lease) if devices else NONE,
         limit_of(lease),
-        name_of(level, "ENFORCEMENT_LEVEL"),
+        level_word(lease.part("enforcement").text("level")) or NONE,
         NONE if created is None else span(now - created),
         end_of(lease, now),
     ]

@@ -25,8 +25,11 @@ _FLAGS = {
     "time_limit": "--time-limit",
     "attach_deadline": "--attach-deadline",
     "labels": "--label",
+    "grace": "--grace",
+    "reason": "--reason",
+    "cgroup": "--cgroup",
 }
-"""The flag for a field of the request."""
+"""The flag for a field of a request."""
 
 _REPORT = "please report it with the output of GPUSCHED_DEBUG=1"
 

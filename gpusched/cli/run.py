@@ -14,7 +14,8 @@ def _run(invocation: Invocation) -> int:
     code, why = launching.run(
         invocation.client, request_of(options), options.command, os.environ, invocation.warn
     )
-    complain(why)
+    if why:
+        complain(why)
     return code
 
 

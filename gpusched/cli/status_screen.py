@@ -10,6 +10,7 @@ from gpusched.cli.process_table import process_lines
 from gpusched.cli.table import Column, lines_of, printable
 from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
+from gpusched.client.level import level_word
 
 _DEVICES = (
     Column("GPU", right=True),
@@ -66,6 +67,7 @@ def _header(status: Document) -> list[str]:
         + (loud if status.flag("simulated") else ""),
         "   ".join([*versions, _age(status)]),
         _enforcement(status.part("enforcement")),
+        *_guard(status.part("guard")),
     ]
     if driver.text("sentence"):
         lines.append(f"driver: {driver.text('sentence')}")
@@ -80,8 +82,8 @@ def _news(warning: str, status: Document) -> bool:
     """Say whether the header has not said it already."""
     if warning.startswith("SIMULATED"):
         return not status.flag("simulated")
-    said = status.part("enforcement").text("sentence")
-    return warning.rstrip(".").casefold() != said.rstrip(".").casefold()
+    said = [status.part(name).text("sentence") for name in ("enforcement", "guard")]
+    return not any(one and one.rstrip(".").casefold() in warning.casefold() for one in said)
 
 
 def _age(status: Document) -> str:
@@ -93,9 +95,18 @@ def _age(status: Document) -> str:
 
 
 def _enforcement(enforcement: Document) -> str:
-    level = name_of(enforcement.text("level"), "ENFORCEMENT_LEVEL")
+    level = level_word(enforcement.text("level"))
     sentence = enforcement.text("sentence")
     return f"enforcement: {level or 'not known'}" + (f": {sentence}" if sentence else "")
+
+
+def _guard(guard: Document) -> list[str]:
+    sentence = guard.text("sentence")
+    if not sentence:
+        return []
+    denied = guard.measured("denied_opens") if guard.flag("on") else None
+    count = "" if denied is None else f"; {denied} opens denied"
+    return [f"guard: {sentence.removeprefix('The guard is ').rstrip('.')}{count}"]
 
 
 def _device(device: Document, strays: set[str]) -> list[str]:
@@ -125,11 +136,13 @@ def _leases(device: Document, strays: set[str]) -> str:
     found = ", ".join(device.texts("lease_ids"))
     if device.flag("mig_enabled") and not found:
         return "partitioned"
+    ghost = device.part("account").measured("ghost")
     notes = [
         words
         for words, holds in (
             ("cordoned", "cordon" in device),
             ("settling", device.flag("settling")),
+            (f"ghost memory {mib(ghost)}", bool(ghost)),
             ("strays", device.text("uuid") in strays),
         )
         if holds

@@ -77,5 +77,6 @@ def device_name(device: Document) -> str:
 
 
 def user_of(holder: Document) -> str:
-    """Give the name of a holder; its uid where it has none."""
-    return holder.text("user") or str(holder.number("uid"))
+    """Give the name of a holder; its uid where it has none, a dash where it is not told."""
+    uid = str(holder.number("uid")) if "uid" in holder else NONE
+    return holder.text("user") or uid

@@ -13,6 +13,7 @@ import grpc
 from grpc import aio
 
 from gpusched.api.v1 import (
+    device_pb2,
     devices_pb2,
     devices_pb2_grpc,
     event_pb2,
@@ -34,6 +35,8 @@ from gpusched.client.channel import (
     attach_request,
     environment_request,
     error_from,
+    release_request,
+    revoke_request,
 )
 from gpusched.client.wish import Wish
 
@@ -83,23 +86,46 @@ class AsyncClient:
         message = leases_pb2.ExplainRequest(request=allocate_request(wish))
         return await self._call(self._leases.Explain, message)
 
-    async def attach(self, lease: str, pid: int | None = None) -> leases_pb2.AttachReply:
-        """Put process *pid* and its descendants under a lease; None: this process."""
-        return await self._call(self._leases.Attach, attach_request(lease, pid))
+    async def attach(
+        self, lease: str, pid: int | None = None, *, cgroup: str | None = None
+    ) -> leases_pb2.AttachReply:
+        """Put process *pid* and its descendants, or a whole cgroup, under a lease.
+
+        Neither: this process. A cgroup is named by its path from the cgroup root.
+        """
+        return await self._call(self._leases.Attach, attach_request(lease, pid, cgroup))
 
     async def renew(self, lease: str) -> lease_pb2.Lease:
         """Set the keepalive clock of a lease back."""
         return await self._call(self._leases.Renew, leases_pb2.RenewRequest(lease_id=lease))
 
-    async def release(self, lease: str) -> lease_pb2.Lease:
-        """End a lease; releasing the released succeeds."""
-        message = leases_pb2.ReleaseRequest(lease_id=lease)
+    async def release(
+        self, lease: str, *, kill: bool = False, grace: str | float | None = None
+    ) -> lease_pb2.Lease:
+        """End a lease; releasing the released succeeds.
+
+        With *kill* its processes get SIGTERM, and SIGKILL after *grace* (`"30s"`, or seconds). It
+        answers at once: `watch_leases(lease)` tells when they are gone.
+        """
+        message = release_request(lease, grace, kill=kill)
         return (await self._call(self._leases.Release, message)).leases[0]
 
     async def release_owner(self, reference: str) -> list[lease_pb2.Lease]:
         """End all leases of an owner in another system; none is no error."""
         message = leases_pb2.ReleaseRequest(owner_reference=reference)
         return list((await self._call(self._leases.Release, message)).leases)
+
+    async def revoke(
+        self,
+        lease: str,
+        reason: str,
+        *,
+        grace: str | float | None = None,
+        signal_in_place: bool = False,
+    ) -> lease_pb2.Lease:
+        """End a lease and its processes as an operator; its holder is told the reason."""
+        message = revoke_request(lease, reason, grace, signal_in_place=signal_in_place)
+        return await self._call(self._leases.Revoke, message)
 
     async def cancel(self, request_id: str) -> leases_pb2.CancelReply:
         """Withdraw a request by the key its client chose."""
@@ -134,6 +160,10 @@ class AsyncClient:
     def watch_devices(self) -> AsyncIterator[devices_pb2.DeviceList]:
         """Give the full list now and after each change."""
         return self._stream(self._devices.Watch, devices_pb2.WatchDevicesRequest())
+
+    async def forget(self, device: str) -> device_pb2.Device:
+        """Stop waiting for the ghost memory of a device, by UUID or index, as an operator."""
+        return await self._call(self._devices.Forget, devices_pb2.ForgetRequest(device=device))
 
     async def types(self) -> devices_pb2.TypeList:
         """List what this host offers, and how much of it is free."""

@@ -62,6 +62,16 @@ def duration(field: str, value: object) -> str:
     return f"{seconds}.{rest:09d}s" if rest else f"{seconds}s"
 
 
+def grace(value: object) -> str:
+    """Give the time between SIGTERM and SIGKILL as `duration` does; 0 and `0s` kill at once.
+
+    Raises:
+        BadRequest: As `duration`.
+    """
+    at_once = value == "0s" or (value == 0 and not isinstance(value, bool))
+    return "0s" if at_once else duration("grace", value)
+
+
 def _size(field: str, value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < _MIB:

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from gpusched.api.v1 import leases_pb2, process_pb2, rejection_pb2, request_pb2
+from gpusched.client import asking
 from gpusched.client.address import probe, unreachable
-from gpusched.client.asking import mask_format, request_of
+from gpusched.client.asking import bad, mask_format, request_of
 from gpusched.client.errors import GpuschedError, error_of
 from gpusched.client.wish import Wish
 
@@ -37,12 +39,52 @@ def allocate_request(wish: Wish) -> request_pb2.AllocateRequest:
     return ParseDict(request_of(wish), request_pb2.AllocateRequest())
 
 
-def attach_request(lease: str, pid: int | None) -> leases_pb2.AttachRequest:
-    """Give the message that attaches process *pid*; None: the caller."""
+def attach_request(lease: str, pid: int | None, cgroup: str | None) -> leases_pb2.AttachRequest:
+    """Give the message that attaches process *pid* or *cgroup*; neither: the caller.
+
+    Raises:
+        BadRequest: Both.
+    """
+    if cgroup is not None:
+        if pid is not None:
+            raise bad("target", "name a process or a cgroup, not both")
+        return leases_pb2.AttachRequest(lease_id=lease, cgroup=cgroup)
     if pid is None:
         return leases_pb2.AttachRequest(lease_id=lease, caller=True)
     process = process_pb2.ProcessIdentity(pid=pid)
     return leases_pb2.AttachRequest(lease_id=lease, process=process)
+
+
+def release_request(
+    lease: str, grace: str | float | None, *, kill: bool
+) -> leases_pb2.ReleaseRequest:
+    """Give the message that ends a lease as its holder.
+
+    Raises:
+        BadRequest: The grace is no time.
+    """
+    return leases_pb2.ReleaseRequest(lease_id=lease, kill=kill, grace=_grace(grace))
+
+
+def revoke_request(
+    lease: str, reason: str, grace: str | float | None, *, signal_in_place: bool
+) -> leases_pb2.RevokeRequest:
+    """Give the message that ends a lease as an operator.
+
+    Raises:
+        BadRequest: The grace is no time.
+    """
+    return leases_pb2.RevokeRequest(
+        lease_id=lease, reason=reason, grace=_grace(grace), signal_in_place=signal_in_place
+    )
+
+
+def _grace(grace: str | float | None) -> Duration | None:
+    if grace is None:
+        return None
+    message = Duration()
+    message.FromJsonString(asking.grace(grace))
+    return message
 
 
 def environment_request(lease: str, form: str | None) -> leases_pb2.EnvironmentRequest:

@@ -1,10 +1,24 @@
 """A lease as a program holds it: its names, and its variables in the environment."""
 
 import os
+from typing import NamedTuple
 
 from gpusched.api.v1 import lease_pb2
+from gpusched.client.level import level_word
 
 _THIRD = 3
+
+
+class Enforcement(NamedTuple):
+    """How far the mask of a lease is held.
+
+    Attributes:
+        level: `"kernel"`, `"guard"`, `"landlock"`, or `"advisory"`: nobody holds it.
+        sentence: What that means here, or why it is not more.
+    """
+
+    level: str
+    sentence: str
 
 
 class HeldLease:
@@ -15,6 +29,7 @@ class HeldLease:
         devices: UUIDs, in the order granted.
         env: The variables that tell a program which devices are its own.
         memory_limit: Bytes on each device, CUDA context included; None: no limit.
+        enforcement: Who holds the mask.
         grant: Everything that the daemon said.
     """
 
@@ -27,6 +42,8 @@ class HeldLease:
             one.memory_limit_bytes for one in grant.devices if one.HasField("memory_limit_bytes")
         ]
         self.memory_limit = limits[0] if limits else None
+        level = lease_pb2.EnforcementLevel.Name(grant.enforcement.level)
+        self.enforcement = Enforcement(level_word(level), grant.enforcement.sentence)
         self._before: dict[str, str | None] = {}
 
     def apply(self) -> None:

@@ -11,6 +11,7 @@ from gpusched.core.durations import parse_duration
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
+from gpusched.core.sight import COMMON, Sight, sight_of
 from gpusched.core.sizes import parse_size
 
 T = TypeVar("T")
@@ -78,6 +79,10 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _sight(value: object) -> Sight:
+    return sight_of(_words(value))
+
+
 def _one_of(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in allowed:
@@ -139,15 +144,71 @@ ADMIN_GROUP = Option("access.admin_group", "gpusched", _word, "Administers, besi
 CONNECTIONS = Option(
     "access.connections_per_user", 256, _count, "Open connections of one user; root has no limit."
 )
+OTHERS = Option(
+    "access.others",
+    COMMON.words(),
+    _sight,
+    "What a user may see of others' leases and processes: `uid`, `device`, `memory`, `command`.",
+)
+GRACE = Option(
+    "leases.grace",
+    "10s",
+    _duration,
+    "Between SIGTERM and SIGKILL when the processes of a lease are ended.",
+)
+SETTLE = Option(
+    "leases.settle",
+    "10s",
+    _duration,
+    "How long the memory of an ended lease may take to come back; then it is ghost memory.",
+)
+TOLERANCE = Option(
+    "leases.tolerance",
+    "64MiB",
+    _size,
+    "Memory above what was normal before a lease that does not count as left by it.",
+)
+RECHECK = Option(
+    "enforcement.recheck",
+    "30s",
+    _duration,
+    "Between two looks at the cgroups and programs of all leases.",
+)
+GUARD = Option(
+    "enforcement.guard",
+    "off",
+    _one_of("on", "off"),
+    "Whether the daemon turns the host-wide guard on when it starts.",
+)
+GUARD_TOP = Option(
+    "enforcement.guard_top",
+    "/",
+    _word,
+    "Cgroup that the guard is attached to: what lies below it is guarded.",
+)
+GUARD_ADMITS = Option(
+    "enforcement.guard_admits",
+    (
+        "nvidia-persistenced.service",
+        "nvidia-fabricmanager.service",
+        "nvidia-dcgm.service",
+        "nvidia-powerd.service",
+    ),
+    _words,
+    "Units, or paths of cgroups, that the guard lets through without a lease.",
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
     _one_of("debug", "info", "warning", "error"),
     "Least severe lines that are written.",
 )
-OPTIONS: tuple[Option[int] | Option[int | None] | Option[str] | Option[tuple[str, ...]], ...] = (
+OPTIONS: tuple[
+    Option[int] | Option[int | None] | Option[str] | Option[tuple[str, ...]] | Option[Sight], ...
+] = (
     *(INTERVAL, DEADLINE, MAX_AGE, MAX_GAP, BOOT_PATIENCE),
-    *(ATTACH_DEADLINE, KEEPALIVE, HISTORY),
+    *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, GRACE, SETTLE, TOLERANCE),
+    *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
     *(WITHHELD, PLACEMENT, INFRA),
-    *(ADMIN_GROUP, CONNECTIONS, LOG_LEVEL),
+    *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )

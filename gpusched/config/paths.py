@@ -1,11 +1,23 @@
 """Where things lie unless somebody says otherwise: socket, state, configuration file."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 SYSTEM_SOCKET = Path("/run/gpusched/gpusched.sock")
 SYSTEM_STATE = Path("/var/lib/gpusched")
 SYSTEM_CONFIG = Path("/etc/gpusched/gpusched.toml")
+
+
+def instance_name(simulated: Path | None) -> str:
+    """Give the word with which the cgroups of a daemon begin.
+
+    A simulator, by its state directory *simulated*, must not take another daemon's leases for
+    its own.
+    """
+    if simulated is None:
+        return "gpusched"
+    return f"gpusched_sim_{sha256(bytes(simulated)).hexdigest()[:8]}"
 
 
 def runtime_directory(environment: Mapping[str, str], uid: int) -> Path:

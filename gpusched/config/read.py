@@ -39,6 +39,8 @@ class Config:
         connections_per_user: Open connections of one uid, root excepted.
         log_level: Least severe lines that are written.
         prices: By row of `gpusched types`.
+        guard_top: Cgroup that the host-wide guard is attached to.
+        guard_admits: Units, or paths of cgroups, that it lets through without a lease.
     """
 
     policy: Policy
@@ -49,6 +51,8 @@ class Config:
     connections_per_user: int
     log_level: str
     prices: Mapping[str, str]
+    guard_top: str
+    guard_admits: tuple[str, ...]
 
 
 def parse(text: str) -> Config:
@@ -128,6 +132,12 @@ def _config(reader: _Reader) -> Config:
         max_tick_gap=reader.get(options.MAX_GAP),
         history=reader.get(options.HISTORY),
         infrastructure=reader.get(options.INFRA),
+        grace=reader.get(options.GRACE),
+        settle=reader.get(options.SETTLE),
+        tolerance=reader.get(options.TOLERANCE),
+        recheck=reader.get(options.RECHECK),
+        guard=reader.get(options.GUARD) == "on",
+        others=reader.get(options.OTHERS),
     )
     return Config(
         policy=policy,
@@ -138,6 +148,8 @@ def _config(reader: _Reader) -> Config:
         connections_per_user=reader.get(options.CONNECTIONS),
         log_level=reader.get(options.LOG_LEVEL),
         prices=reader.prices(),
+        guard_top=reader.get(options.GUARD_TOP),
+        guard_admits=reader.get(options.GUARD_ADMITS),
     )
 
 

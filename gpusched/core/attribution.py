@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+from gpusched.core.cgroup_kind import encloses
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.sample import (
@@ -98,14 +99,18 @@ def attribute(
     }
 
 
-def _owners(sample: NodeSample, live: Mapping[LeaseId, Lease]) -> dict[ProcessId, LeaseId]:
-    owners: dict[ProcessId, LeaseId] = {}
-    for lease_id, members in sample.members.items():
-        for process in members:
-            owners[process] = lease_id
+def _owners(
+    sample: NodeSample, live: Mapping[LeaseId, Lease]
+) -> dict[ProcessId, tuple[LeaseId, ...]]:
+    """Say which leases a process is in; one process may have several in one cgroup."""
+    owners: dict[ProcessId, tuple[LeaseId, ...]] = {}
     for lease in live.values():
-        for process in lease.processes:
-            owners[process] = lease.id
+        members = set(sample.members.get(lease.id, ()))
+        if lease.cgroup is None:
+            # What was attached since the look. With a cgroup only being in it counts.
+            members.update(lease.processes)
+        for process in members:
+            owners[process] = (*owners.get(process, ()), lease.id)
     return owners
 
 
@@ -128,33 +133,60 @@ def _use(
     reading: DeviceReading,
     sample: NodeSample,
     live: Mapping[LeaseId, Lease],
-    owners: Mapping[ProcessId, LeaseId],
+    owners: Mapping[ProcessId, tuple[LeaseId, ...]],
     infrastructure: frozenset[str],
     gone: Mapping[int, LeaseId],
 ) -> DeviceUse:
     if isinstance(reading.contexts, Unavailable):
         return DeviceUse(reading, reading.contexts)
+    device = reading.device.uuid
     rows: list[Attributed] = []
     used: dict[LeaseId, Reading[int]] = {}
     for context in reading.contexts:
         facts = sample.processes.get(context.pid)
-        lease = gone.get(context.pid) if facts is None else _lease_of(facts, live, owners)
-        kind = _kind(facts, lease, reading.device.uuid, live, infrastructure)
+        if facts is None:
+            lease = gone.get(context.pid)
+        else:
+            lease = _of_device(_leases_of(facts, live, owners), live, device)
+        kind = _kind(facts, lease, device, live, infrastructure)
         rows.append(Attributed(context, facts, lease, kind))
         if kind is ProcessKind.LEASE and lease is not None:
             used[lease] = _added(used.get(lease, 0), context.memory)
     return DeviceUse(reading, tuple(rows), used)
 
 
-def _lease_of(
-    facts: ProcessFacts, live: Mapping[LeaseId, Lease], owners: Mapping[ProcessId, LeaseId]
-) -> LeaseId | None:
-    """Find the lease: by membership, by descent, or by the process's own word with its uid."""
-    for process in (facts.identity, *facts.ancestors):
-        if process in owners and owners[process] in live:
-            return owners[process]
+def _leases_of(
+    facts: ProcessFacts,
+    live: Mapping[LeaseId, Lease],
+    owners: Mapping[ProcessId, tuple[LeaseId, ...]],
+) -> tuple[LeaseId, ...]:
+    """Find the leases: by the cgroup; without one by descent, or by its own word with its uid."""
+    inside = [one.id for one in live.values() if _is_in(facts.cgroup, one)]
+    if inside or facts.identity in owners:
+        return tuple(dict.fromkeys((*owners.get(facts.identity, ()), *inside)))
+    for process in facts.ancestors:
+        known = [one for one in owners.get(process, ()) if live[one].cgroup is None]
+        if known:
+            return tuple(known)
     claimed = live.get(facts.claims_lease) if facts.claims_lease is not None else None
-    return claimed.id if claimed is not None and claimed.uid == facts.uid else None
+    believed = claimed is not None and claimed.uid == facts.uid and claimed.cgroup is None
+    return (claimed.id,) if claimed is not None and believed else ()
+
+
+def _is_in(path: str, lease: Lease) -> bool:
+    if lease.cgroup is None:
+        return False
+    return path == lease.cgroup.path or encloses(lease.cgroup.path, path)
+
+
+def _of_device(
+    leases: tuple[LeaseId, ...], live: Mapping[LeaseId, Lease], device: DeviceUuid
+) -> LeaseId | None:
+    """Choose the lease that has *device*, or any where none has."""
+    for one in leases:
+        if any(share.device == device for share in live[one].shares):
+            return one
+    return leases[0] if leases else None
 
 
 def _kind(

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
+from gpusched.core.enforcement import Ability
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.core.policy import Policy
@@ -31,6 +33,11 @@ class StoryKind(Enum):
     DEVICE_APPEARED = "device_appeared"
     DEVICE_LOST = "device_lost"
     DAEMON = "daemon"
+    ENFORCEMENT = "enforcement"
+    DENIED_OPEN = "denied_open"
+    SIGNALLED = "signalled"
+    GHOST = "ghost"
+    GUARD = "guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +105,42 @@ class PolicyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AbilityFound:
+    """What this host can enforce; not durable: found out anew at each start."""
+
+    ability: Ability
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationTaken:
+    """The kernel was looked at; not durable."""
+
+    at: Instant
+    guard_denied: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GhostChanged:
+    """A device has ghost memory, or has none any more (None)."""
+
+    device: DeviceUuid
+    ghost: Ghost | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoryTold:
     """A line of history."""
 
     line: StoryLine
 
 
-Durable: TypeAlias = LeaseChanged | LeaseForgotten | StoryTold
+Durable: TypeAlias = LeaseChanged | LeaseForgotten | GhostChanged | StoryTold
 """The changes that a store keeps."""
 
-Change: TypeAlias = Durable | InventoryChanged | SampleTaken | PolicyChanged
-"""Every change; those that are not durable are found out anew at each start."""
+Fleeting: TypeAlias = (
+    InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken
+)
+"""The changes that are found out anew at each start."""
+
+Change: TypeAlias = Durable | Fleeting
+"""Every change."""

@@ -50,6 +50,7 @@ class Device:
         memory_total: Bytes; None on a GPU without framebuffer of its own.
         driver_reserved: Bytes of it that the driver keeps.
         nodes: Its own device nodes (for MIG: the parent's and the capability nodes).
+        dri_nodes: Display nodes of the GPU (`/dev/dri/card1`, `/dev/dri/renderD128`).
         mig: Set for a MIG device.
         mig_enabled: Whether this GPU is partitioned: then only its instances are handed out.
         numa_node: None where unknown.
@@ -64,6 +65,7 @@ class Device:
     memory_total: int | None
     driver_reserved: int = 0
     nodes: tuple[DeviceNode, ...] = ()
+    dri_nodes: tuple[DeviceNode, ...] = ()
     mig: MigInstance | None = None
     mig_enabled: bool = False
     numa_node: int | None = None

@@ -1,22 +1,22 @@
 """Decides on requests for devices: a grant, the same grant again, or a refusal that explains."""
 
 from gpusched.core.actions import WatchExit
-from gpusched.core.changes import Change, LeaseChanged
+from gpusched.core.attaching import begin, cannot_hold, foreign, record
+from gpusched.core.changes import LeaseChanged
 from gpusched.core.decision import Decision
+from gpusched.core.enforcement import Mode
 from gpusched.core.events import AllocateRequested, ExplainRequested
 from gpusched.core.explain import refuse
-from gpusched.core.ids import DeviceUuid, Instant, Moment
-from gpusched.core.lease import Clocks, Lease, LeaseState, Share, enter
+from gpusched.core.ghost import unattributed
+from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
+from gpusched.core.lease import Clocks, Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose, judge
-from gpusched.core.replies import Explained, Granted, Refusal, Rejected
-from gpusched.core.request import Enforce, Request
+from gpusched.core.replies import Attachment, Explained, Granted, Refusal, Rejected, Underway
+from gpusched.core.request import Request
 from gpusched.core.story import attached, granted
 
-NO_ENFORCEMENT = (
-    "this daemon cannot hold a mask in the kernel, and the request requires it;"
-    " ask with `preferred` (the default) or `advisory`"
-)
+ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 CALLER_GONE = "the calling process ended before it could be attached"
 
 
@@ -31,14 +31,31 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     if isinstance(answer, Rejected):
         return Decision(reply=answer)
     lease = _reserved(ledger, event, answer, now)
-    changes: list[Change] = [LeaseChanged(lease), granted(lease, now)]
     process = event.caller.process
     if not event.request.attach_caller or process is None:
-        return Decision(tuple(changes), reply=Granted(lease))
-    active = enter(lease, process, now)
-    # The reserved version was never true for anybody else: one row, one commit.
-    changes = [LeaseChanged(active), granted(active, now), attached(active, process, now)]
-    return Decision(tuple(changes), (WatchExit(process),), Granted(active))
+        return Decision((LeaseChanged(lease), granted(lease, now)), reply=Granted(lease))
+    return _attached(ledger, event, lease, process, now)
+
+
+def _attached(
+    ledger: Ledger, event: AllocateRequested, lease: Lease, process: ProcessId, now: Moment
+) -> Decision:
+    """Grant *lease* with the caller in it: the reserved version was never true for anybody."""
+    if not ledger.ability.cgroups:
+        active = record(lease, process, ledger.ability.sentence, now)
+        changes = (LeaseChanged(active), granted(active, now), attached(active, process, now))
+        attachment = Attachment(Mode.RECORD, (process,))
+        return Decision(changes, (WatchExit(process),), Granted(active, attachment=attachment))
+    if event.standing is None:
+        return Decision(reply=_bad("attach_caller", CALLER_GONE))
+    begun = foreign(event.caller, event.standing) or begin(
+        ledger, lease, process, event.standing, event.caller
+    )
+    if isinstance(begun, Rejected):
+        return Decision(reply=begun)
+    preparing, actions = begun
+    changes_ = (LeaseChanged(preparing), granted(preparing, now))
+    return Decision(changes_, actions, Underway(preparing, process))
 
 
 def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
@@ -52,8 +69,10 @@ def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
 
 def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, ...] | Rejected:
     """Choose devices, or say why none can be had."""
-    if request.enforce is Enforce.REQUIRED:
-        return Rejected(Refusal.NEVER_HERE, NO_ENFORCEMENT, "enforce")
+    cannot = cannot_hold(ledger, request)
+    if cannot is not None:
+        sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
+        return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
     if request.count == 0:
         return ()
     verdicts = judge(ledger, request, now)
@@ -61,8 +80,10 @@ def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, .
     return refuse(ledger, request, verdicts) if chosen is None else chosen
 
 
-def _again(lease: Lease, request: Request) -> Granted | Rejected:
+def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:
     if lease.request == request:
+        if lease.state is LeaseState.PREPARING:
+            return Underway(lease, lease.processes[0] if lease.processes else None)
         return Granted(lease, repeated=True)
     return _bad("request_id", f"{request.request_id!r} was used for another request ({lease.id})")
 
@@ -82,12 +103,16 @@ def _reserved(
         uid=caller.uid,
         gid=caller.gid,
         user=caller.user,
-        shares=tuple(
-            Share(uuid, ledger.devices[uuid].memory_domain, request.memory) for uuid in chosen
-        ),
+        shares=tuple(_share(ledger, uuid, request) for uuid in chosen),
         created=now,
         clocks=_clocks(ledger, request, now),
     )
+
+
+def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
+    use = ledger.uses.get(device)
+    baseline = None if use is None else unattributed(use.reading)
+    return Share(device, ledger.devices[device].memory_domain, request.memory, baseline)
 
 
 def _clocks(ledger: Ledger, request: Request, now: Moment) -> Clocks:

@@ -1,21 +1,29 @@
-"""Decides on the verbs of a holder: attach, renew, release, cancel. Each can be repeated."""
+"""Decides on the verbs of a holder and of an operator on leases. Each can be repeated."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
-from gpusched.core.actions import TakeSample, WatchExit
-from gpusched.core.changes import Change, LeaseChanged
+from gpusched.core.actions import Action, TakeSample, WatchExit
+from gpusched.core.attaching import begin as begin_attach
+from gpusched.core.attaching import foreign, join, record
+from gpusched.core.changes import Change, GhostChanged, LeaseChanged
 from gpusched.core.decision import Decision
+from gpusched.core.ending import Manner, begin, kills
+from gpusched.core.enforcement import Mode
+from gpusched.core.enforcing import usable_in
 from gpusched.core.events import (
     AttachRequested,
     CancelRequested,
+    ForgetRequested,
     ReleaseRequested,
     RenewRequested,
+    RevokeRequested,
 )
 from gpusched.core.ids import Caller, Instant, LeaseId, Moment, ProcessId
-from gpusched.core.lease import EndReason, Lease, LeaseState, end, enter
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
-from gpusched.core.replies import Done, Refusal, Rejected
-from gpusched.core.story import REASONS, attached, ended, ending
+from gpusched.core.replies import NOT_ADMIN, Attachment, Done, Refusal, Rejected, Underway
+from gpusched.core.story import REASONS, attached, ghost_gone
 
 
 def attach(ledger: Ledger, event: AttachRequested, now: Moment) -> Decision:
@@ -23,21 +31,46 @@ def attach(ledger: Ledger, event: AttachRequested, now: Moment) -> Decision:
     lease = find(ledger, event.caller, event.lease_id)
     if isinstance(lease, Rejected):
         return Decision(reply=lease)
-    if not lease.usable:
+    if not lease.usable or lease.state is LeaseState.PREPARING:
         return Decision(reply=_over(lease))
-    if not event.caller.admin and set(event.uids) != {event.caller.uid}:
-        sentence = (
-            f"process {event.process.pid} has uids {', '.join(map(str, event.uids))};"
-            f" uid {event.caller.uid} may attach only its own processes"
-        )
-        return Decision(reply=Rejected(Refusal.NOT_ALLOWED, sentence))
-    if event.process in lease.processes:
-        return Decision(reply=Done((lease,), f"process {event.process.pid} is attached already"))
-    entered = enter(lease, event.process, now)
+    refusal = foreign(event.caller, event.standing)
+    if refusal is not None:
+        return Decision(reply=refusal)
+    return _taken_in(ledger, lease, event, now)
+
+
+def _taken_in(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:
+    if lease.state is LeaseState.ACTIVE:
+        return _join(ledger, lease, event, now)
+    if not ledger.ability.cgroups:
+        return _recorded(ledger, lease, event, now)
+    begun = begin_attach(ledger, lease, event.process, event.standing, event.caller)
+    if isinstance(begun, Rejected):
+        return Decision(reply=begun)
+    preparing, actions = begun
+    return Decision((LeaseChanged(preparing),), actions, Underway(preparing, event.process))
+
+
+def _join(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:
+    if event.process is not None:
+        return join(ledger, lease, event.process, event.caller, now)
+    if lease.cgroup is not None and lease.cgroup.path == event.standing.cgroup:
+        return Decision(reply=Done((lease,), f"{event.standing.cgroup} is attached already"))
+    sentence = (
+        f"{lease.id} is in use elsewhere; allocate another lease for {event.standing.cgroup}"
+    )
+    return Decision(reply=Rejected(Refusal.WRONG_STATE, sentence))
+
+
+def _recorded(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:
+    if event.process is None:
+        sentence = f"no cgroup can be attached here: {ledger.ability.sentence}"
+        return Decision(reply=Rejected(Refusal.NEVER_HERE, sentence))
+    entered = record(lease, event.process, ledger.ability.sentence, now)
     return Decision(
         (LeaseChanged(entered), attached(entered, event.process, now)),
         (WatchExit(event.process), TakeSample()),
-        Done((entered,)),
+        Done((entered,), attachment=Attachment(Mode.RECORD, (event.process,))),
     )
 
 
@@ -65,11 +98,42 @@ def release(ledger: Ledger, event: ReleaseRequested, now: Moment) -> Decision:
         if isinstance(lease, Rejected):
             return Decision(reply=lease)
         leases = [lease]
+    along = frozenset(one.id for one in leases if one.usable)
     for lease in leases:
-        alive = _others(ledger, lease, event.caller.process)
-        if lease.usable and alive:
-            return Decision(reply=_in_use(lease, alive))
-    return _ended(leases, EndReason.RELEASED, now)
+        refusal = _cannot_release(ledger, lease, event, along)
+        if refusal is not None:
+            return Decision(reply=Rejected(Refusal.WRONG_STATE, refusal))
+    manner = Manner(EndReason.RELEASED, kill=event.kill, grace=event.grace)
+    return _ended(ledger, leases, manner, now)
+
+
+def revoke(ledger: Ledger, event: RevokeRequested, now: Moment) -> Decision:
+    """End a lease as an operator; its processes are ended where gpusched made their cgroup."""
+    if not event.caller.admin:
+        return Decision(reply=NOT_ADMIN)
+    lease = find(ledger, event.caller, event.lease_id)
+    if isinstance(lease, Rejected):
+        return Decision(reply=lease)
+    if lease.state is LeaseState.PREPARING:
+        return Decision(reply=_over(lease))
+    manner = Manner(
+        EndReason.REVOKED,
+        detail=event.reason,
+        kill=True,
+        grace=event.grace,
+        in_place=event.signal_in_place,
+    )
+    return _ended(ledger, [lease], manner, now)
+
+
+def forget(ledger: Ledger, event: ForgetRequested, now: Moment) -> Decision:
+    """Stop waiting for the ghost memory of a device; one without any is a success."""
+    if not event.caller.admin:
+        return Decision(reply=NOT_ADMIN)
+    if event.device not in ledger.ghosts:
+        return Decision(reply=Done((), "there is no ghost memory"))
+    told = ghost_gone(event.device, f"{event.caller.user or event.caller.uid} forgot it", now)
+    return Decision((GhostChanged(event.device, None), told), reply=Done(()))
 
 
 def cancel(ledger: Ledger, event: CancelRequested, now: Moment) -> Decision:
@@ -84,7 +148,7 @@ def cancel(ledger: Ledger, event: CancelRequested, now: Moment) -> Decision:
             f" `gpusched release {lease.id}` ends it"
         )
         return Decision(reply=Rejected(Refusal.WRONG_STATE, sentence))
-    return _ended([lease], EndReason.CANCELLED, now)
+    return _ended(ledger, [lease], Manner(EndReason.CANCELLED), now)
 
 
 def find(ledger: Ledger, caller: Caller, lease_id: LeaseId) -> Lease | Rejected:
@@ -94,26 +158,34 @@ def find(ledger: Ledger, caller: Caller, lease_id: LeaseId) -> Lease | Rejected:
         sentence = f"there is no lease {lease_id}; see `gpusched leases`"
         return Rejected(Refusal.NOT_FOUND, sentence)
     if lease.uid != caller.uid and not caller.admin:
-        sentence = f"{lease_id} belongs to {lease.user or lease.uid}, not to uid {caller.uid}"
-        return Rejected(Refusal.NOT_ALLOWED, sentence)
+        return Rejected(Refusal.NOT_ALLOWED, not_yours(ledger, lease, caller))
     return lease
 
 
-def _ended(leases: list[Lease], reason: EndReason, now: Moment) -> Decision:
+def not_yours(ledger: Ledger, lease: Lease, caller: Caller) -> str:
+    """Say that *lease* is somebody else's; whose, where the caller may know."""
+    whose = f"{lease.user or lease.uid}" if ledger.policy.others.uid else "another user"
+    return f"{lease.id} belongs to {whose}, not to uid {caller.uid}"
+
+
+def _ended(ledger: Ledger, leases: list[Lease], manner: Manner, now: Moment) -> Decision:
     changes: list[Change] = []
+    actions: list[Action] = []
     after: list[Lease] = []
+    along = frozenset(one.id for one in leases if one.usable)
     for lease in leases:
         if not lease.usable:
             after.append(lease)
             continue
-        done = end(lease, reason, now)
-        after.append(done)
-        told = ending if done.live else ended
-        changes += [LeaseChanged(done), told(done, now)]
+        ends = begin(ledger, lease, manner, now, along=along)
+        after.append(ends.lease)
+        changes += ends.changes
+        actions += [one for one in ends.actions if one not in actions]
     settling = any(one.live for one in after)
     sentence = "" if changes else _nothing_to_end(after)
-    actions = (TakeSample(),) if settling and changes else ()
-    return Decision(tuple(changes), actions, Done(tuple(after), sentence))
+    if settling and changes:
+        actions.append(TakeSample())
+    return Decision(tuple(changes), tuple(actions), Done(tuple(after), sentence))
 
 
 def _nothing_to_end(leases: list[Lease]) -> str:
@@ -123,6 +195,9 @@ def _nothing_to_end(leases: list[Lease]) -> str:
 
 
 def _over(lease: Lease) -> Rejected:
+    if lease.state is LeaseState.PREPARING:
+        sentence = f"{lease.id} is being prepared; repeat it in a moment"
+        return Rejected(Refusal.WRONG_STATE, sentence)
     why = "" if lease.reason is None else f": {REASONS[lease.reason]}"
     return Rejected(Refusal.WRONG_STATE, f"{lease.id} {_how(lease)}{why}")
 
@@ -144,7 +219,32 @@ def _others(ledger: Ledger, lease: Lease, caller: ProcessId | None) -> list[Proc
     return sorted(one for one in ledger.sample.members.get(lease.id, ()) if one != caller)
 
 
-def _in_use(lease: Lease, alive: list[ProcessId]) -> Rejected:
+def _cannot_release(
+    ledger: Ledger, lease: Lease, event: ReleaseRequested, along: Collection[LeaseId]
+) -> str | None:
+    """Say why a lease is not released together with those *along*; None where it can be."""
+    if not lease.usable:
+        return None
+    if lease.state is LeaseState.PREPARING:
+        return f"{lease.id} is being prepared; repeat it in a moment"
+    alive = _others(ledger, lease, event.caller.process)
+    if not alive:
+        return None
     pids = ", ".join(str(one.pid) for one in alive)
-    sentence = f"{lease.id} is in use by {pids}; it ends by itself with the last of them"
-    return Rejected(Refusal.WRONG_STATE, sentence)
+    if not event.kill:
+        ends = "it ends by itself with the last of them"
+        how = f", `gpusched release {lease.id} --kill` ends them" if kills(ledger, lease) else ""
+        return f"{lease.id} is in use by {pids}; {ends}{how}"
+    if kills(ledger, lease, along):
+        return None
+    return f"{lease.id} is in use by {pids}, {_not_ours(ledger, lease)}; end them yourself"
+
+
+def _not_ours(ledger: Ledger, lease: Lease) -> str:
+    """Say why gpusched does not end the processes of *lease*."""
+    if lease.cgroup is None:
+        return "which are known by name only and not in a cgroup of gpusched's"
+    if not lease.cgroup.made:
+        return f"in {lease.cgroup.path}, which is not gpusched's"
+    others = [one.id for one in usable_in(ledger, lease.cgroup.path) if one.id != lease.id]
+    return f"which {', '.join(others)} have too"

@@ -65,6 +65,8 @@ class Caller:
         process: The connecting process; None when it was gone before it could be identified.
         user: Name of the uid, for display.
         admin: Whether the caller is root or in the administrators' group.
+        cgroup: The cgroup it connected from, for the log: it may have been moved since, so that
+            whoever attaches a process looks anew. Empty where it is not known.
     """
 
     uid: int
@@ -72,3 +74,4 @@ class Caller:
     process: ProcessId | None = None
     user: str = ""
     admin: bool = False
+    cgroup: str = ""

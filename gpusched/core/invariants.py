@@ -44,8 +44,10 @@ def _faults_alone(lease: Lease) -> Iterator[str]:
         yield f"{lease.id} has an ending without a reason, or a reason without an ending"
     if lease.state is LeaseState.RESERVED and lease.processes:
         yield f"{lease.id} is reserved and has processes"
-    if lease.state is LeaseState.ACTIVE and not lease.processes:
+    if lease.state is LeaseState.ACTIVE and not lease.processes and lease.cgroup is None:
         yield f"{lease.id} is active and has no process"
+    if lease.state is LeaseState.RESERVED and lease.cgroup is not None:
+        yield f"{lease.id} is reserved and has a cgroup"
     if len({share.device for share in lease.shares}) != len(lease.shares):
         yield f"{lease.id} has two shares of one device"
 

@@ -11,6 +11,7 @@ WARNING: a new state needs a row in `TRANSITIONS`, a column in `LIVE`, a value i
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.request import Request
@@ -70,12 +71,6 @@ LIVE = frozenset(LeaseState) - {LeaseState.ENDED}
 """States in which a lease holds its shares."""
 
 
-class Level(Enum):
-    """How far the mask of a lease is enforced."""
-
-    ADVISORY = "advisory"
-
-
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a lease has of one device.
@@ -84,11 +79,14 @@ class Share:
         device: UUID.
         domain: The device's memory domain, so that a lease can be weighed while it is absent.
         memory: Bytes promised; None for a whole device.
+        baseline: Bytes of the device that belonged to no process when it was granted; None where
+            that was not known. More than that at the end is memory that is not back yet.
     """
 
     device: DeviceUuid
     domain: str
     memory: int | None
+    baseline: int | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -98,15 +96,26 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Deadlines of a lease (CLOCK_BOOTTIME nanoseconds); None does not run."""
+    """Deadlines of a lease (CLOCK_BOOTTIME nanoseconds); None does not run.
+
+    Attributes:
+        attach: Nobody came.
+        keepalive: It was not renewed.
+        time_limit: It lasted as long as was asked for.
+        kill: It ends, SIGTERM has been sent to its processes, and SIGKILL is next.
+        settle: It ends, and what memory is not back by then is ghost memory.
+    """
 
     attach: Instant | None = None
     keepalive: Instant | None = None
     time_limit: Instant | None = None
+    kill: Instant | None = None
+    settle: Instant | None = None
 
     def extended(self, by: int) -> "Clocks":
         """Give the clocks with *by* nanoseconds more on each that runs."""
-        return Clocks(*(_later(one, by) for one in (self.attach, self.keepalive, self.time_limit)))
+        running = (self.attach, self.keepalive, self.time_limit, self.kill, self.settle)
+        return Clocks(*(_later(one, by) for one in running))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +131,18 @@ class Lease:
         user: The holder's user name when it was granted; for display, never for a decision.
         shares: What it has, in the order granted.
         created: When it was granted.
-        processes: Processes that were attached by name; their descendants belong to it too.
+        processes: Processes that were attached by name.
+        cgroup: Whose processes are its own; None: it has none, and descent from `processes`
+            decides.
+        origin: Where its first process came from, for a preparation that is rolled back.
         clocks: Its deadlines.
         level: Enforcement reached.
+        level_reason: Why not more of it; empty where it is what the host can do.
         entered: When a process was last attached; None while nobody came.
         ending: When it left ACTIVE; a sample begun later may confirm.
         ended: When it ended.
         reason: Why it ends or ended.
+        detail: The same in the words of whoever ended it; empty where there are none.
     """
 
     id: LeaseId
@@ -140,12 +154,16 @@ class Lease:
     shares: tuple[Share, ...]
     created: Moment
     processes: tuple[ProcessId, ...] = ()
+    cgroup: LeaseCgroup | None = None
+    origin: str = ""
     clocks: Clocks = Clocks()
     level: Level = Level.ADVISORY
+    level_reason: str = ""
     entered: Moment | None = None
     ending: Moment | None = None
     ended: Moment | None = None
     reason: EndReason | None = None
+    detail: str = ""
 
     @property
     def live(self) -> bool:
@@ -188,15 +206,70 @@ def enter(lease: Lease, process: ProcessId, now: Moment) -> Lease:
     )
 
 
-def end(lease: Lease, reason: EndReason, now: Moment) -> Lease:
+def prepare(
+    lease: Lease, process: ProcessId | None, origin: str, cgroup: LeaseCgroup | None
+) -> Lease:
+    """Begin to make it true in the kernel for *process*, which is in the cgroup *origin*.
+
+    *cgroup* is what is taken in place; None where one has to be made first.
+
+    Raises:
+        InvalidTransition: It is not RESERVED.
+    """
+    return replace(
+        lease,
+        state=step(lease, Signal.ATTACH),
+        processes=() if process is None else (process,),
+        origin=origin,
+        cgroup=cgroup,
+        clocks=replace(lease.clocks, attach=None),
+    )
+
+
+def prepared(
+    lease: Lease, cgroup: LeaseCgroup | None, level: Level, level_reason: str, now: Moment
+) -> Lease:
+    """Take note that it is true in the kernel, as far as *level* says.
+
+    Raises:
+        InvalidTransition: It is not PREPARING.
+    """
+    return replace(
+        lease,
+        state=step(lease, Signal.PREPARED),
+        cgroup=cgroup,
+        level=level,
+        level_reason=level_reason,
+        entered=now,
+    )
+
+
+def end(
+    lease: Lease, reason: EndReason, now: Moment, *, detail: str = "", clocks: Clocks | None = None
+) -> Lease:
     """Begin the end: ENDED at once where nobody entered, else RELEASING until confirmed.
+
+    Args:
+        lease: Which.
+        reason: Why.
+        now: When.
+        detail: Why, in somebody's words.
+        clocks: Those of the end; none run for a lease that is ENDED at once.
 
     Raises:
         InvalidTransition: It ends already, or has ended.
     """
     state = step(lease, Signal.END)
-    ended = now if state is LeaseState.ENDED else None
-    return replace(lease, state=state, reason=reason, ending=now, ended=ended, clocks=Clocks())
+    over = state is LeaseState.ENDED
+    return replace(
+        lease,
+        state=state,
+        reason=reason,
+        detail=detail,
+        ending=now,
+        ended=now if over else None,
+        clocks=Clocks() if over or clocks is None else clocks,
+    )
 
 
 def confirm(lease: Lease, now: Moment) -> Lease:
@@ -205,7 +278,7 @@ def confirm(lease: Lease, now: Moment) -> Lease:
     Raises:
         InvalidTransition: The lease is not RELEASING.
     """
-    return replace(lease, state=step(lease, Signal.CONFIRMED), ended=now)
+    return replace(lease, state=step(lease, Signal.CONFIRMED), ended=now, clocks=Clocks())
 
 
 def void(lease: Lease, reason: EndReason, now: Moment) -> Lease:

@@ -7,27 +7,35 @@ nothing. It can check itself: `check_invariants`.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import assert_never
 
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
+    AbilityFound,
     Change,
     Durable,
+    Fleeting,
+    GhostChanged,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
+    ObservationTaken,
     PolicyChanged,
     SampleTaken,
     StoryLine,
     StoryTold,
 )
 from gpusched.core.device import Device
+from gpusched.core.enforcement import NOT_PROBED, Ability
 from gpusched.core.errors import InvariantBroken
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, RequestId
 from gpusched.core.invariants import faults_of
 from gpusched.core.lease import Lease, Share
+from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
-from gpusched.core.sample import NodeSample
+from gpusched.core.sample import NodeSample, Unavailable, governed_by
 
 STORIES_KEPT = 1000
 
@@ -61,6 +69,11 @@ class Ledger:
         sample: The last sample; None before the first.
         uses: What the last sample shows, per device.
         ticked_at: When the last sample was taken into the ledger.
+        ability: What this host can enforce.
+        governed: The nodes that masks are about, as they were last read.
+        observed_at: When the kernel was last looked at for cgroups and programs; None: not yet.
+        guard_denied: Opens that the guard had denied then; None where they are not counted.
+        ghosts: Memory that ended leases did not give back, by device.
         stories: The newest lines of history, oldest first.
     """
 
@@ -72,18 +85,29 @@ class Ledger:
         self.sample: NodeSample | None = None
         self.uses: Mapping[DeviceUuid, DeviceUse] = {}
         self.ticked_at: Instant | None = None
+        self.ability: Ability = NOT_PROBED
+        self.governed = Governed()
+        self.observed_at: Instant | None = None
+        self.guard_denied: int | None = None
+        self.ghosts: dict[DeviceUuid, Ghost] = {}
         self.stories: deque[StoryLine] = deque(maxlen=STORIES_KEPT)
         self._leases: dict[LeaseId, Lease] = {}
         self._live: dict[LeaseId, Lease] = {}
         self._ended: dict[LeaseId, None] = {}
         self._holdings: dict[str, Holding] = {}
         self._requests: dict[tuple[int, RequestId], LeaseId] = {}
+        self._cgroups: dict[str, dict[LeaseId, None]] = {}
         self._sequence = 0
 
     def restore(
-        self, leases: Iterable[Lease], stories: Iterable[StoryLine], generation: int
+        self,
+        leases: Iterable[Lease],
+        stories: Iterable[StoryLine],
+        generation: int,
+        ghosts: Mapping[DeviceUuid, Ghost] = MappingProxyType({}),
     ) -> None:
         """Take over what a store kept; only for an empty ledger."""
+        self.ghosts.update(ghosts)
         # Live ones come in the order in which they began, ended ones in that of their end.
         for lease in sorted(leases, key=lambda one: (one.ended or one.created).wall):
             self._put(lease)
@@ -112,17 +136,40 @@ class Ledger:
                 )
                 self.stories.append(told.line)
                 return told
+            case GhostChanged(device, ghost):
+                self._haunt(device, ghost)
+                return change
+            case _:
+                self._find_out(change)
+        return None
+
+    def _find_out(self, change: Fleeting) -> None:
+        """Make a change true that is not stored: the next start finds it out anew."""
+        match change:
             case InventoryChanged(devices, lost):
                 self.generation += 1
                 self.devices = {one.uuid: one for one in sorted(devices, key=lambda d: d.order)}
                 self.lost = lost
             case SampleTaken(sample, uses, at):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
+                if not isinstance(sample.reading, Unavailable):
+                    self.governed = governed_by(sample.reading)
             case PolicyChanged(policy):
                 self.policy = policy
+            case ObservationTaken(at, guard_denied):
+                self.observed_at, self.guard_denied = at, guard_denied
+            case AbilityFound(ability):
+                self.generation += 1
+                self.ability = ability
             case _:  # pragma: no mutate - the type checker proves that this is not reached
                 assert_never(change)  # pragma: no mutate
-        return None
+
+    def _haunt(self, device: DeviceUuid, ghost: Ghost | None) -> None:
+        self.generation += 1
+        if ghost is None:
+            self.ghosts.pop(device, None)
+        else:
+            self.ghosts[device] = ghost
 
     def get(self, lease_id: LeaseId) -> Lease | None:
         """Find a lease, live or ended within the history."""
@@ -149,6 +196,14 @@ class Ledger:
         lease_id = self._requests.get((uid, request_id))
         return None if lease_id is None else self._leases[lease_id]
 
+    def in_cgroup(self, path: str) -> list[Lease]:
+        """Give the live leases that have exactly this cgroup, oldest first."""
+        return [self._live[lease_id] for lease_id in self._cgroups.get(path, ())]
+
+    def cgroups(self) -> Iterator[str]:
+        """Give the paths of all cgroups of live leases."""
+        return iter(self._cgroups)
+
     def holding(self, domain: str) -> Holding:
         """Give what is promised of a memory domain."""
         return self._holdings.get(domain, NOTHING_HELD)
@@ -174,6 +229,8 @@ class Ledger:
                 self._requests[lease.uid, lease.request.request_id] = lease.id
             for share in lease.shares:
                 self._hold(lease.id, share)
+            if lease.cgroup is not None:
+                self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
         else:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
@@ -188,6 +245,11 @@ class Ledger:
     def _unindex(self, lease: Lease) -> None:
         if lease.usable:
             del self._requests[lease.uid, lease.request.request_id]
+        if lease.cgroup is not None:
+            here = self._cgroups[lease.cgroup.path]
+            del here[lease.id]
+            if not here:
+                del self._cgroups[lease.cgroup.path]
         for share in lease.shares:
             holding = self._holdings[share.domain]
             del holding.shares[lease.id, share.device]
@@ -199,6 +261,6 @@ class Ledger:
         fresh = Ledger(self.policy)  # pragma: no mutate - the indexes do not depend on it
         for lease in self._leases.values():
             fresh._put(lease)
-        for name in ("_live", "_requests", "_holdings", "_ended"):
+        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups"):
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the leases"

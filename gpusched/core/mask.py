@@ -1,112 +1,101 @@
-"""The mask kit of a lease: every variable that tells a framework which devices are its own.
+"""The mask of a lease: which device nodes its processes may open. Values only.
 
-Rules: facts measured on BentoML, vLLM, PyTorch, Ray and Slurm. The variables are advice; what
-holds is the kernel's rule.
+A mask narrows: it denies GPUs that are not leased, and what it does not name it does not touch.
+The kernel's form of it is `adapters/cgroup/device_program`; the environment that tells
+frameworks what they have is `kit`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from gpusched.core.device import Device
-from gpusched.core.lease import Lease
-from gpusched.core.request import MaskFormat
+from gpusched.core.device import Device, DeviceNode
+from gpusched.core.ids import DeviceUuid
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NodeRange:
+    """Character devices of one major.
+
+    Attributes:
+        major: Major number.
+        first: Lowest minor.
+        last: Highest minor, included.
+    """
+
+    major: int
+    first: int
+    last: int
+
+    def __contains__(self, node: tuple[int, int]) -> bool:
+        major, minor = node
+        return major == self.major and self.first <= minor <= self.last
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """What a worker is given beside the devices themselves.
+class Rule:
+    """One line of a mask: opening, reading, writing and making any node of *nodes*."""
+
+    allow: bool
+    nodes: NodeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Rules about character devices: the first that names a node decides; else it is allowed."""
+
+    rules: tuple[Rule, ...]
+
+    def allows(self, major: int, minor: int) -> bool:
+        """Say whether the character device may be opened."""
+        for rule in self.rules:
+            if (major, minor) in rule.nodes:
+                return rule.allow
+        return True
+
+    @property
+    def digest(self) -> str:
+        """Name the rules in twelve hexadecimal digits: equal for equal rules, in every version."""
+        text = ";".join(
+            f"{'+' if one.allow else '-'}{one.nodes.major}:{one.nodes.first}-{one.nodes.last}"
+            for one in self.rules
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """What a mask is about, as the driver has it now; read anew when the driver is loaded anew.
 
     Attributes:
-        environment: To be set in the worker's environment, all of it.
-        mask_format: The form `CUDA_VISIBLE_DEVICES` has.
-        warnings: What the user should know about it.
+        ranges: Nodes of GPUs and MIG capabilities, also of GPUs that come later.
+        control: Nodes that every holder of a device needs, and nobody else (`nvidiactl`).
     """
 
-    environment: Mapping[str, str]
-    mask_format: MaskFormat
-    warnings: tuple[str, ...] = ()
+    ranges: tuple[NodeRange, ...] = ()
+    control: tuple[DeviceNode, ...] = field(default=())
 
 
-ONE_MIG_PER_PROCESS = (
-    "CUDA shows a process one MIG instance: the first of this lease, unless each worker picks its"
-    " own from GPUSCHED_DEVICES"
-)
-RELATIVE_BARE = (
-    "relative ordinals are right only where the other devices are hidden, as in a container"
-)
-MIG_BREAKS = "vLLM before 0.24, LitServe and DeepSpeed do not accept a MIG UUID as a mask"
-
-
-def kit_of(
-    lease: Lease,
-    inventory: Iterable[Device],
-    socket: str,
-    *,
-    mask_format: MaskFormat | None = None,
-    isolated: bool = False,
-) -> Kit:
-    """Make the kit of *lease*.
+def mask_of(leased: Iterable[DeviceUuid], devices: Iterable[Device], governed: Governed) -> Mask:
+    """Make the mask of whoever has *leased*.
 
     Args:
-        lease: Whose.
-        inventory: All devices that answer now; a leased one that is absent keeps its UUID.
-        socket: Where the daemon listens.
-        mask_format: Instead of the one the request asked for.
-        isolated: Whether the worker can see no other devices, so that ordinals begin at 0.
+        leased: UUIDs; of a device that is absent nothing can be allowed.
+        devices: The inventory, with the nodes of each.
+        governed: What is denied unless it is leased.
     """
-    present = {one.uuid: one for one in inventory}
-    granted = [present[one.device] for one in lease.shares if one.device in present]
-    uuids = [share.device for share in lease.shares]
-    used = _format(mask_format or lease.request.mask_format, lease, granted, isolated=isolated)
-    environment = {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(_visible(used, uuids, granted, present.values())),
-        "NVIDIA_VISIBLE_DEVICES": ",".join(uuids) or "void",
-        # Up to 1.4.14 BentoML overwrites a mask that it finds; this stops it in every version.
-        "BENTOML_DISABLE_GPU_ALLOCATION": "1",
-        "GPUSCHED_LEASE": lease.id,
-        "GPUSCHED_DEVICES": ",".join(uuids),
-        "GPUSCHED_SOCKET": socket,
-    }
-    if lease.request.memory is not None:
-        environment["GPUSCHED_MEMORY_LIMIT"] = str(lease.request.memory)
-    return Kit(environment, used, _warnings(lease, used, isolated=isolated))
+    wanted = set(leased)
+    known = tuple(devices)
+    own = {node for one in known if one.uuid in wanted for node in (*one.nodes, *one.dri_nodes)}
+    # Display nodes have no range of their own: other makers' GPUs have them too.
+    foreign = {node for one in known for node in one.dri_nodes} - own
+    denied = [*governed.ranges, *map(_alone, foreign)]
+    if not wanted:
+        denied += map(_alone, governed.control)
+    rules = [Rule(allow=True, nodes=nodes) for nodes in sorted({_alone(one) for one in own})]
+    rules += [Rule(allow=False, nodes=nodes) for nodes in sorted(set(denied))]
+    return Mask(tuple(rules))
 
 
-def _format(
-    wanted: MaskFormat, lease: Lease, granted: Sequence[Device], *, isolated: bool
-) -> MaskFormat:
-    # An index names no MIG instance, and one cannot be made for a device that is not there.
-    if _is_mig(lease) or len(granted) < len(lease.shares):
-        return MaskFormat.UUID
-    if wanted is not MaskFormat.AUTO:
-        return wanted
-    return MaskFormat.RELATIVE if isolated else MaskFormat.INDEX
-
-
-def _visible(
-    used: MaskFormat,
-    uuids: Sequence[str],
-    granted: Sequence[Device],
-    present: Iterable[Device],
-) -> list[str]:
-    if used is MaskFormat.UUID:
-        return list(uuids)
-    # CUDA counts by PCI bus id, and only GPUs that are there: NVML's index may count others too.
-    gpus = sorted((one for one in present if one.mig is None), key=lambda one: one.order)
-    if used is MaskFormat.RELATIVE:
-        gpus = [one for one in gpus if one in granted]
-    ordinal = {one.uuid: str(place) for place, one in enumerate(gpus)}
-    return [ordinal[one.uuid] for one in granted]
-
-
-def _warnings(lease: Lease, used: MaskFormat, *, isolated: bool) -> tuple[str, ...]:
-    if used is MaskFormat.RELATIVE and not isolated:
-        return (RELATIVE_BARE,)
-    if not _is_mig(lease):
-        return ()
-    return (MIG_BREAKS,) if len(lease.shares) == 1 else (ONE_MIG_PER_PROCESS, MIG_BREAKS)
-
-
-def _is_mig(lease: Lease) -> bool:
-    return any(share.device.startswith("MIG-") for share in lease.shares)
+def _alone(node: DeviceNode) -> NodeRange:
+    return NodeRange(node.major, node.minor, node.minor)

@@ -12,10 +12,12 @@ from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.gputype import matches
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
+from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
+from gpusched.core.sight import Sight
 from gpusched.core.sizes import in_words
 
 Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
@@ -137,10 +139,26 @@ def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, st
 def _whole(device: Device, ledger: Ledger, use: DeviceUse) -> Verdict:
     leases = _leases_on(ledger, device)
     if leases:
-        return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
+        return _taken(device, ledger, leases)
     if use.strangers:
-        return Verdict(device.uuid, Obstacle.STRANGER, _strangers(use))
+        return Verdict(device.uuid, Obstacle.STRANGER, _strangers(use, ledger.policy.others))
+    ghost = ledger.ghosts.get(device.uuid)
+    if ghost is not None:
+        whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
+        sentence = (
+            f"{in_words(ghost.memory)}{whose} did not come back;"
+            f" `gpusched forget {device.uuid}` when that does not matter"
+        )
+        return Verdict(device.uuid, Obstacle.GHOST, sentence)
     return Verdict(device.uuid, None, "free")
+
+
+def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...]) -> Verdict:
+    found = [one for one in map(ledger.get, leases) if one is not None]
+    if all(one.state is LeaseState.RELEASING for one in found):
+        sentence = f"settling: the memory of {', '.join(leases)} is not confirmed back"
+        return Verdict(device.uuid, Obstacle.SETTLING, sentence, None, leases)
+    return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
 
 
 def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verdict:
@@ -160,7 +178,7 @@ def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verd
     if wanted > room:
         sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
         if use.strangers:
-            sentence += f"; {_strangers(use)}"
+            sentence += f"; {_strangers(use, ledger.policy.others)}"
         return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, room, leases)
     return Verdict(device.uuid, None, f"{in_words(room)} free", room)
 
@@ -204,17 +222,30 @@ def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
 
 
 def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
+    others = ledger.policy.others
+    if not others.device:
+        return "held"
     found = (ledger.get(lease_id) for lease_id in leases)
-    names = (f"{one.id} of {one.user or one.uid}" for one in found if one is not None)
+    names = (
+        f"{one.id} of {one.user or one.uid}" if others.uid else one.id
+        for one in found
+        if one is not None
+    )
     return f"held by {', '.join(names)}"
 
 
-def _strangers(use: DeviceUse) -> str:
+def _strangers(use: DeviceUse, others: Sight) -> str:
+    if not others.device:
+        return "used without a lease"
     words = []
     for one in use.strangers:
         memory = one.context.memory
-        size = "" if isinstance(memory, Unavailable) else f", {in_words(memory)}"
-        who = "" if one.facts is None else f" ({one.facts.name}, uid {one.facts.uid}{size})"
+        known = [] if one.facts is None else [one.facts.name]
+        if one.facts is not None and others.uid:
+            known.append(f"uid {one.facts.uid}")
+        if known and others.memory and not isinstance(memory, Unavailable):
+            known.append(in_words(memory))
+        who = f" ({', '.join(known)})" if known else ""
         words.append(f"pid {one.context.pid}{who}")
     return f"used without a lease by {', '.join(words)}"
 

@@ -6,6 +6,7 @@ Config turns its file into a `Policy`; the core never sees the file.
 from dataclasses import dataclass
 
 from gpusched.core.ids import SECOND
+from gpusched.core.sight import COMMON, Sight
 
 INFRASTRUCTURE = (
     "nvidia-cuda-mps-server",
@@ -29,6 +30,12 @@ class Policy:
         max_tick_gap: Ticks further apart mean that the host slept; the gap expires nothing.
         history: How many ended leases are kept.
         infrastructure: Program names that are never strays.
+        grace: Between SIGTERM and SIGKILL when a lease's processes are ended.
+        settle: How long the memory of an ended lease may take to come back.
+        tolerance: Bytes above what was normal that do not count as memory of an ended lease.
+        guard: Whether the host-wide guard is turned on when the daemon starts.
+        recheck: Between two looks at the cgroups and programs of all leases.
+        others: What a user may see of the leases and processes of others.
     """
 
     placement: str = "pack"
@@ -39,3 +46,9 @@ class Policy:
     max_tick_gap: int = 30 * SECOND
     history: int = 10_000
     infrastructure: tuple[str, ...] = INFRASTRUCTURE
+    grace: int = 10 * SECOND
+    settle: int = 10 * SECOND
+    tolerance: int = 64 * 2**20
+    recheck: int = 30 * SECOND
+    guard: bool = False
+    others: Sight = COMMON

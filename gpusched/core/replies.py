@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from gpusched.core.ids import DeviceUuid, LeaseId, Moment
+from gpusched.core.enforcement import Mode
+from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.request import Request
+from gpusched.core.sample import OpenNode
 
 
 class Refusal(Enum):
@@ -35,6 +37,8 @@ class Obstacle(Enum):
     LOST = "lost"
     UNREAD = "unread"
     HELD = "held"
+    SETTLING = "settling"
+    GHOST = "ghost"
     STRANGER = "stranger"
     TOO_LITTLE_FREE = "too_little_free"
 
@@ -81,16 +85,53 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What attaching did.
+
+    Attributes:
+        mode: How.
+        processes: Those that are under the lease now, as far as attaching saw them.
+        escaped: Descendants that could not be taken along.
+        open_outside: Nodes outside the mask that were open before it and stay open.
+    """
+
+    mode: Mode
+    processes: tuple[ProcessId, ...]
+    escaped: tuple[ProcessId, ...] = ()
+    open_outside: tuple[OpenNode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """It is decided and being made true in the kernel: `Authority.outcome` has the answer.
+
+    Attributes:
+        lease: As it is now.
+        process: Who is attached; None: a whole cgroup.
+    """
+
+    lease: Lease
+    process: ProcessId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Guarding:
+    """The guard is being turned on or off: `Authority.guarded` has the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """Devices were granted.
 
     Attributes:
         lease: The lease, as it is now.
         repeated: The request had been granted before; nothing has changed.
+        attachment: What attaching the caller did; None where it was not asked for.
     """
 
     lease: Lease
     repeated: bool = False
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +141,12 @@ class Done:
     Attributes:
         leases: As they are now.
         sentence: Why nothing had to be done, where that is so.
+        attachment: What attaching did, where that was the verb.
     """
 
     leases: tuple[Lease, ...]
     sentence: str = ""
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +185,8 @@ class Rejected:
     holders: tuple[Holder, ...] = ()
 
 
-Reply: TypeAlias = Granted | Done | Explained | Rejected
+NOT_ADMIN = Rejected(
+    Refusal.NOT_ALLOWED, "only root and the administrators' group may do this; ask one of them"
+)
+
+Reply: TypeAlias = Underway | Guarding | Granted | Done | Explained | Rejected

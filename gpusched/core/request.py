@@ -68,6 +68,8 @@ class Request:
         labels: Free words of the client, kept with the lease.
         owner: Owner in another system.
         attach_caller: The calling process becomes the lease's first process.
+        confines_itself: The calling process denies itself what it is not granted, by Landlock,
+            before it runs anything, where the daemon cannot.
     """
 
     request_id: RequestId
@@ -86,12 +88,14 @@ class Request:
     labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
     owner: Owner | None = None
     attach_caller: bool = False
+    confines_itself: bool = False
 
     def __post_init__(self) -> None:
         _check_count(self)
         _check_sizes(self)
         _check_devices(self)
         _check_words(self)
+        _check_caller(self)
 
     @property
     def exclusive(self) -> bool:
@@ -140,3 +144,9 @@ def _check_words(request: Request) -> None:
             raise InvalidRequest("labels", f"{key[:40]!r}: not 1 to {MAX_TEXT} characters")
     if request.owner is not None and not 0 < len(request.owner.reference) <= MAX_TEXT:
         raise InvalidRequest("owner.reference", f"must have 1 to {MAX_TEXT} characters")
+
+
+def _check_caller(request: Request) -> None:
+    # Another process that joins later confines itself to nothing: the level would be a lie.
+    if request.confines_itself and not request.attach_caller:
+        raise InvalidRequest("confines_itself", "only with `attach_caller`")

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from gpusched.core.device import Device, DeviceNode
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
+from gpusched.core.mask import Governed, NodeRange
 
 T = TypeVar("T")
 
@@ -143,6 +144,7 @@ class NodeReading:
         lost: Devices that gave none.
         simulated: Whether a simulator answered instead of a driver.
         control_nodes: Nodes that every holder of a device needs beside its own.
+        governed: Ranges of nodes that nobody may open without a lease: GPUs, MIG capabilities.
     """
 
     begun_at: Instant
@@ -152,6 +154,7 @@ class NodeReading:
     lost: tuple[LostDevice, ...] = ()
     simulated: bool = False
     control_nodes: tuple[DeviceNode, ...] = ()
+    governed: tuple[NodeRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class ProcessFacts:
         name: Short name (comm).
         command: Command line in one string; empty for what has none.
         ancestors: The process's parents, nearest first.
+        cgroup: Its cgroup2 path relative to the root; empty where the host has none.
         claims_lease: `GPUSCHED_LEASE` of its environment: a hint of the process itself, to be
             believed only together with the uid.
     """
@@ -174,6 +178,24 @@ class ProcessFacts:
     command: str
     ancestors: tuple[ProcessId, ...] = ()
     claims_lease: LeaseId | None = None
+    cgroup: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenNode:
+    """A character device that a process has open.
+
+    Attributes:
+        process: Who.
+        path: As `/proc/<pid>/fd` names it.
+        major: Major number.
+        minor: Minor number.
+    """
+
+    process: ProcessId
+    path: str
+    major: int
+    minor: int
 
 
 NO_PROCESSES: Mapping[int, ProcessFacts] = MappingProxyType({})
@@ -208,3 +230,8 @@ class NodeSample:
             if lost.uuid == uuid:
                 return Unavailable(lost.reason)
         return Unavailable("the device is not there")
+
+
+def governed_by(reading: NodeReading) -> Governed:
+    """Give what masks are about, as the driver has it in *reading*."""
+    return Governed(reading.governed, reading.control_nodes)

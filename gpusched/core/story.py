@@ -1,8 +1,13 @@
 """The sentences of the history: one function per kind, so that each is said in one way only."""
 
+from collections.abc import Sequence
+
 from gpusched.core.changes import StoryKind, StoryLine, StoryTold
-from gpusched.core.ids import SECOND, DeviceUuid, Moment, ProcessId
+from gpusched.core.denial import DeniedOpen
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import SECOND, DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease
+from gpusched.core.sample import OpenNode
 from gpusched.core.sizes import in_words
 
 REASONS: dict[EndReason, str] = {
@@ -34,6 +39,62 @@ def attached(lease: Lease, process: ProcessId, now: Moment) -> StoryTold:
         now.wall, StoryKind.ATTACHED, lease.id, f"process {process.pid} attached", data
     )
     return StoryTold(line)
+
+
+def enforcement(lease: LeaseId, sentence: str, now: Moment) -> StoryTold:
+    """Tell how far the mask of a lease is held, where that is not what was asked for."""
+    return StoryTold(StoryLine(now.wall, StoryKind.ENFORCEMENT, lease, sentence))
+
+
+def escaped(lease: Lease, processes: Sequence[ProcessId], now: Moment) -> StoryTold:
+    """Tell that descendants of an attached process could not be taken along."""
+    pids = ",".join(str(one.pid) for one in processes)
+    sentence = f"processes {pids} were not taken along: they are strays"
+    data = {"pids": pids}
+    return StoryTold(StoryLine(now.wall, StoryKind.ENFORCEMENT, lease.id, sentence, data))
+
+
+def open_outside(lease: Lease, nodes: Sequence[OpenNode], now: Moment) -> StoryTold:
+    """Tell that processes had devices open that their mask denies: it cannot close them."""
+    what = ", ".join(f"{one.path} by {one.process.pid}" for one in nodes)
+    data = {"pids": ",".join(str(one.process.pid) for one in nodes)}
+    sentence = f"open before the mask, and stays open: {what}"
+    return StoryTold(StoryLine(now.wall, StoryKind.ENFORCEMENT, lease.id, sentence, data))
+
+
+def denied(lease: LeaseId | None, denial: DeniedOpen, node: str, now: Moment) -> StoryTold:
+    """Tell that the kernel denied an open."""
+    who = "a process" if denial.pid is None else f"process {denial.pid}"
+    times = "" if denial.count == 1 else f", {denial.count} times"
+    data = {"node": node, "count": str(denial.count)}
+    if denial.pid is not None:
+        data["pid"] = str(denial.pid)
+    sentence = f"{who} was denied {node}{times}"
+    return StoryTold(StoryLine(now.wall, StoryKind.DENIED_OPEN, lease or "daemon", sentence, data))
+
+
+def guard(on: bool, now: Moment) -> StoryTold:  # noqa: FBT001 - a fact
+    """Tell that the host-wide guard is on, or off."""
+    what = "cannot open devices any more" if on else "can open every device"
+    sentence = f"guard {'on' if on else 'off'}: processes without a lease {what}"
+    return StoryTold(StoryLine(now.wall, StoryKind.GUARD, "daemon", sentence))
+
+
+def signalled(lease: Lease, what: str, now: Moment) -> StoryTold:
+    """Tell that processes of a lease were sent a signal."""
+    return StoryTold(StoryLine(now.wall, StoryKind.SIGNALLED, lease.id, what))
+
+
+def ghost_found(device: DeviceUuid, ghost: Ghost, now: Moment) -> StoryTold:
+    """Tell that memory of a lease did not come back."""
+    sentence = f"{in_words(ghost.memory)} of {ghost.lease} did not come back: ghost memory"
+    data = {"lease": ghost.lease, "bytes": str(ghost.memory)}
+    return StoryTold(StoryLine(now.wall, StoryKind.GHOST, device, sentence, data))
+
+
+def ghost_gone(device: DeviceUuid, why: str, now: Moment) -> StoryTold:
+    """Tell that a device has no ghost memory any more."""
+    return StoryTold(StoryLine(now.wall, StoryKind.GHOST, device, f"no ghost memory: {why}"))
 
 
 def ending(lease: Lease, now: Moment) -> StoryTold:
@@ -68,7 +129,8 @@ def daemon(sentence: str, now: Moment) -> StoryTold:
 
 
 def _why(lease: Lease) -> str:
-    return "of an unknown reason" if lease.reason is None else REASONS[lease.reason]
+    why = "of an unknown reason" if lease.reason is None else REASONS[lease.reason]
+    return f"{why}: {lease.detail}" if lease.detail else why
 
 
 def _told(lease: Lease, kind: StoryKind, sentence: str, now: Moment) -> StoryTold:

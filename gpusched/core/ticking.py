@@ -6,7 +6,7 @@ One timer for all: whatever has a deadline is looked at here, on one sample.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from gpusched.core.actions import TakeSample
+from gpusched.core.actions import Action, Observe, TakeSample
 from gpusched.core.attribution import DeviceUse, attribute
 from gpusched.core.changes import (
     Change,
@@ -17,12 +17,14 @@ from gpusched.core.changes import (
 )
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
+from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
-from gpusched.core.ids import DeviceUuid, Moment
-from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
+from gpusched.core.guarding import turned
+from gpusched.core.ids import DeviceUuid, Instant, Moment
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
-from gpusched.core.sample import NodeReading, NodeSample, Unavailable
-from gpusched.core.story import device_appeared, device_lost, ended, ending, extended
+from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
+from gpusched.core.story import denied, device_appeared, device_lost, extended
 
 VANISHED = "it is not there any more"
 
@@ -34,19 +36,45 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     changes: list[Change] = [SampleTaken(sample, uses, now.instant)]
     if not isinstance(sample.reading, Unavailable):
         changes += _inventory(ledger, sample.reading, now)
+    changes += _denials(ledger, event, now)
     slept = _slept(ledger, now)
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
         return Decision(tuple(changes))
-    settling = False
+    actions: list[Action] = []
+    over = {lease.id: _over(lease, sample, now) for lease in ledger.live()}
+    along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
     for lease in ledger.live():
-        after = _moved(lease, sample, uses, now)
-        if after is not lease:
-            told = ending if after.live else ended
-            changes += [LeaseChanged(after), told(after, now)]
-            settling = settling or after.live
+        manner = over[lease.id]
+        if manner is not None:
+            after = begin(ledger, lease, manner, now, along=along)
+        else:
+            after = _settling(ledger, lease, sample, uses, now)
+        changes += after.changes
+        actions += [one for one in after.actions if one not in actions]
+        if after.lease is not lease and after.lease.live and TakeSample() not in actions:
+            actions.append(TakeSample())
+    changes += vanished_ghosts(ledger, uses, now)
     changes += _forgotten(ledger)
-    return Decision(tuple(changes), (TakeSample(),) if settling else ())
+    actions += _looks(ledger, sample, now)
+    return Decision(tuple(changes), tuple(actions))
+
+
+def next_deadline(ledger: Ledger) -> Instant | None:
+    """Say when the next clock of a lease runs out; None while none runs."""
+    running = (
+        deadline
+        for lease in ledger.live()
+        for deadline in (
+            lease.clocks.attach,
+            lease.clocks.keepalive,
+            lease.clocks.time_limit,
+            lease.clocks.kill,
+            lease.clocks.settle,
+        )
+        if deadline is not None
+    )
+    return min(running, default=None)
 
 
 def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
@@ -59,14 +87,29 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
     return [*changes, extended(by, why, now)] if changes else []
 
 
-def _moved(
-    lease: Lease, sample: NodeSample, uses: Mapping[DeviceUuid, DeviceUse], now: Moment
-) -> Lease:
+def _over(lease: Lease, sample: NodeSample, now: Moment) -> Manner | None:
+    """Say how the lease is to end now; None: it is not, or ends already."""
+    # Of a lease that is being prepared the outcome is on its way.
+    if not lease.usable or lease.state is LeaseState.PREPARING:
+        return None
+    reason = _expired(lease, now)
+    if reason is not None:
+        return Manner(reason, kill=True)
+    reason = _emptied(lease, sample)
+    return None if reason is None else Manner(reason)
+
+
+def _settling(
+    ledger: Ledger,
+    lease: Lease,
+    sample: NodeSample,
+    uses: Mapping[DeviceUuid, DeviceUse],
+    now: Moment,
+) -> Ending:
     """Give the lease as this tick leaves it; the same object where nothing happened."""
-    if lease.state is LeaseState.RELEASING:
-        return confirm(lease, now) if _confirmed(lease, sample, uses) else lease
-    reason = _expired(lease, now) or _emptied(lease, sample)
-    return lease if reason is None else end(lease, reason, now)
+    if lease.state is not LeaseState.RELEASING:
+        return Ending(lease)
+    return settle(ledger, lease, sample, uses, now)
 
 
 def _expired(lease: Lease, now: Moment) -> EndReason | None:
@@ -87,19 +130,6 @@ def _emptied(lease: Lease, sample: NodeSample) -> EndReason | None:
     if members is None or members or lease.entered is None:
         return None
     return EndReason.EMPTY if sample.begun_at > lease.entered.instant else None
-
-
-def _confirmed(lease: Lease, sample: NodeSample, uses: Mapping[DeviceUuid, DeviceUse]) -> bool:
-    """Say whether *sample*, begun after the end, shows nothing of the lease on its devices."""
-    if lease.ending is None or sample.begun_at <= lease.ending.instant:
-        return False
-    for share in lease.shares:
-        use = uses.get(share.device)
-        if use is None or isinstance(use.processes, Unavailable):
-            return False
-        if any(one.lease == lease.id for one in use.processes):
-            return False
-    return True
 
 
 def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change]:
@@ -134,6 +164,43 @@ def _remembered(ledger: Ledger, device: Device, present: Mapping[DeviceUuid, Dev
     """
     gone_by_hand = device.mig is not None and device.mig.parent in present
     return not gone_by_hand or bool(ledger.holding(device.memory_domain).shares)
+
+
+def _looks(ledger: Ledger, sample: NodeSample, now: Moment) -> Iterator[Action]:
+    """Look at the kernel again when it is time, and when masks may have become others."""
+    reading = sample.reading
+    if not ledger.ability.cgroups or isinstance(reading, Unavailable):
+        return
+    last = ledger.observed_at
+    due = last is None or now.instant - last >= ledger.policy.recheck
+    governed = governed_by(reading)
+    if due or governed != ledger.governed or _other_nodes(ledger, reading):
+        yield Observe()
+    if ledger.ability.guard and governed.ranges != ledger.governed.ranges:
+        yield replace(turned(ledger, on=True), governed=governed)
+
+
+def _other_nodes(ledger: Ledger, reading: NodeReading) -> bool:
+    for one in reading.devices:
+        known = ledger.devices.get(one.device.uuid)
+        if known is None or (known.nodes, known.dri_nodes) != (
+            one.device.nodes,
+            one.device.dri_nodes,
+        ):
+            return True
+    return False
+
+
+def _denials(ledger: Ledger, event: Ticked, now: Moment) -> Iterator[Change]:
+    leases = {one.cgroup.inode: one.id for one in ledger.live() if one.cgroup is not None}
+    nodes = {
+        (node.major, node.minor): node.path
+        for device in ledger.devices.values()
+        for node in (*device.nodes, *device.dri_nodes)
+    }
+    for one in event.denied:
+        node = nodes.get((one.major, one.minor), f"device {one.major}:{one.minor}")
+        yield denied(leases.get(one.cgroup), one, node, now)
 
 
 def _slept(ledger: Ledger, now: Moment) -> int:

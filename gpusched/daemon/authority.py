@@ -1,19 +1,22 @@
-"""The engine as clients' side sees it: the port `Authority`, made of engine and ticker."""
+"""The engine as clients' side sees it: the port `Authority`, made of what the daemon is."""
 
 from gpusched.core.ledger import Ledger
 from gpusched.daemon.engine import Engine
+from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.ticker import Ticker
 
 
 class EngineAuthority:
     """Passes on; holds nothing of its own."""
 
-    def __init__(self, engine: Engine, ticker: Ticker) -> None:
+    def __init__(self, engine: Engine, ticker: Ticker, kernel: Kernel) -> None:
         self._engine = engine
         self.propose = engine.propose
         self.durable = engine.durable
         self.news = engine.news
         self.refresh = ticker.refresh
+        self.outcome = kernel.outcome
+        self.guarded = kernel.guarded
 
     @property
     def ledger(self) -> Ledger:

@@ -1,10 +1,9 @@
 """Carries out actions, after the commit that made them true. Outcomes come back as events."""
 
-from typing import assert_never
-
 import structlog
 
 from gpusched.core.actions import Action, TakeSample, WatchExit
+from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.ticker import Ticker
 from gpusched.ports import ExitWatch
 
@@ -12,9 +11,10 @@ from gpusched.ports import ExitWatch
 class Executor:
     """Does what decisions ask of the world; never blocks."""
 
-    def __init__(self, ticker: Ticker, exits: ExitWatch) -> None:
+    def __init__(self, ticker: Ticker, exits: ExitWatch, kernel: Kernel) -> None:
         self._ticker = ticker
         self._exits = exits
+        self._kernel = kernel
         self._log = structlog.get_logger()
 
     def perform(self, action: Action) -> None:
@@ -31,4 +31,4 @@ class Executor:
                         "exit is not watched", pid=process.pid, reason=error.strerror
                     )
             case _:
-                assert_never(action)
+                self._kernel.perform(action)

@@ -22,12 +22,16 @@ from gpusched.daemon.authority import EngineAuthority
 from gpusched.daemon.committer import QUICK
 from gpusched.daemon.engine import Engine
 from gpusched.daemon.executor import Executor
+from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.poller import Poller
 from gpusched.daemon.ticker import Ticker
 from gpusched.ports import (
     Authority,
     Clock,
+    EnforceError,
+    Enforcer,
     ExitWatch,
+    Guard,
     ProcessTable,
     Sampler,
     ServiceManager,
@@ -84,6 +88,8 @@ class World:
     store: Store
     sampler: Sampler
     table: ProcessTable
+    enforcer: Enforcer
+    guard: Guard
     exits: ExitWatch
     manager: ServiceManager
     doors: Doors
@@ -100,35 +106,46 @@ async def run(world: World) -> str | None:
     """
     interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
     poller = Poller(world.sampler, world.table, world.clock)
-    ticker = Ticker(poller, world.clock, world.manager, interval)
+    kernel = Kernel(world.enforcer, world.guard, world.table, world.clock)
+    ticker = Ticker(poller, world.clock, world.manager, interval, kernel.denied)
     try:
         # Closed from the last to the first, also when the start fails halfway.
         async with AsyncExitStack() as closing:
             closing.callback(world.store.close)
+            closing.push_async_callback(world.enforcer.close)
+            closing.callback(world.guard.close)
             closing.callback(world.exits.close)
             closing.push_async_callback(ticker.close)
-            engine, recovered = _restored(world, Executor(ticker, world.exits))
+            executor = Executor(ticker, world.exits, kernel)
+            engine, recovered = await _restored(world, executor, kernel)
             closing.push_async_callback(engine.close)
+            closing.push_async_callback(kernel.close)
             closing.push_async_callback(world.doors.close)
             closing.callback(world.manager.notify, "STOPPING=1")
             await engine.submit(recovered)
             await _first_look(world, ticker, engine)
-            await world.doors.open(EngineAuthority(engine, ticker))
+            await world.doors.open(EngineAuthority(engine, ticker, kernel))
             world.manager.notify("READY=1\nSTATUS=serving")
             structlog.get_logger().info("serving", generation=engine.ledger.generation)
             return await _serve(world, ticker, engine)
-    except Stopping as error:
+    except (Stopping, EnforceError) as error:
         return str(error)
 
 
-def _restored(world: World, executor: Executor) -> tuple[Engine, Recovered]:
+async def _restored(world: World, executor: Executor, kernel: Kernel) -> tuple[Engine, Recovered]:
     boot = world.clock.boot_id()
     stored = world.store.load(boot)
     ledger = Ledger(world.policy)
-    ledger.restore(stored.leases, stored.stories, stored.generation)
+    ledger.restore(stored.leases, stored.stories, stored.generation, stored.ghosts)
     ledger.check_invariants()
+    ability = await world.enforcer.ability()
+    structlog.get_logger().info("enforcement", reached=ability.level.value, why=ability.sentence)
+    cgroups = (lease.cgroup for lease in ledger.live())
+    seen = await kernel.look({one for one in cgroups if one is not None})
     engine = Engine(ledger, world.store, world.clock, executor.perform, world.quick)
-    return engine, Recovered(stored.boot_id, boot, stored.alive_at, world.version)
+    kernel.serve(engine)
+    alive_at, version = stored.alive_at, world.version
+    return engine, Recovered(stored.boot_id, boot, alive_at, version, ability, seen)
 
 
 async def _first_look(world: World, ticker: Ticker, engine: Engine) -> None:

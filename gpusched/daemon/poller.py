@@ -58,7 +58,14 @@ class Poller:
 def watched_leases(ledger: Ledger) -> tuple[Watched, ...]:
     """Give the leases whose processes have to be looked for: those that were entered."""
     return tuple(
-        Watched(lease.id, lease.uid, lease.processes) for lease in ledger.live() if lease.processes
+        Watched(
+            lease.id,
+            lease.uid,
+            lease.processes,
+            None if lease.cgroup is None else lease.cgroup.path,
+        )
+        for lease in ledger.live()
+        if lease.entered is not None
     )
 
 

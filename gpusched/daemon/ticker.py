@@ -4,13 +4,16 @@ Deadlines are looked at on ticks only, so there is no second clock to drift from
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 
+from gpusched.core.denial import DeniedOpen
 from gpusched.core.events import Ticked
 from gpusched.core.ids import SECOND
 from gpusched.core.sample import Unavailable
+from gpusched.core.ticking import next_deadline
 from gpusched.daemon.engine import STOPPING, Engine, refuse
 from gpusched.daemon.poller import Poller, watched_leases
 from gpusched.ports import Clock, ServiceManager, Stopping
@@ -23,11 +26,25 @@ class Ticker:
     """Ticks until it is closed."""
 
     def __init__(
-        self, poller: Poller, clock: Clock, manager: ServiceManager, interval: float
+        self,
+        poller: Poller,
+        clock: Clock,
+        manager: ServiceManager,
+        interval: float,
+        denied: Callable[[], tuple[DeniedOpen, ...]],
     ) -> None:
-        """Prepare to tick every *interval* seconds."""
+        """Prepare to tick every *interval* seconds.
+
+        Args:
+            poller: Reads devices and processes.
+            clock: The time.
+            manager: Hears that the loop goes round.
+            interval: Seconds.
+            denied: Gives the opens that the kernel denied since it was last asked.
+        """
         self.interval = interval
         self._poller = poller
+        self._denied = denied
         self._clock = clock
         self._manager = manager
         self._wake = asyncio.Event()
@@ -61,7 +78,7 @@ class Ticker:
         self._current, self._next = self._next, None
         sample = await self._poller.look(watched_leases(engine.ledger))
         self._tell(sample.reading.reason if isinstance(sample.reading, Unavailable) else None)
-        await engine.submit(Ticked(sample))
+        await engine.submit(Ticked(sample, self._denied()))
         if self._current is not None:
             self._current.set_result(None)
             self._current = None
@@ -73,7 +90,7 @@ class Ticker:
             while True:
                 # Not wait_for: before Python 3.12 it can lose a cancellation, and so the end.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self.interval):
+                    async with asyncio.timeout(self._pause(engine)):
                         await self._wake.wait()
                 await self.tick(engine)
         except Stopping as error:
@@ -91,6 +108,17 @@ class Ticker:
         for waiting in (self._current, self._next):
             if waiting is not None and not waiting.done():
                 refuse(waiting, sentence)
+
+    def _pause(self, engine: Engine) -> float:
+        """Give the seconds to the next tick: a deadline of a lease does not wait for another.
+
+        One that is past has been looked at by the last tick, and is again by the next.
+        """
+        deadline = next_deadline(engine.ledger)
+        if deadline is None:
+            return self.interval
+        ahead = (deadline - self._clock.now().instant) / SECOND
+        return min(self.interval, ahead) if ahead > 0 else self.interval
 
     def _stay_alive(self, engine: Engine) -> None:
         """Tell the store and the service manager that this loop goes round."""

@@ -1,7 +1,9 @@
 """Allocates for the calling process and becomes the command, so that nothing of ours stays.
 
 The lease is the process's from the grant on (`attach_caller`): the pid survives exec, so there is
-no moment at which nobody holds it, and it ends with the command.
+no moment at which nobody holds it, and it ends with the command. Without a cgroup, which would
+keep the command's descendants together, it stays and supervises instead. What only some leases
+need is imported where it is used: the cold start is measured.
 """
 
 import os
@@ -9,7 +11,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from gpusched.client.document import Document
-from gpusched.client.errors import GpuschedError
+from gpusched.client.errors import GpuschedError, NeverHere
 from gpusched.client.thin import ThinClient
 
 NOT_FOUND = 127
@@ -21,6 +23,8 @@ NOT_EXECUTABLE = 126
 Warn = Callable[[str], None]
 
 _MASK = "CUDA_VISIBLE_DEVICES"
+_LANDLOCK = "ENFORCEMENT_LEVEL_LANDLOCK"
+_REQUIRED, _ADVISORY = "ENFORCE_REQUIRED", "ENFORCE_ADVISORY"
 
 
 def run(
@@ -30,7 +34,7 @@ def run(
     environment: Mapping[str, str],
     warn: Warn,
 ) -> tuple[int, str]:
-    """Allocate for this process, then become *command*.
+    """Allocate for this process, then become *command* or supervise it.
 
     Args:
         client: Calls the daemon.
@@ -40,19 +44,25 @@ def run(
         warn: Tells the user one sentence.
 
     Returns:
-        Only if the command could not be executed: the exit code and why; the lease is given back.
+        The exit code, and why the command could not be executed: the lease is then given back.
+        Empty: it was executed, supervised, and has ended. It does not return where this process
+        becomes the command.
 
     Raises:
-        GpuschedError: Nothing was granted.
+        GpuschedError: Nothing was granted, or the mask is required and cannot be held.
     """
-    grant = client.call("Leases/Allocate", {**request, "attach_caller": True})
+    request = {**request, "attach_caller": True}
+    if _can_confine(request):
+        request["confines_itself"] = True
+    grant = client.call("Leases/Allocate", request)
     granted = grant.words("environment")
     for sentence in (*overridden(environment, granted), *grant.texts("warnings")):
         warn(sentence)
+    if grant.part("enforcement").text("level") == _LANDLOCK:
+        _confine(client, grant, warn, required=request.get("enforce") == _REQUIRED)
     restored = _default_signals()
     try:
-        # No shell, and the user's own command: this is what `run` is for.
-        os.execvpe(command[0], list(command), {**environment, **granted})  # noqa: S606
+        return _start(grant, command, {**environment, **granted}, warn), ""
     except (OSError, ValueError) as error:
         _restore(restored)
         _give_back(client, grant, warn)
@@ -65,6 +75,59 @@ def overridden(environment: Mapping[str, str], granted: Mapping[str, str]) -> li
     if before is None or now is None or before == now:
         return []
     return [f"{_MASK}={before} is overridden: the lease has {now or 'no device'}"]
+
+
+def _can_confine(request: Mapping[str, object]) -> bool:
+    """Say whether this process could hold the mask of *request* itself, if the daemon cannot."""
+    if os.geteuid() == 0 or request.get("enforce") == _ADVISORY:
+        return False
+    from gpusched.launch import landlock  # noqa: PLC0415 - cold start
+
+    return landlock.available() is None
+
+
+def _confine(client: ThinClient, grant: Document, warn: Warn, *, required: bool) -> None:
+    """Give up the nodes that the lease does not have.
+
+    Raises:
+        NeverHere: It cannot be done, and is required; the lease is given back.
+    """
+    from gpusched.launch import landlock  # noqa: PLC0415 - cold start
+
+    own = [node for device in grant.parts("devices") for node in device.parts("nodes")]
+    own += grant.parts("control_nodes")
+    try:
+        landlock.confine(_paths(grant.parts("denied_nodes")), _paths(own))
+    except landlock.ConfineError as error:
+        if not required:
+            warn(f"this lease is advisory because {error}")
+            return
+        _give_back(client, grant, warn)
+        raise NeverHere(
+            f"the command was not started, because nothing would hold its mask: {error};"
+            " `--enforce preferred` starts it all the same"
+        ) from None
+
+
+def _paths(nodes: Sequence[Document]) -> list[str]:
+    return [path for node in nodes if (path := node.text("path"))]
+
+
+def _start(
+    grant: Document, command: Sequence[str], environment: Mapping[str, str], warn: Warn
+) -> int:
+    """Become *command*, or give the code that it ended with.
+
+    Raises:
+        OSError: It could not be executed.
+        ValueError: As OSError.
+    """
+    if grant.part("lease").part("holder").text("cgroup"):
+        # No shell, and the user's own command: this is what `run` is for.
+        os.execvpe(command[0], list(command), environment)  # noqa: S606
+    from gpusched.launch.supervise import supervise  # noqa: PLC0415 - cold start
+
+    return supervise(command, environment, warn)
 
 
 def _failure(program: str, error: OSError | ValueError) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from gpusched.api.v1 import rejection_pb2
 from gpusched.core.ids import Caller
+from gpusched.core.sight import ALL, Sight
 from gpusched.rpc.peer import Peer
 
 _REMEMBERED = 1024
@@ -43,6 +44,16 @@ class Call:
     def may_see(self, uid: int) -> bool:
         """Say whether the caller may see, and act on, what belongs to *uid*."""
         return self.caller.admin or self.caller.uid == uid
+
+    def sight_of(self, uid: int | None, others: Sight) -> Sight:
+        """Say what the caller may see of what belongs to *uid*; None: it is not known whose it is.
+
+        Args:
+            uid: Owner of a lease or process.
+            others: What the policy lets a user see of others.
+        """
+        own = self.caller.admin or self.caller.uid == uid
+        return ALL if own else others
 
 
 class Refused(Exception):
@@ -107,5 +118,6 @@ class Callers:
                 process=peer.process,
                 user=self._users.name(peer.uid),
                 admin=self._is_admin(peer.uid, peer.gid),
+                cgroup=peer.cgroup,
             )
         )

@@ -1,6 +1,6 @@
 """Devices on the wire: what they are, where their memory is, and what could be granted on them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from gpusched.api.v1 import device_pb2
 from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
@@ -10,13 +10,13 @@ from gpusched.core.ledger import Holding, Ledger
 from gpusched.core.placement import allocatable
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
+from gpusched.rpc.call import Call
 from gpusched.rpc.convert_grant import nodes_of
-from gpusched.rpc.convert_reading import NOT_ACCOUNTED, bytes_of, number_of
+from gpusched.rpc.convert_reading import bytes_of, number_of
 from gpusched.rpc.convert_telemetry import telemetry_of
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
 
 _STRAY_KINDS = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
-_GHOST = bytes_of(NOT_ACCOUNTED)
 _UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD)
 _LAST = 1 << 30
 
@@ -26,6 +26,19 @@ def devices_of(ledger: Ledger, now: Instant) -> list[device_pb2.Device]:
     whole = whole_verdicts(ledger, now)
     share = share_verdicts(ledger, now)
     return [_device(one, ledger, now, whole, share) for one in in_order(ledger)]
+
+
+def as_seen(
+    devices: list[device_pb2.Device], ledger: Ledger, call: Call
+) -> list[device_pb2.Device]:
+    """Take out of *devices* the leases whose devices the caller may not know."""
+    if call.caller.admin or ledger.policy.others.device:
+        return devices
+    for device in devices:
+        found = [ledger.get(LeaseId(one)) for one in device.lease_ids]
+        own = [one.id for one in found if one is not None and call.may_see(one.uid)]
+        device.lease_ids[:] = own
+    return devices
 
 
 def device_of(uuid: DeviceUuid, ledger: Ledger, now: Instant) -> device_pb2.Device:
@@ -82,6 +95,7 @@ def _device(
     promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
     health, health_reason = _health(reason, lost=lost)
     shares = holding.shares
+    settling = [lease for lease, _ in shares if _settling(ledger, lease)]
     message = _what_it_is(device)
     changing = device_pb2.Device(
         index=None if lost else device.index,
@@ -90,16 +104,16 @@ def _device(
         allocatable=bytes_of(promisable),
         allocated_bytes=_promised(holding, promisable),
         grantable=bytes_of(_grantable(share[device.uuid])),
-        account=_account(use, memory, reason),
+        account=_account(use, memory, reason, _ghost(device, ledger)),
         mig=_mig(device, ledger),
         health=health,
         health_reason=health_reason,
         unmonitored=True,
         schedulable=None in (whole[device.uuid].obstacle, share[device.uuid].obstacle),
-        unschedulable_reason=_hindrance(whole[device.uuid], share[device.uuid]),
+        unschedulable_reason=_hindrance(whole[device.uuid], share[device.uuid], settling),
         lease_ids=list(dict.fromkeys(lease for lease, _ in shares)),
         leased_exclusively=holding.exclusive is not None,
-        settling=any(_settling(ledger, lease) for lease, _ in shares),
+        settling=bool(settling),
         telemetry=telemetry_of(device, use, reason),
     )
     message.MergeFrom(changing)
@@ -121,8 +135,12 @@ def _what_it_is(device: Device) -> device_pb2.Device:
     )
 
 
-def _hindrance(whole: Verdict, share: Verdict) -> str:
-    return "" if None in (whole.obstacle, share.obstacle) else whole.sentence
+def _hindrance(whole: Verdict, share: Verdict, settling: Sequence[LeaseId]) -> str:
+    if None in (whole.obstacle, share.obstacle):
+        return ""
+    if whole.obstacle is Obstacle.HELD and set(whole.leases) <= set(settling):
+        return f"settling: the memory of {', '.join(whole.leases)} is not confirmed back"
+    return whole.sentence
 
 
 def _promised(holding: Holding, promisable: Reading[int]) -> int:
@@ -164,7 +182,14 @@ def _grantable(verdict: Verdict) -> Reading[int]:
     return Unavailable(verdict.sentence) if verdict.obstacle in _UNREADABLE else 0
 
 
-def _account(use: DeviceUse | None, memory: Reading[Memory], reason: str) -> device_pb2.Account:
+def _ghost(device: Device, ledger: Ledger) -> int:
+    found = ledger.ghosts.get(device.uuid)
+    return 0 if found is None else found.memory
+
+
+def _account(
+    use: DeviceUse | None, memory: Reading[Memory], reason: str, ghost: int
+) -> device_pb2.Account:
     """Say where the used memory is; what stays is unattributed, what is too much overlaps."""
     processes: Reading[tuple[Attributed, ...]] = Unavailable(reason or "not read")
     if use is not None:
@@ -179,11 +204,18 @@ def _account(use: DeviceUse | None, memory: Reading[Memory], reason: str) -> dev
         else:
             rest -= part
     unattributed, overlap = _split(rest)
+    haunted: Reading[int] = ghost
+    if ghost and isinstance(unattributed, Unavailable):
+        haunted = unattributed
+    elif ghost and not isinstance(unattributed, Unavailable):
+        # Part of it may have come back since it was found.
+        haunted = min(ghost, unattributed)
+        unattributed -= haunted
     return device_pb2.Account(
         leases=bytes_of(leases),
         strays=bytes_of(strays),
         infrastructure=bytes_of(infrastructure),
-        ghost=_GHOST,
+        ghost=bytes_of(haunted),
         unattributed=bytes_of(unattributed),
         overlap=bytes_of(overlap),
     )

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from gpusched.api.v1 import event_pb2
-from gpusched.core.changes import StoryLine
+from gpusched.core.changes import StoryKind, StoryLine
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
+from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_reading import time_of
 
@@ -39,7 +40,7 @@ def event_of(line: StoryLine) -> event_pb2.Event:
 def visible(line: StoryLine, ledger: Ledger, call: Call) -> bool:
     """Say whether the caller may see *line*: not what is about a lease of somebody else."""
     if entity_of(line) != event_pb2.EVENT_ENTITY_LEASE:
-        return True
+        return call.caller.admin or _common(line, ledger.policy.others)
     lease = ledger.get(LeaseId(line.entity))
     if lease is not None:
         return call.may_see(lease.uid)
@@ -47,9 +48,17 @@ def visible(line: StoryLine, ledger: Ledger, call: Call) -> bool:
     return call.caller.admin or uid == str(call.caller.uid)
 
 
-def story_of(entity: str, ledger: Ledger) -> Iterator[event_pb2.Event]:
-    """Give what is remembered of one lease or device, oldest first."""
-    return (event_of(line) for line in _about(entity, ledger.stories))
+def _common(line: StoryLine, others: Sight) -> bool:
+    """Say whether a line about a device or the daemon tells no more of users than all may see."""
+    if line.kind is StoryKind.GHOST:
+        return others.uid and others.device and others.memory
+    return line.kind is not StoryKind.DENIED_OPEN or others.device
+
+
+def story_of(entity: str, ledger: Ledger, call: Call) -> Iterator[event_pb2.Event]:
+    """Give what is remembered of one lease or device, and the caller may see, oldest first."""
+    lines = _about(entity, ledger.stories)
+    return (event_of(line) for line in lines if visible(line, ledger, call))
 
 
 def _about(entity: str, lines: Iterable[StoryLine]) -> Iterator[StoryLine]:

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 
 from gpusched.api.v1 import device_pb2, lease_pb2
 from gpusched.core.device import Device, DeviceNode
+from gpusched.core.enforcement import HELD, Level
+from gpusched.core.enforcing import mask_for
 from gpusched.core.ids import DeviceUuid, Moment
+from gpusched.core.kit import kit_of
 from gpusched.core.lease import Lease, Share
 from gpusched.core.ledger import Ledger
-from gpusched.core.mask import kit_of
-from gpusched.core.request import MaskFormat
+from gpusched.core.replies import Attachment
+from gpusched.core.request import Enforce, MaskFormat
 from gpusched.core.sample import NodeReading
 from gpusched.rpc.call import Call
-from gpusched.rpc.convert_lease import ENFORCEMENTS, lease_of, members_of, processes_of
+from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings, enforcement_of
+from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_request import MASK_FORMATS_OUT
 from gpusched.rpc.host import Host
 
@@ -39,7 +43,7 @@ class GrantWriter:
         call: Call,
         mask_format: MaskFormat | None = None,
         *,
-        attached: bool = False,
+        attachment: Attachment | None = None,
     ) -> lease_pb2.Grant:
         """Give the grant of *lease*, which is usable, as *call* may see it.
 
@@ -49,25 +53,25 @@ class GrantWriter:
             now: The present moment.
             call: Who gets it.
             mask_format: Instead of the one the request asked for.
-            attached: Whether the grant attached the caller as well.
+            attachment: What attaching the caller did, where it did that as well.
         """
         here = [one for uuid, one in ledger.devices.items() if uuid not in ledger.lost]
-        socket = self._host.socket
-        kit = kit_of(lease, here, socket, mask_format=mask_format)
+        socket, extra = self._host.socket, self._host.extra_environment
+        chosen, held = _naming(lease, ledger, mask_format)
+        kit = kit_of(lease, here, socket, mask_format=chosen, isolated=held)
         inside = kit_of(lease, here, socket, mask_format=mask_format, isolated=True)
-        extra = self._host.extra_environment
+        devices = [self._device(share, at, ledger) for at, share in enumerate(lease.shares)]
         return lease_pb2.Grant(
             lease=lease_of(lease, ledger, now, call),
-            devices=[
-                self._device(share, place, ledger) for place, share in enumerate(lease.shares)
-            ],
+            devices=devices,
             control_nodes=self._control_of(ledger) if lease.shares else (),
             environment={**kit.environment, **extra},
             container_environment={**inside.environment, **extra},
             mask_format=MASK_FORMATS_OUT[kit.mask_format],
-            enforcement=ENFORCEMENTS[lease.level],
-            attachment=recorded(lease, ledger) if attached else None,
-            warnings=kit.warnings,
+            enforcement=enforcement_of(lease, ledger),
+            attachment=None if attachment is None else attachment_of(attachment, ledger),
+            warnings=[*kit.warnings, *attachment_warnings(attachment)],
+            denied_nodes=_denied(lease, ledger) if lease.level is Level.LANDLOCK else (),
             socket=socket,
             node=self._host.node,
         )
@@ -115,8 +119,30 @@ def nodes_of(nodes: Sequence[DeviceNode]) -> list[device_pb2.DeviceNode]:
     ]
 
 
-def recorded(lease: Lease, ledger: Ledger) -> lease_pb2.Attachment:
-    """Say that the processes of *lease* stand in the ledger, and nothing else was done."""
-    return lease_pb2.Attachment(
-        mode=lease_pb2.ATTACH_MODE_RECORDED, processes=processes_of(members_of(lease, ledger))
-    )
+def _naming(
+    lease: Lease, ledger: Ledger, wanted: MaskFormat | None
+) -> tuple[MaskFormat | None, bool]:
+    """Say how to name devices, and whether CUDA counts those of the lease alone.
+
+    It does where the kernel denies the others. Before a process is attached it does not yet:
+    then only a UUID is right both before and after.
+    """
+    if lease.entered is not None:
+        return wanted, lease.level in HELD
+    asked = wanted or lease.request.mask_format
+    if asked is MaskFormat.AUTO and lease.request.enforce is not Enforce.ADVISORY:
+        return (MaskFormat.UUID if ledger.ability.level in HELD else wanted), False
+    return wanted, False
+
+
+def _denied(lease: Lease, ledger: Ledger) -> list[device_pb2.DeviceNode]:
+    """Give the nodes of devices that are not leased."""
+    mask = mask_for(ledger, [lease])
+    if mask is None:
+        return []
+    known = {
+        node for device in ledger.devices.values() for node in (*device.nodes, *device.dri_nodes)
+    }
+    known.update(ledger.governed.control)
+    denied = [one for one in known if not mask.allows(one.major, one.minor)]
+    return nodes_of(sorted(denied, key=lambda one: one.path))

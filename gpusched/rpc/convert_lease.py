@@ -3,13 +3,16 @@
 from gpusched.api.v1 import lease_pb2, process_pb2, reading_pb2
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.ids import Moment, ProcessId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import Reading, Unavailable
+from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call
+from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of
 from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_reading import (
     NOT_ACCOUNTED,
+    OF_ANOTHER,
     bytes_of,
     deadline_of,
     moment_of,
@@ -36,13 +39,7 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
     EndReason.PREPARE_FAILED: lease_pb2.END_REASON_PREPARE_FAILED,
     EndReason.REBOOT: lease_pb2.END_REASON_REBOOT,
 }
-ENFORCEMENTS: dict[Level, lease_pb2.Enforcement] = {
-    Level.ADVISORY: lease_pb2.Enforcement(
-        level=lease_pb2.ENFORCEMENT_LEVEL_ADVISORY,
-        sentence="masks are advisory: the kernel does not hold them yet",
-    ),
-}
-
+_IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)
 _NO_PEAK = bytes_of(NOT_ACCOUNTED)
 _GONE = Unavailable("the device was not read in the last sample")
@@ -51,27 +48,32 @@ _GONE = Unavailable("the device was not read in the last sample")
 def lease_of(
     lease: Lease, ledger: Ledger, now: Moment, call: Call, *, with_story: bool = False
 ) -> lease_pb2.Lease:
-    """Give *lease* as the caller may see it: of others without what they asked for and why."""
-    own = call.may_see(lease.uid)
-    request = lease.request
-    members = members_of(lease, ledger)
+    """Give *lease* as the caller may see it.
+
+    Nobody sees of others what they asked for and why, nor where they run; the rest is the
+    operator's choice.
+    """
+    own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
+    request, members = lease.request, members_of(lease, ledger)
     used = [_used(lease, share, ledger) for share in lease.shares]
     clocks = lease.clocks
     return lease_pb2.Lease(
         id=lease.id,
         state=STATES[lease.state],
         end_reason=REASONS[lease.reason],
-        holder=lease_pb2.Holder(uid=lease.uid, gid=lease.gid, user=lease.user),
+        holder=_holder_of(lease, own=own) if seen.uid else None,
+        end_detail=lease.detail if own else "",
         devices=[
-            _device_of(lease, share, use, ledger)
+            _device_of(lease, share, use if seen.memory else OF_ANOTHER, ledger, seen)
             for share, use in zip(lease.shares, used, strict=True)
+            if seen.device
         ],
         request=message_of(request) if own else None,
         owner=owner_of(request.owner) if own and request.owner is not None else None,
         labels=request.labels if own else None,
         processes=processes_of(members) if members else None,
         asker_gone=_asker_gone(lease, members),
-        enforcement=ENFORCEMENTS[lease.level],
+        enforcement=_enforcement_of(lease, ledger, own=own),
         created_at=moment_of(lease.created),
         entered_at=moment_of(lease.entered),
         ending_at=moment_of(lease.ending),
@@ -79,9 +81,24 @@ def lease_of(
         attach_deadline=deadline_of(clocks.attach, now),
         keepalive_deadline=deadline_of(clocks.keepalive, now),
         time_limit_deadline=deadline_of(clocks.time_limit, now),
-        used_memory=_bytes(_sum(used)),
+        used_memory=_bytes(_sum(used) if seen.memory else OF_ANOTHER),
         peak_memory=_NO_PEAK,
-        story=list(story_of(lease.id, ledger)) if own and with_story else None,
+        story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
+    )
+
+
+def _enforcement_of(lease: Lease, ledger: Ledger, *, own: bool) -> lease_pb2.Enforcement:
+    """Say how far the mask is held; why not further may name cgroups and processes."""
+    found = enforcement_of(lease, ledger)
+    if own:
+        return found
+    return lease_pb2.Enforcement(level=found.level, sentence=_IN_GENERAL[found.level])
+
+
+def _holder_of(lease: Lease, *, own: bool) -> lease_pb2.Holder:
+    path, in_place = cgroup_of(lease.cgroup if own else None)
+    return lease_pb2.Holder(
+        uid=lease.uid, gid=lease.gid, user=lease.user, cgroup=path, in_place=in_place
     )
 
 
@@ -111,7 +128,7 @@ def _asker_gone(lease: Lease, members: tuple[ProcessId, ...]) -> bool:
 
 
 def _device_of(
-    lease: Lease, share: Share, used: Reading[int], ledger: Ledger
+    lease: Lease, share: Share, used: Reading[int], ledger: Ledger, seen: Sight
 ) -> lease_pb2.LeasedDevice:
     device = ledger.devices.get(share.device)
     lost = device is None or share.device in ledger.lost
@@ -120,7 +137,7 @@ def _device_of(
         index=None if device is None or lost else device.index,
         minor=None if device is None else device.minor,
         gpu_type="" if device is None else device.gpu_type.name,
-        memory_limit_bytes=share.memory,
+        memory_limit_bytes=share.memory if seen.memory else None,
         exclusive=share.exclusive,
         used_memory=_bytes(used),
         peak_memory=_NO_PEAK,

@@ -6,16 +6,18 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gpusched.api.v1 import device_pb2, node_pb2, process_pb2
+from gpusched.core.enforcement import HELD
 from gpusched.core.ids import SECOND, Instant, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NOT_SAMPLED, DriverVersions, NodeReading, Reading, Unavailable
-from gpusched.rpc.convert_reading import text_of, time_of
+from gpusched.rpc.convert_reading import number_of, text_of, time_of
 from gpusched.rpc.host import Host
 from gpusched.rpc.judging import whole_verdicts
 
 _MISSING = ("driver is not loaded", "was not found")
 _MISMATCH = ("different versions", "mismatch")
 
+_UNGUARDED = "The guard is off: processes without a lease can open every device"
 _TROUBLED = (device_pb2.HEALTH_LOST, device_pb2.HEALTH_UNREAD, device_pb2.HEALTH_UNHEALTHY)
 
 
@@ -72,7 +74,7 @@ def simulated(ledger: Ledger) -> bool:
 
 def warnings_of(ledger: Ledger, now: Instant, host: Host) -> list[str]:
     """Say what is missing or wrong, and what everyone should know, a sentence each."""
-    return [*device_warnings(ledger, now), *_standing(host)]
+    return [*device_warnings(ledger, now), *_standing(ledger, host)]
 
 
 def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
@@ -89,6 +91,22 @@ def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
         yield f"The last reading is {age} s old: nothing is granted by it."
     for uuid, reason in ledger.lost.items():
         yield f"{uuid} is lost: {reason}."
+
+
+def guard_of(ledger: Ledger) -> node_pb2.GuardStatus:
+    """Say whether the host-wide guard is on."""
+    if not ledger.ability.guard:
+        none = number_of(Unavailable("the guard is off"))
+        return node_pb2.GuardStatus(on=False, sentence=_UNGUARDED, denied_opens=none)
+    return node_pb2.GuardStatus(
+        on=True,
+        sentence="The guard is on: a process without a lease can open no device",
+        denied_opens=number_of(_counted(ledger.guard_denied)),
+    )
+
+
+def _counted(number: int | None) -> Reading[int]:
+    return Unavailable("not counted yet") if number is None else number
 
 
 def counts_of(
@@ -113,10 +131,12 @@ def _pids(processes: list[process_pb2.Process], kind: process_pb2.ProcessKind.Va
     return len({one.process.pid for one in processes if one.kind == kind})
 
 
-def _standing(host: Host) -> Iterator[str]:
+def _standing(ledger: Ledger, host: Host) -> Iterator[str]:
     yield from host.remarks
-    yield "Masks are advisory: the kernel does not hold them yet."
-    yield "There is no guard: processes without a lease can open every device."
+    if ledger.ability.level not in HELD:
+        yield f"Masks are advisory: {ledger.ability.sentence}."
+    if not ledger.ability.guard:
+        yield f"{_UNGUARDED}."
     if host.foreign_pid_namespace:
         yield "The daemon is outside the host's PID namespace: processes may be missing."
 

@@ -8,9 +8,16 @@ from gpusched.core.device import Device
 from gpusched.core.ids import Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import ContextKind, Reading, Unavailable
+from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call, Users
 from gpusched.rpc.convert_device import gpu_index, in_order, trouble
-from gpusched.rpc.convert_reading import NOT_ACCOUNTED, bytes_of, process_of, text_of
+from gpusched.rpc.convert_reading import (
+    NOT_ACCOUNTED,
+    OF_ANOTHER,
+    bytes_of,
+    process_of,
+    text_of,
+)
 
 KINDS: dict[ProcessKind, process_pb2.ProcessKind.ValueType] = {
     ProcessKind.LEASE: process_pb2.PROCESS_KIND_LEASE,
@@ -20,7 +27,6 @@ KINDS: dict[ProcessKind, process_pb2.ProcessKind.ValueType] = {
 }
 
 _NO_PEAK = bytes_of(NOT_ACCOUNTED)
-_OF_ANOTHER = Unavailable("belongs to another user")
 _NOT_IN_PROC = Unavailable("the process is not in /proc")
 
 
@@ -31,6 +37,7 @@ def rows_of(ledger: Ledger, call: Call, users: Users) -> list[process_pb2.Proces
         for use in ledger.uses.values()
         if not isinstance(use.processes, Unavailable)
         for one in use.processes
+        if _sight_of(one, ledger, call).device
     ]
     return sorted(rows, key=_order)
 
@@ -65,7 +72,7 @@ def _unreadable(ledger: Ledger, now: Instant) -> Iterator[process_pb2.Unreadable
 def _row(
     one: Attributed, device: Device, ledger: Ledger, call: Call, users: Users
 ) -> process_pb2.Process:
-    context, facts = one.context, one.facts
+    context, facts, seen = one.context, one.facts, _sight_of(one, ledger, call)
     identity = process_pb2.ProcessIdentity(pid=context.pid)
     if facts is not None:
         identity = process_of(facts.identity)
@@ -80,11 +87,11 @@ def _row(
         graphics=ContextKind.GRAPHICS in context.kind,
         mps=ContextKind.MPS in context.kind,
         type=context.kind.label(),
-        name=text_of(_name(one)),
-        command=text_of(_command(one, call)),
-        uid=None if facts is None else facts.uid,
-        user="" if facts is None else users.name(facts.uid),
-        memory=bytes_of(context.memory),
+        name=text_of(_name(one, seen)),
+        command=text_of(_command(one, seen)),
+        uid=facts.uid if facts is not None and seen.uid else None,
+        user=users.name(facts.uid) if facts is not None and seen.uid else "",
+        memory=bytes_of(context.memory if seen.memory else OF_ANOTHER),
         peak_memory=_NO_PEAK,
         kind=KINDS[one.kind],
         lease_id=one.lease or "",
@@ -92,17 +99,29 @@ def _row(
     )
 
 
-def _name(one: Attributed) -> Reading[str]:
-    """Give NVML's name, or the kernel's where NVML gives none."""
-    if isinstance(one.context.name, Unavailable) and one.facts is not None:
-        return one.facts.name
-    return one.context.name
+def _sight_of(one: Attributed, ledger: Ledger, call: Call) -> Sight:
+    """Say what the caller may see of a process; one of nobody known is as another's."""
+    uid = None if one.facts is None else one.facts.uid
+    return call.sight_of(uid, ledger.policy.others)
 
 
-def _command(one: Attributed, call: Call) -> Reading[str]:
+def _name(one: Attributed, seen: Sight) -> Reading[str]:
+    """Give NVML's name, or the kernel's where NVML gives none.
+
+    NVML's is a path, or whatever else the program put into the first word of its command line:
+    without a sight of that it is the kernel's, which every `ps` shows.
+    """
+    if one.facts is None:
+        return one.context.name if seen.command else _NOT_IN_PROC
+    if seen.command and not isinstance(one.context.name, Unavailable):
+        return one.context.name
+    return one.facts.name
+
+
+def _command(one: Attributed, seen: Sight) -> Reading[str]:
     if one.facts is None:
         return _NOT_IN_PROC
-    return one.facts.command if call.may_see(one.facts.uid) else _OF_ANOTHER
+    return one.facts.command if seen.command else OF_ANOTHER
 
 
 def _order(row: process_pb2.Process) -> tuple[int, int, int, int]:

@@ -6,6 +6,9 @@ from gpusched.api.v1 import process_pb2, reading_pb2
 from gpusched.core.ids import SECOND, Instant, Moment, ProcessId
 from gpusched.core.sample import Reading, Unavailable
 
+OF_ANOTHER = Unavailable("belongs to another user")
+"""What the caller may not see."""
+
 NOT_ACCOUNTED = Unavailable("not accounted yet")
 """Of figures that nothing keeps yet, such as peaks."""
 

@@ -4,6 +4,7 @@ No reason is invented here; only names and commands are added.
 """
 
 import shlex
+from collections.abc import Iterator
 
 from gpusched.api.v1 import rejection_pb2
 from gpusched.core.explain import types_here
@@ -11,6 +12,7 @@ from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
+from gpusched.core.sight import Sight
 from gpusched.core.sizes import as_flag
 from gpusched.rpc.call import Refused
 from gpusched.rpc.convert_reading import deadline_of, moment_of, time_of
@@ -26,6 +28,8 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.LOST: rejection_pb2.VERDICT_REASON_LOST,
     Obstacle.UNREAD: rejection_pb2.VERDICT_REASON_UNREAD,
     Obstacle.HELD: rejection_pb2.VERDICT_REASON_HELD,
+    Obstacle.SETTLING: rejection_pb2.VERDICT_REASON_SETTLING,
+    Obstacle.GHOST: rejection_pb2.VERDICT_REASON_GHOST,
     Obstacle.STRANGER: rejection_pb2.VERDICT_REASON_STRAY,
     Obstacle.TOO_LITTLE_FREE: rejection_pb2.VERDICT_REASON_MEMORY,
 }
@@ -54,9 +58,9 @@ def rejection_of(
         verdicts=[verdict_of(one, ledger, request) for one in rejected.verdicts],
         nearest=nearest,
         nearest_command=command_of("run", rejected.nearest, " -- CMD"),
-        holders=[_holder_of(one, ledger, now) for one in rejected.holders],
+        holders=list(_holders_of(rejected, ledger, now)),
         hint_command=command_of("explain", request) if rejected.verdicts else "",
-        waits_for=_waits_for(rejected) if later else "",
+        waits_for=_waits_for(rejected, ledger.policy.others) if later else "",
     )
 
 
@@ -66,7 +70,8 @@ def verdict_of(
     """Give the verdict on one device, beside what *request* wants of it."""
     device = ledger.devices.get(verdict.device)
     index = None if device is None or verdict.device in ledger.lost else device.index
-    lease = ledger.get(verdict.leases[0]) if verdict.leases else None
+    named = verdict.leases and ledger.policy.others.device
+    lease = ledger.get(verdict.leases[0]) if named else None
     obstacle = verdict.obstacle
     return rejection_pb2.DeviceVerdict(
         uuid=verdict.device,
@@ -112,6 +117,15 @@ def _exclusive(verdict: Verdict, ledger: Ledger) -> bool:
     return device is None or ledger.holding(device.memory_domain).exclusive is not None
 
 
+def _holders_of(
+    rejected: Rejected, ledger: Ledger, now: Moment
+) -> Iterator[rejection_pb2.BlockingLease]:
+    """Give who is in the way; nobody where users may not know of each other."""
+    others = ledger.policy.others
+    if others.uid and others.device:
+        yield from (_holder_of(one, ledger, now) for one in rejected.holders)
+
+
 def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.BlockingLease:
     lease = ledger.get(holder.lease)
     return rejection_pb2.BlockingLease(
@@ -124,8 +138,11 @@ def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.Blo
     )
 
 
-def _waits_for(rejected: Rejected) -> str:
-    if not rejected.holders:
+def _waits_for(rejected: Rejected, others: Sight) -> str:
+    if not rejected.holders or not others.device:
         return "the devices to be free and readable"
-    leases = ", ".join(f"{one.lease} of {one.user or one.uid}" for one in rejected.holders)
+    leases = ", ".join(
+        f"{one.lease} of {one.user or one.uid}" if others.uid else one.lease
+        for one in rejected.holders
+    )
     return f"the end of {leases}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from gpusched.api.v1 import process_pb2, request_pb2
+from gpusched.api.v1 import leases_pb2, process_pb2, request_pb2
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
 from gpusched.core.request import Enforce, MaskFormat, Owner, Request
@@ -60,20 +60,16 @@ NOT_YET_FIELDS = {
 
 
 def request_of(
-    wish: Wish,
-    call: Call,
-    fresh: RequestId,
-    resolve: Resolve,
-    owner_process: ProcessId | None = None,
+    wish: Wish, call: Call, fresh: RequestId, resolve: Resolve, process: ProcessId | None = None
 ) -> Request:
-    """Turn what a client wrote into a request.
+    """Turn *wish*, what a client wrote, into a request.
 
     Args:
         wish: The message.
         call: Who asks.
         fresh: The request's id where the client has drawn none.
         resolve: Finds a device that the message names.
-        owner_process: The process that `owner` names, looked up already.
+        process: The one that `owner` names, looked up already.
 
     Raises:
         InvalidRequest: It is wrong whatever the host.
@@ -81,6 +77,7 @@ def request_of(
     """
     said = _checked(wish, call)
     named = _devices(wish.device_uuids, "device_uuids", resolve)
+    owner = Owner(wish.owner.reference, process) if "owner" in said else None
     return Request(
         request_id=RequestId(wish.request_id) or fresh,
         count=wish.count if "count" in said else len(named) or 1,
@@ -96,8 +93,9 @@ def request_of(
         enforce=_enforce(wish.enforce),
         mask_format=mask_format_of(wish.mask_format),
         labels=dict(wish.labels),
-        owner=Owner(wish.owner.reference, owner_process) if "owner" in said else None,
+        owner=owner,
         attach_caller=wish.attach_caller,
+        confines_itself=wish.confines_itself,
     )
 
 
@@ -116,6 +114,7 @@ def message_of(request: Request) -> Wish:
         mask_format=MASK_FORMATS_OUT[request.mask_format],
         labels=request.labels,
         attach_caller=request.attach_caller,
+        confines_itself=request.confines_itself,
     )
     if request.attach_deadline is not None:
         wish.attach_deadline.CopyFrom(_span(request.attach_deadline))
@@ -144,6 +143,20 @@ def mask_format_of(value: request_pb2.MaskFormat.ValueType) -> MaskFormat:
         return MASK_FORMATS[value]
     except KeyError:
         raise InvalidRequest("mask_format", f"there is no value {value}") from None
+
+
+def grace_of(request: leases_pb2.ReleaseRequest | leases_pb2.RevokeRequest) -> int | None:
+    """Give the time between SIGTERM and SIGKILL in nanoseconds; None where it is not said.
+
+    Raises:
+        InvalidRequest: It is negative.
+    """
+    if not request.HasField("grace"):
+        return None
+    grace = request.grace.seconds * SECOND + request.grace.nanos
+    if grace < 0:
+        raise InvalidRequest("grace", "must not be negative")
+    return grace
 
 
 def named_pid(identity: process_pb2.ProcessIdentity, field: str) -> int:

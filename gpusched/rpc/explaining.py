@@ -5,13 +5,13 @@ from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import ExplainRequested
 from gpusched.core.explain import describe
 from gpusched.core.ids import DeviceUuid, RequestId
-from gpusched.core.lease import Lease, Level
+from gpusched.core.lease import Lease
 from gpusched.core.replies import Explained, Refusal
 from gpusched.core.story import REASONS
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
+from gpusched.rpc.convert_enforcement import ability_of
 from gpusched.rpc.convert_event import story_of
-from gpusched.rpc.convert_lease import ENFORCEMENTS
 from gpusched.rpc.convert_rejection import rejection_of, verdict_of
 from gpusched.rpc.judging import whole_verdicts
 from gpusched.rpc.resolve import find_device, find_lease
@@ -35,7 +35,7 @@ async def explained(
         case "lease_id":
             return _lease(world, find_lease(ledger, request.lease_id), call)
         case "device":
-            return _device(world, find_device(ledger, request.device))
+            return _device(world, find_device(ledger, request.device), call)
         case "request_id":
             lease = ledger.by_request(call.caller.uid, RequestId(request.request_id))
             if lease is None:
@@ -65,27 +65,28 @@ async def _request(
         device_uuids=answer.devices or (),
         rejection=rejection,
         verdicts=[verdict_of(one, ledger, wish) for one in answer.verdicts],
-        enforcement=ENFORCEMENTS[Level.ADVISORY],
+        enforcement=ability_of(ledger.ability),
     )
 
 
 def _lease(world: World, lease: Lease, call: Call) -> leases_pb2.ExplainReply:
     ledger = world.authority.ledger
-    who = lease.user or f"uid {lease.uid}"
-    words = f"{lease.id} of {who} is {lease.state.value}, with {describe(lease.request)}"
+    own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
+    who = f" of {lease.user or f'uid {lease.uid}'}" if seen.uid else ""
+    words = f"{lease.id}{who} is {lease.state.value}"
+    if own:
+        words += f", with {describe(lease.request)}"
     if lease.reason is not None:
         words += f": {REASONS[lease.reason]}"
-    seen = call.may_see(lease.uid)
-    return leases_pb2.ExplainReply(
-        sentence=words, story=list(story_of(lease.id, ledger)) if seen else None
-    )
+    story = list(story_of(lease.id, ledger, call)) if own else None
+    return leases_pb2.ExplainReply(sentence=words, story=story)
 
 
-def _device(world: World, uuid: DeviceUuid) -> leases_pb2.ExplainReply:
+def _device(world: World, uuid: DeviceUuid, call: Call) -> leases_pb2.ExplainReply:
     ledger = world.authority.ledger
     verdict = whole_verdicts(ledger, world.clock.now().instant)[uuid]
     return leases_pb2.ExplainReply(
         sentence=f"{uuid}: {verdict.sentence}",
         verdicts=[verdict_of(verdict, ledger)],
-        story=list(story_of(uuid, ledger)),
+        story=list(story_of(uuid, ledger, call)),
     )

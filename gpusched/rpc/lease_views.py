@@ -18,7 +18,7 @@ from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_node import sampled_at
 from gpusched.rpc.convert_request import mask_format_of
 from gpusched.rpc.explaining import explained
-from gpusched.rpc.resolve import find_device, find_lease, named_lease
+from gpusched.rpc.resolve import find_device, find_lease, held, named_lease
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World
 
@@ -80,11 +80,7 @@ class LeaseViews:
         """Give the grant of a living lease again."""
         world = self._world
         ledger = world.authority.ledger
-        lease = named_lease(ledger, request, call)
-        if not call.may_see(lease.uid):
-            who = lease.user or lease.uid
-            sentence = f"{lease.id} belongs to {who}, not to uid {call.caller.uid}"
-            raise refuse(Refusal.NOT_ALLOWED, sentence)
+        lease = held(ledger, named_lease(ledger, request, call), call)
         if not lease.usable:
             sentence = f"{lease.id} ends or has ended; ask for another with `gpusched allocate`"
             raise refuse(Refusal.WRONG_STATE, sentence)
@@ -111,9 +107,10 @@ def _kept(ledger: Ledger, request: leases_pb2.ListLeasesRequest, call: Call) -> 
     for lease in leases:
         if request.mine and lease.uid != call.caller.uid:
             continue
-        if request.HasField("uid") and lease.uid != request.uid:
+        seen = call.sight_of(lease.uid, ledger.policy.others)
+        if request.HasField("uid") and not (seen.uid and lease.uid == request.uid):
             continue
-        if device is not None and not _has(lease, device):
+        if device is not None and not (seen.device and _has(lease, device)):
             continue
         if _said(lease, request, call):
             yield lease

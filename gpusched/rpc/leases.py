@@ -4,11 +4,11 @@ Decides nothing. The methods have the names of the protocol.
 """
 # ruff: noqa: N802 - the methods are named by the protocol
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from gpusched.api.v1 import lease_pb2, leases_pb2, request_pb2
+from gpusched.core.enforcement import Mode
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import (
     AllocateRequested,
@@ -16,21 +16,26 @@ from gpusched.core.events import (
     CancelRequested,
     ReleaseRequested,
     RenewRequested,
+    RevokeRequested,
 )
 from gpusched.core.ids import ProcessId, RequestId
 from gpusched.core.lease import Lease
-from gpusched.core.replies import Done, Granted, Refusal
+from gpusched.core.replies import Attachment, Done, Granted, Refusal
+from gpusched.core.request import Request
+from gpusched.core.standing import Standing
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
-from gpusched.rpc.convert_grant import recorded
-from gpusched.rpc.convert_lease import lease_of
+from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings
+from gpusched.rpc.convert_lease import lease_of, members_of
+from gpusched.rpc.convert_request import grace_of
 from gpusched.rpc.lease_views import LeaseViews
-from gpusched.rpc.resolve import find_lease, find_process, named_lease, owned
+from gpusched.rpc.resolve import find_lease, find_process, held, named_lease, owned
+from gpusched.rpc.standing import cgroup_standing, standing_of
 from gpusched.rpc.status import not_yet, refuse
-from gpusched.rpc.world import decided
+from gpusched.rpc.world import decided, settled
 
 _NO_TARGET = "name what to attach: the caller, or a process by its pid"
-_NOT_YET = "arrives with enforcement; until then attach a process by its pid"
+_NOT_YET = "is not found by its name yet; attach one of its processes by pid, or its cgroup"
 
 
 class Leases(LeaseViews):
@@ -41,14 +46,11 @@ class Leases(LeaseViews):
         world = self._world
         lease_id = world.ids.lease_id()
         wish = await checked(world, request, call, lease_id)
-        event = AllocateRequested(call.caller, wish, lease_id)
-        granted = decided(world, event, Granted, wish)
+        event = AllocateRequested(call.caller, wish, lease_id, await self._standing(wish, call))
+        granted = await settled(world, event, Granted, wish)
+        ledger = world.authority.ledger
         return world.grants.grant_of(
-            granted.lease,
-            world.authority.ledger,
-            world.clock.now(),
-            call,
-            attached=wish.attach_caller,
+            granted.lease, ledger, world.clock.now(), call, attachment=granted.attachment
         )
 
     async def AllocateStream(
@@ -62,18 +64,19 @@ class Leases(LeaseViews):
     ) -> leases_pb2.AttachReply:
         """Put a process into a lease."""
         world = self._world
-        lease = find_lease(world.authority.ledger, request.lease_id)
-        process = await self._target(request, call)
-        uids = await asyncio.to_thread(world.processes.uids, process)
-        if uids is None:
-            raise refuse(Refusal.NOT_FOUND, f"process {process.pid} has ended")
-        event = AttachRequested(call.caller, lease.id, process, uids)
-        done = decided(world, event, Done)
+        # Before anything else is looked at: a refusal tells nothing of processes and cgroups.
+        before = world.authority.ledger
+        lease = held(before, find_lease(before, request.lease_id), call)
+        process, standing = await self._target(request, call)
+        event = AttachRequested(call.caller, lease.id, process, standing)
+        done = await settled(world, event, Done)
         after = done.leases[0]
+        ledger = world.authority.ledger
+        already = Attachment(_mode_of(after), members_of(after, ledger))
         return leases_pb2.AttachReply(
             lease=self._message(after, call),
-            attachment=recorded(after, world.authority.ledger),
-            warnings=[done.sentence] if done.sentence else (),
+            attachment=attachment_of(done.attachment or already, ledger),
+            warnings=[*attachment_warnings(done.attachment), *filter(None, [done.sentence])],
         )
 
     async def Renew(self, request: leases_pb2.RenewRequest, call: Call) -> lease_pb2.Lease:
@@ -86,20 +89,18 @@ class Leases(LeaseViews):
         self, request: leases_pb2.ReleaseRequest, call: Call
     ) -> leases_pb2.ReleaseReply:
         """End leases as their holder."""
-        if request.kill or request.HasField("grace"):
-            raise not_yet(
-                "kill: arrives with enforcement; until then end the processes yourself: the lease"
-                " ends with the last of them"
-            )
+        kill, grace = request.kill, grace_of(request)
         world = self._world
         ledger = world.authority.ledger
         if request.WhichOneof("lease") == "owner_reference":
             leases = owned(ledger, request.owner_reference, call)
-            event = ReleaseRequested(call.caller, owner=request.owner_reference)
+            event = ReleaseRequested(
+                call.caller, owner=request.owner_reference, kill=kill, grace=grace
+            )
         else:
             leases = [find_lease(ledger, request.lease_id)]
-            event = ReleaseRequested(call.caller, lease_id=leases[0].id)
-        if any(one.usable and one.processes and call.may_see(one.uid) for one in leases):
+            event = ReleaseRequested(call.caller, leases[0].id, kill=kill, grace=grace)
+        if any(one.usable and one.entered and call.may_see(one.uid) for one in leases):
             # Who is alive counts, not who was at the last tick.
             await world.authority.refresh()
         done = decided(world, event, Done)
@@ -121,18 +122,54 @@ class Leases(LeaseViews):
         done = decided(self._world, event, Done)
         return leases_pb2.CancelReply(lease=self._message(done.leases[0], call))
 
-    async def _target(self, request: leases_pb2.AttachRequest, call: Call) -> ProcessId:
-        """Find the process that is to be attached."""
+    async def Revoke(self, request: leases_pb2.RevokeRequest, call: Call) -> lease_pb2.Lease:
+        """End a lease as an operator."""
+        lease = find_lease(self._world.authority.ledger, request.lease_id)
+        if not request.reason.strip():
+            raise InvalidRequest("reason", "is empty: the holder is told why")
+        event = RevokeRequested(
+            call.caller,
+            lease.id,
+            request.reason.strip(),
+            grace_of(request),
+            request.signal_in_place,
+        )
+        return self._message(decided(self._world, event, Done).leases[0], call)
+
+    async def _standing(self, wish: Request, call: Call) -> Standing | None:
+        """Look at the caller where it is to be attached and that depends on where it is."""
+        process = call.caller.process
+        if not wish.attach_caller or process is None:
+            return None
+        if not self._world.authority.ledger.ability.cgroups:
+            return None
+        return await standing_of(self._world.processes, process)
+
+    async def _target(
+        self, request: leases_pb2.AttachRequest, call: Call
+    ) -> tuple[ProcessId | None, Standing]:
+        """Find the process, or the cgroup, that is to be attached."""
         target = request.WhichOneof("target")
+        processes = self._world.processes
+        if target == "cgroup":
+            return None, await cgroup_standing(processes, request.cgroup)
         if target == "process":
-            return await find_process(self._world.processes, request.process, "process")
-        if target in ("unit", "container", "cgroup"):
+            process = await find_process(processes, request.process, "process")
+            return process, await standing_of(processes, process)
+        if target in ("unit", "container"):
             raise not_yet(f"{target}: {_NOT_YET}")
         if not request.caller:
             raise InvalidRequest("target", _NO_TARGET)
         if call.caller.process is None:
             raise refuse(Refusal.NOT_FOUND, "caller: the calling process has ended")
-        return call.caller.process
+        return call.caller.process, await standing_of(processes, call.caller.process)
 
     def _message(self, lease: Lease, call: Call) -> lease_pb2.Lease:
         return lease_of(lease, self._world.authority.ledger, self._world.clock.now(), call)
+
+
+def _mode_of(lease: Lease) -> Mode:
+    """Say how processes are under a lease that they were attached to before."""
+    if lease.cgroup is None:
+        return Mode.RECORD
+    return Mode.MOVE if lease.cgroup.made else Mode.IN_PLACE

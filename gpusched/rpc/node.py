@@ -2,14 +2,16 @@
 # ruff: noqa: N802 - the methods are named by the protocol
 
 from gpusched.api.v1 import node_pb2
-from gpusched.core.lease import Level
-from gpusched.core.sample import Unavailable
+from gpusched.core.events import GuardRequested
+from gpusched.core.replies import Guarding, Rejected
 from gpusched.rpc.call import Call
-from gpusched.rpc.convert_device import devices_of
-from gpusched.rpc.convert_lease import ENFORCEMENTS, lease_of
+from gpusched.rpc.convert_device import as_seen, devices_of
+from gpusched.rpc.convert_enforcement import ability_of
+from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_node import (
     counts_of,
     driver_of,
+    guard_of,
     sample_age,
     sample_stale,
     sampled_at,
@@ -17,14 +19,9 @@ from gpusched.rpc.convert_node import (
     warnings_of,
 )
 from gpusched.rpc.convert_process import rows_of, unreadable_of
-from gpusched.rpc.convert_reading import number_of, time_of
+from gpusched.rpc.convert_reading import time_of
+from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World
-
-_GUARD = node_pb2.GuardStatus(
-    on=False,
-    sentence="there is no guard yet: processes without a lease can open every device",
-    denied_opens=number_of(Unavailable("there is no guard")),
-)
 
 
 class Node:
@@ -45,10 +42,23 @@ class Node:
         """Say that the daemon is there."""
         return node_pb2.PingReply()
 
+    async def SetGuard(
+        self, request: node_pb2.SetGuardRequest, call: Call
+    ) -> node_pb2.GuardStatus:
+        """Turn the host-wide guard on or off."""
+        authority = self._world.authority
+        event = GuardRequested(call.caller, request.on)
+        reply = authority.propose(event)
+        if isinstance(reply, Guarding):
+            reply = await authority.guarded()
+        if isinstance(reply, Rejected):
+            raise refuse(reply.why, reply.sentence)
+        return guard_of(authority.ledger)
+
     def _status(self, call: Call) -> node_pb2.NodeStatus:
         world, host = self._world, self._world.host
         ledger, now = world.authority.ledger, world.clock.now()
-        devices = devices_of(ledger, now.instant)
+        devices = as_seen(devices_of(ledger, now.instant), ledger, call)
         processes = rows_of(ledger, call, world.users)
         unreadable = unreadable_of(ledger, now.instant)
         return node_pb2.NodeStatus(
@@ -57,8 +67,8 @@ class Node:
             driver=driver_of(ledger),
             simulated=simulated(ledger),
             advisory=host.advisory,
-            enforcement=ENFORCEMENTS[Level.ADVISORY],
-            guard=_GUARD,
+            enforcement=ability_of(ledger.ability),
+            guard=guard_of(ledger),
             generation=ledger.generation,
             at=time_of(now.wall),
             sampled_at=sampled_at(ledger, now),

@@ -24,6 +24,7 @@ _GONE = frozenset({errno.ESRCH, errno.ENODATA})
 _UNSUPPORTED = frozenset({errno.ENOPROTOOPT, errno.EINVAL})
 _NO_PIDFD = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOSYS, errno.EPERM})
 _START_TICKS = 19  # field 22 of /proc/<pid>/stat, counted from the one after the command's ")"
+_CGROUP2 = b"0::"
 _EFFECTIVE_UID = 2  # "Uid:", real, effective, saved, file system
 
 
@@ -54,12 +55,15 @@ class Peer:
         gid: Effective gid when it connected.
         process: Identity of that process, read while a pidfd proved it alive; None when it was
             gone before, or the kernel could not prove it.
+        cgroup: Its cgroup2 path at the accept, by the same proof; empty where it is not known, or
+            the host has no cgroup2.
     """
 
     pid: int
     uid: int
     gid: int
     process: ProcessId | None
+    cgroup: str = ""
 
 
 class PeerConnection:
@@ -148,7 +152,8 @@ def identify(sock: socket.socket) -> PeerConnection:
     option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(option)
     pidfd = _peer_pidfd(sock, pid, uid)
-    return PeerConnection(Peer(pid, uid, gid, _identity(pid, pidfd)), pidfd)
+    process, cgroup = _identity(pid, pidfd)
+    return PeerConnection(Peer(pid, uid, gid, process, cgroup), pidfd)
 
 
 def _peer_pidfd(sock: socket.socket, pid: int, uid: int) -> int | None:
@@ -186,12 +191,14 @@ def _pidfd_of(pid: int, uid: int) -> int | None:
     return None
 
 
-def _identity(pid: int, pidfd: int | None) -> ProcessId | None:
-    """Read the start time; that the process runs afterwards proves whose it was."""
-    ticks = None if pidfd is None else _start_ticks(pid)
-    if pidfd is None or ticks is None or not _runs(pidfd):
-        return None
-    return ProcessId(pid, ticks)
+def _identity(pid: int, pidfd: int | None) -> tuple[ProcessId | None, str]:
+    """Read start time and cgroup; that the process runs afterwards proves whose they were."""
+    if pidfd is None:
+        return None, ""
+    ticks, cgroup = _start_ticks(pid), _cgroup(pid)
+    if ticks is None or not _runs(pidfd):
+        return None, ""
+    return ProcessId(pid, ticks), cgroup
 
 
 def _runs(pidfd: int) -> bool:
@@ -208,6 +215,20 @@ def _start_ticks(pid: int) -> int | None:
         return None
     # The command may hold spaces and brackets of its own: count from its last bracket.
     return int(stat.rpartition(b")")[2].split()[_START_TICKS])
+
+
+def _cgroup(pid: int) -> str:
+    """Give the cgroup2 path, the line of hierarchy 0 (cgroups(7)); empty without one."""
+    try:
+        # Not by `Path`: it costs as much again, and every connection comes through here.
+        with open(f"/proc/{pid}/cgroup", "rb", buffering=0) as file:  # noqa: PTH123 - see above
+            listing = file.read()
+    except OSError:
+        return ""
+    # At the kernel's line ends only: a name may hold a carriage return.
+    lines = (listing or b"").split(b"\n")
+    path = next((one[len(_CGROUP2) :] for one in lines if one.startswith(_CGROUP2)), b"")
+    return path.decode(errors="backslashreplace")
 
 
 def _effective_uid(pid: int) -> int | None:

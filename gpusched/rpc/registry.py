@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gpusched.api.v1 import devices_pb2, events_pb2, leases_pb2, node_pb2, processes_pb2
 from gpusched.core.errors import InvalidRequest
+from gpusched.core.replies import NOT_ADMIN
 from gpusched.ports import Stopping
 from gpusched.rpc.call import Call, Code, Refused
 from gpusched.rpc.devices import Devices
@@ -23,7 +24,7 @@ from gpusched.rpc.events import Events
 from gpusched.rpc.leases import Leases
 from gpusched.rpc.node import Node
 from gpusched.rpc.processes import Processes
-from gpusched.rpc.status import bad_field, not_yet, stopping
+from gpusched.rpc.status import bad_field, not_yet, refuse, stopping
 from gpusched.rpc.world import World
 
 Unary: TypeAlias = Callable[[Message, Call], Awaitable[Message]]
@@ -42,13 +43,9 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
 )
 
 NOT_YET: Mapping[tuple[str, str], str] = {
-    ("Leases", "Revoke"): (
-        "ending leases in use arrives with enforcement; until then end the processes of the"
-        " lease, or release one that is not in use with `gpusched release LEASE`"
-    ),
     ("Leases", "Adopt"): (
-        "adopting processes arrives with enforcement; until then allocate the devices and"
-        " `gpusched attach LEASE --pid PID` the process"
+        "adopting processes arrives with the accounts of devices; until then allocate the"
+        " devices and `gpusched attach LEASE --pid PID` the process"
     ),
     ("Devices", "Cordon"): (
         "cordoning arrives with health marks; until then keep a device back by holding a lease"
@@ -62,10 +59,6 @@ NOT_YET: Mapping[tuple[str, str], str] = {
         "draining arrives with health marks; until then wait for the leases on the device and"
         " hold it yourself: `gpusched allocate --device DEVICE`"
     ),
-    ("Devices", "Forget"): (
-        "forgetting arrives with ghost memory; until then a restart of the daemon forgets lost"
-        " devices"
-    ),
     ("Node", "ReleaseDriver"): (
         "letting go of the driver arrives with driver upgrades; until then stop the daemon:"
         " leases survive its restart"
@@ -74,6 +67,22 @@ NOT_YET: Mapping[tuple[str, str], str] = {
         "letting go of the driver arrives with driver upgrades; until then start the daemon"
     ),
 }
+
+ADMIN_ONLY: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("Leases", "Revoke"),
+        ("Leases", "Adopt"),
+        ("Devices", "Cordon"),
+        ("Devices", "Uncordon"),
+        ("Devices", "Drain"),
+        ("Devices", "Forget"),
+        ("Node", "SetGuard"),
+        ("Node", "ReleaseDriver"),
+        ("Node", "ResumeDriver"),
+    }
+)
+"""Methods for root and the administrators' group. Others are refused before anything is looked
+up, so that a refusal tells nothing; the decision refuses them once more."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -89,6 +98,7 @@ class Method:
         reads_only: Whether it has no side effects.
         unary: Answers it; None where it streams.
         streaming: Answers it where it streams.
+        admin_only: Whether it is for root and the administrators' group.
     """
 
     service: str
@@ -97,6 +107,7 @@ class Method:
     reads_only: bool
     unary: Unary | None
     streaming: Streaming | None
+    admin_only: bool = False
 
 
 Registry: TypeAlias = Mapping[tuple[str, str], Method]
@@ -143,6 +154,7 @@ async def answer(method: Method, request: Message, call: Call) -> Message:
     """
     if method.unary is None:
         raise not_yet(f"{method.service}.{method.name} streams")
+    _admit(method, call)
     try:
         return await method.unary(request, call)
     except Refused:
@@ -160,6 +172,7 @@ async def answers(method: Method, request: Message, call: Call) -> AsyncIterator
     if method.streaming is None:
         yield await answer(method, request, call)
         return
+    _admit(method, call)
     try:
         async for reply in method.streaming(request, call):
             yield reply
@@ -167,6 +180,28 @@ async def answers(method: Method, request: Message, call: Call) -> AsyncIterator
         raise
     except Exception as error:
         raise refused_by(error, method) from error
+
+
+def _admit(method: Method, call: Call) -> None:
+    """Refuse a caller who may not call *method* at all; who administers is in the log.
+
+    Raises:
+        Refused: It is for administrators, and the caller is none.
+    """
+    if not method.admin_only:
+        return
+    caller = call.caller
+    _log.info(
+        "rpc.administered" if caller.admin else "rpc.denied",
+        method=f"{method.service}.{method.name}",
+        uid=caller.uid,
+        gid=caller.gid,
+        user=caller.user,
+        pid=None if caller.process is None else caller.process.pid,
+        cgroup=caller.cgroup,
+    )
+    if not caller.admin:
+        raise refuse(NOT_ADMIN.why, NOT_ADMIN.sentence)
 
 
 def refused_by(error: Exception, method: Method) -> Refused:
@@ -203,6 +238,7 @@ def _method(
         reads_only=level == MethodOptions.NO_SIDE_EFFECTS,
         unary=None if unary is None else _told_once_durable(unary, durable),
         streaming=None if streaming is None else _each_told_once_durable(streaming, durable),
+        admin_only=(service.name, method.name) in ADMIN_ONLY,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gpusched.api.v1 import leases_pb2, process_pb2
 from gpusched.core.errors import InvalidRequest
+from gpusched.core.holding import not_yours
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
@@ -63,6 +64,17 @@ def find_lease(ledger: Ledger, text: str, field: str = "lease_id") -> Lease:
         sentence = f"there is no lease {text}; see `gpusched leases`"
         raise refuse(Refusal.NOT_FOUND, sentence)
     return found[0]
+
+
+def held(ledger: Ledger, lease: Lease, call: Call) -> Lease:
+    """Give *lease*, which the caller holds or administers.
+
+    Raises:
+        Refused: It is somebody else's.
+    """
+    if not call.may_see(lease.uid):
+        raise refuse(Refusal.NOT_ALLOWED, not_yours(ledger, lease, call.caller))
+    return lease
 
 
 def find_owned(ledger: Ledger, reference: str, call: Call) -> Lease:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gpusched.core.events import Event
-from gpusched.core.replies import Done, Explained, Granted, Rejected
+from gpusched.core.replies import Done, Explained, Granted, Rejected, Reply, Underway
 from gpusched.core.request import Request
 from gpusched.ports import Authority, Clock, IdSource, ProcessTable
 from gpusched.rpc.call import Users
@@ -51,7 +51,22 @@ def decided(world: World, event: Event, wanted: type[R], request: Request | None
         TypeError: The core answered with another kind of reply, a defect.
         Stopping: The daemon ends.
     """
+    return _wanted(world, world.authority.propose(event), event, wanted, request)
+
+
+async def settled(
+    world: World, event: Event, wanted: type[R], request: Request | None = None
+) -> R:
+    """As `decided`; where something has to be done in the kernel, wait for what comes of it."""
     reply = world.authority.propose(event)
+    if isinstance(reply, Underway):
+        reply = await world.authority.outcome(reply.lease.id, reply.process)
+    return _wanted(world, reply, event, wanted, request)
+
+
+def _wanted(
+    world: World, reply: Reply, event: Event, wanted: type[R], request: Request | None
+) -> R:
     if isinstance(reply, wanted):
         return reply
     if isinstance(reply, Rejected):

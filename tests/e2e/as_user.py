@@ -12,11 +12,12 @@ import gpusched.bootstrap.serve
 import gpusched.cli
 import gpusched.client
 import gpusched.core
+import gpusched.launch
 from gpusched.__main__ import main
 
 
 def _load_all() -> None:
-    for package in (gpusched.cli, gpusched.client, gpusched.core):
+    for package in (gpusched.cli, gpusched.client, gpusched.core, gpusched.launch):
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             import_module(found.name)
 

@@ -11,8 +11,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 from gpusched.client.document import Document
+from tests.e2e.cgroups import Cgroups
 from tools.stage import GPUSCHED, Failed, Stage, waiting
 
 EIGHT = "4xA100-80GB,4xL4"
@@ -31,6 +33,22 @@ class Host(Stage):
         self.config = self.folder / "gpusched.toml"
         self.config.write_text(_CONFIG)
         self.environment["GPUSCHED_CONFIG"] = str(self.config)
+        self.cgroups = Cgroups(None if simulate is None else self.state)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all as a stage does; fail where a process or a cgroup would be left behind."""
+        try:
+            self.clear()
+            if kind is None and self.daemon is not None and self.daemon.poll() is None:
+                self.cgroups.settle()
+        finally:
+            super().__exit__(kind, error, trace)
+            self.cgroups.clear(kill)
 
     @property
     def pid(self) -> int:

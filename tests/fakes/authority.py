@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from gpusched.core.actions import Action, Join, Prepare, SetGuard
 from gpusched.core.decide import decide
 from gpusched.core.events import Event, Ticked
+from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Done, Reply
@@ -20,6 +22,7 @@ class FakeAuthority:
         refreshed: How often a sample was asked for.
         waited: How often somebody waited for durability.
         fault: Raised by the next `propose`.
+        kernel: Says what comes of an action; None: nothing is ever asked of the kernel.
     """
 
     def __init__(self, clock: Clock, look: Callable[[], NodeSample]) -> None:
@@ -32,6 +35,8 @@ class FakeAuthority:
         self.refreshed = 0
         self.waited = 0
         self.fault: Exception | None = None
+        self.kernel: Callable[[Action], Event] | None = None
+        self._asked: dict[tuple[LeaseId, ProcessId | None] | None, Action] = {}
 
     @property
     def ledger(self) -> Ledger:
@@ -58,6 +63,19 @@ class FakeAuthority:
         self.refreshed += 1
         self.tick()
 
+    async def outcome(self, lease: LeaseId, process: ProcessId | None) -> Reply:
+        return await self._outcome((lease, process))
+
+    async def guarded(self) -> Reply:
+        return await self._outcome(None)
+
+    async def _outcome(self, key: tuple[LeaseId, ProcessId | None] | None) -> Reply:
+        self._check()
+        action = self._asked.pop(key)
+        await asyncio.sleep(0)
+        assert self.kernel is not None, action
+        return self.decide(self.kernel(action))
+
     def tick(self) -> None:
         """Take the sample that the test's look gives."""
         self.decide(Ticked(self._look()))
@@ -69,6 +87,11 @@ class FakeAuthority:
         told = [self._ledger.apply(change) for change in decision.changes]
         if any(one is not None for one in told) or self._ledger.generation != generation:
             self._tell()
+        for action in decision.actions:
+            if isinstance(action, Prepare | Join):
+                self._asked[action.lease, action.process] = action
+            elif isinstance(action, SetGuard):
+                self._asked[None] = action
         return Done(()) if decision.reply is None else decision.reply
 
     def stop(self) -> None:

@@ -35,6 +35,7 @@ from gpusched.core.sample import (
     Unavailable,
 )
 from gpusched.core.sizes import GIB
+from gpusched.core.standing import Member, Standing
 
 A, B, C = RequestId("a"), RequestId("b"), RequestId("c")
 A100 = "NVIDIA A100-SXM4-80GB"
@@ -62,6 +63,14 @@ ADA, BOB, ROOT = caller(1000), caller(1001), caller(0, admin=True)
 def process(pid: int) -> ProcessId:
     """The process that has *pid* now."""
     return ProcessId(pid, pid * 10)
+
+
+def standing(
+    *pids: int, uid: int = 1000, uids: tuple[int, int, int] | None = None, cgroup: str = ""
+) -> Standing:
+    """Processes of one user; with *cgroup* they are in that one, whose inode is made of it."""
+    tree = tuple(Member(process(pid), uids or (uid, uid, uid)) for pid in pids)
+    return Standing(cgroup, sum(cgroup.encode()), tree)
 
 
 def device(place: int = 0, product: str = A100, memory: int | None = 80 * GIB) -> Device:
@@ -122,10 +131,11 @@ def facts(
     name: str = "python",
     parents: Iterable[int] = (),
     claims: LeaseId | None = None,
+    cgroup: str = "",
 ) -> ProcessFacts:
     """What `/proc` says of process *pid*."""
     ancestors = tuple(process(one) for one in parents)
-    return ProcessFacts(process(pid), uid, name, name, ancestors, claims)
+    return ProcessFacts(process(pid), uid, name, name, ancestors, claims, cgroup)
 
 
 def sample(

@@ -7,11 +7,12 @@ what the service manager was told, the doors, and each close.
 import asyncio
 import signal
 
+from gpusched.core.enforcement import Ability, Level
 from gpusched.core.events import AllocateRequested, AttachRequested
 from gpusched.core.ids import SECOND, BootId, LeaseId, ProcessId, RequestId
 from gpusched.core.lease import Lease
 from gpusched.core.policy import Policy
-from gpusched.core.replies import Done, Granted
+from gpusched.core.replies import Done, Granted, Underway
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeReading, Reading
 from gpusched.daemon.lifecycle import Reloaded, World, run
@@ -19,7 +20,9 @@ from gpusched.ports import Authority, Batch, Stored
 from tests.fakes.builders import ADA, device, reading, sample
 from tests.fakes.clock import FakeClock
 from tests.fakes.doors import FakeDoors
+from tests.fakes.enforcer import FakeEnforcer
 from tests.fakes.exits import FakeExitWatch
+from tests.fakes.guard import FakeGuard
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.sampler import FakeSampler
 from tests.fakes.service_manager import FakeServiceManager
@@ -30,6 +33,8 @@ LONG = 3600.0
 """Seconds between ticks where a test wants none by itself."""
 
 READABLE = sample(reading(device())).reading
+
+NO_CGROUPS = Ability(Level.ADVISORY, "there are no cgroups here")
 
 
 class JournalStore(MemoryStore):
@@ -80,14 +85,42 @@ class JournalExits(FakeExitWatch):
         self._journal.append("exits closed")
 
 
-class DaemonHost:
-    """One host; each `start` is another daemon over the same disk, clock and processes."""
+class JournalEnforcer(FakeEnforcer):
+    """Tells when it is closed. Its cgroups are the kernel's: they outlive a daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: list[str], processes: FakeProcessTable, clock: FakeClock) -> None:
+        super().__init__(processes, clock)
+        self._journal = journal
+
+    async def close(self) -> None:
+        await super().close()
+        self._journal.append("enforcer closed")
+
+
+class JournalGuard(FakeGuard):
+    """Tells when it is closed."""
+
+    def __init__(self, journal: list[str]) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def close(self) -> None:
+        super().close()
+        self._journal.append("guard closed")
+
+
+class DaemonHost:
+    """One host; each `start` is another daemon over the same disk, clock, kernel and processes."""
+
+    def __init__(self, clock: FakeClock | None = None, *, cgroups: bool = True) -> None:
         self.journal: list[str] = []
         self.disk = Disk()
-        self.clock = FakeClock(1000 * SECOND)
+        self.clock = clock or FakeClock(1000 * SECOND)
         self.table = FakeProcessTable()
+        self.enforcer = JournalEnforcer(self.journal, self.table, self.clock)
+        if not cgroups:
+            self.enforcer.able = NO_CGROUPS
+        self.guard = JournalGuard(self.journal)
         self.policy = Policy()
         self.interval = LONG
         self.boot_patience = 0.0
@@ -130,6 +163,8 @@ class DaemonHost:
             store=self.store,
             sampler=self.sampler,
             table=self.table,
+            enforcer=self.enforcer,
+            guard=self.guard,
             exits=self.exits,
             manager=self.manager,
             doors=self.doors,
@@ -157,9 +192,15 @@ async def grant(authority: Authority) -> Lease:
     return reply.lease
 
 
-async def attach(authority: Authority, granted: Lease, process: ProcessId) -> None:
-    """Let *process* join a lease."""
-    uids = (ADA.uid, ADA.uid, ADA.uid)
-    reply = authority.propose(AttachRequested(ADA, granted.id, process, uids))
+async def attach(
+    host: DaemonHost, authority: Authority, granted: Lease, process: ProcessId
+) -> Lease:
+    """Let *process* join a lease, and wait until the kernel has it; give the lease."""
+    standing = host.table.standing(process)
+    assert standing is not None
+    reply = authority.propose(AttachRequested(ADA, granted.id, process, standing))
+    if isinstance(reply, Underway):
+        reply = await authority.outcome(granted.id, process)
     await authority.durable()
     assert isinstance(reply, Done)
+    return reply.leases[0]

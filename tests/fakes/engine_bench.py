@@ -12,7 +12,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.daemon.engine import Engine
 from gpusched.ports import Batch
-from tests.fakes.builders import ADA, process
+from tests.fakes.builders import ADA, process, standing
 from tests.fakes.clock import FakeClock
 from tests.fakes.daemon import JournalStore
 from tests.fakes.store import Disk
@@ -63,8 +63,7 @@ def allocation(name: str) -> AllocateRequested:
 
 
 def attachment(name: str) -> AttachRequested:
-    uids = (ADA.uid, ADA.uid, ADA.uid)
-    return AttachRequested(ADA, LeaseId(f"lease-{name}"), process(50), uids)
+    return AttachRequested(ADA, LeaseId(f"lease-{name}"), process(50), standing(50))
 
 
 def leases_of(batch: Batch) -> list[str]:

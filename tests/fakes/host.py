@@ -4,15 +4,18 @@ It does what the engine does, without a store, a loop or a world.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from gpusched.core.changes import Change, LeaseChanged, StoryTold
+from gpusched.core.changes import AbilityFound, Change, LeaseChanged, StoryTold
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
+from gpusched.core.enforcement import Ability, LeaseCgroup, Level, Mode
 from gpusched.core.events import (
     AllocateRequested,
     AttachRequested,
     Event,
+    LeasePrepared,
     ReleaseRequested,
     Ticked,
 )
@@ -29,10 +32,13 @@ from gpusched.core.ids import (
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
-from gpusched.core.replies import Done, Granted, Rejected
+from gpusched.core.replies import Attachment, Done, Granted, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.sample import NO_MEMBERS, DeviceReading, LostDevice, ProcessFacts
-from tests.fakes.builders import ADA, moment, process, reading, sample
+from tests.fakes.builders import ADA, moment, process, reading, sample, standing
+
+MASKING = Ability(Level.DEVICE_PROGRAM, "the kernel holds masks", cgroups=True)
+"""Of a host where everything can be had."""
 
 
 def changed_leases(decision: Decision) -> list[Lease]:
@@ -108,10 +114,25 @@ class Host:
 
     def attach(self, lease: Lease, pid: int, by: Caller = ADA) -> Lease:
         """Attach process *pid* of the caller, which must succeed."""
-        uids = (by.uid, by.uid, by.uid)
-        reply = self.do(AttachRequested(by, lease.id, process(pid), uids)).reply
+        event = AttachRequested(by, lease.id, process(pid), standing(pid, uid=by.uid))
+        reply = self.do(event).reply
         assert isinstance(reply, Done), reply
         return reply.leases[0]
+
+    def enter(self, lease: Lease, pid: int, cgroup: LeaseCgroup, by: Caller = ADA) -> Lease:
+        """Attach process *pid*; the kernel does what it is asked, and *cgroup* is the lease's.
+
+        Of a made one the process comes from elsewhere; another it is in already.
+        """
+        self.apply([AbilityFound(MASKING)])
+        came_from = "/home" if cgroup.made else cgroup.path
+        its = replace(standing(pid, uid=by.uid, cgroup=came_from), inode=cgroup.inode)
+        reply = self.do(AttachRequested(by, lease.id, process(pid), its)).reply
+        assert isinstance(reply, Underway), reply
+        mode = Mode.MOVE if cgroup.made else Mode.IN_PLACE
+        did = Attachment(mode, (process(pid),))
+        self.do(LeasePrepared(lease.id, cgroup, Level.DEVICE_PROGRAM, "", did))
+        return self.lease(lease.id)
 
     def release(self, lease: Lease, by: Caller = ADA) -> Lease:
         """Release a lease, which must succeed."""

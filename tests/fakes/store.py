@@ -5,10 +5,18 @@ is not imitated.
 """
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine
-from gpusched.core.ids import BootId, Instant, LeaseId
+from gpusched.core.changes import (
+    Durable,
+    GhostChanged,
+    LeaseChanged,
+    LeaseForgotten,
+    StoryLine,
+    StoryTold,
+)
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.ports import Batch, Stored, StoreError
 
@@ -24,6 +32,7 @@ class Disk:
     boot_id: BootId | None = None
     alive_at: Instant | None = None
     generation: int = 0
+    ghosts: dict[DeviceUuid, Ghost] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -55,6 +64,7 @@ class MemoryStore:
             boot_id=disk.boot_id,
             alive_at=disk.alive_at,
             generation=disk.generation,
+            ghosts=dict(disk.ghosts),
         )
         disk.boot_id = disk.boot_id or boot_id
         return stored
@@ -66,21 +76,35 @@ class MemoryStore:
             raise self.broken
         if self._boot_id is None:
             raise StoreError("cannot write to the ledger: it is not open")
-        leases, stories = dict(self.disk.leases), dict(self.disk.stories)
+        after = replace(
+            self.disk,
+            leases=dict(self.disk.leases),
+            stories=dict(self.disk.stories),
+            ghosts=dict(self.disk.ghosts),
+        )
         for change in batch.changes:
-            match change:
-                case LeaseChanged(lease):
-                    leases[lease.id] = lease
-                case LeaseForgotten(lease_id):
-                    leases.pop(lease_id, None)
-                case _:
-                    if change.line.sequence in stories:
-                        raise StoreError(f"story line {change.line.sequence} is there already")
-                    stories[change.line.sequence] = change.line
-        self.disk.leases, self.disk.stories = leases, stories
+            _keep(after, change)
+        self.disk.leases, self.disk.stories = after.leases, after.stories
+        self.disk.ghosts = after.ghosts
         self.disk.boot_id = self._boot_id
         self.disk.alive_at, self.disk.generation = batch.alive_at, batch.generation
         self.batches.append(batch)
 
     def close(self) -> None:
         self._boot_id = None
+
+
+def _keep(disk: Disk, change: Durable) -> None:
+    match change:
+        case LeaseChanged(lease):
+            disk.leases[lease.id] = lease
+        case LeaseForgotten(lease_id):
+            disk.leases.pop(lease_id, None)
+        case GhostChanged(device, ghost):
+            disk.ghosts.pop(device, None)
+            if ghost is not None:
+                disk.ghosts[device] = ghost
+        case StoryTold(line):
+            if line.sequence in disk.stories:
+                raise StoreError(f"story line {line.sequence} is there already")
+            disk.stories[line.sequence] = line

@@ -1,4 +1,4 @@
-"""Any lease, request or story line that the core can hold, for property tests; only strategies.
+"""Any lease, request, ghost or story line that the core can hold; only strategies.
 
 Values are well-formed, not plausible: a lease may be RESERVED and have an end.
 """
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.enforcement import LeaseCgroup, Level
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
 from gpusched.core.request import MAX_LABELS, MAX_TEXT, Enforce, MaskFormat, Owner, Request
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -41,13 +43,23 @@ shares = st.builds(
     device=device_uuids,
     domain=gpu_uuids,
     memory=st.none() | sizes,
+    baseline=st.none() | sizes,
 )
 clocks = st.builds(
     Clocks,
     attach=st.none() | instants,
     keepalive=st.none() | instants,
     time_limit=st.none() | instants,
+    kill=st.none() | instants,
+    settle=st.none() | instants,
 )
+cgroups = st.builds(
+    LeaseCgroup,
+    path=words.map(lambda name: f"/{name}"),
+    inode=st.integers(min_value=1, max_value=_INT64),
+    made=st.booleans(),
+)
+ghosts = st.builds(Ghost, memory=sizes, baseline=sizes, lease=lease_ids, since=moments)
 
 
 @st.composite
@@ -55,6 +67,7 @@ def requests(draw: st.DrawFn) -> Request:
     """Any request that passes its own checks."""
     devices = tuple(draw(st.lists(gpu_uuids, max_size=3, unique=True)))
     devices = devices or tuple(draw(st.lists(mig_uuids, max_size=3, unique=True)))
+    attach_caller = draw(st.booleans())
     count = len(devices) or draw(st.integers(min_value=0, max_value=16))
     return Request(
         request_id=RequestId(draw(words)),
@@ -72,7 +85,8 @@ def requests(draw: st.DrawFn) -> Request:
         mask_format=draw(st.sampled_from(MaskFormat)),
         labels=draw(labels),
         owner=draw(st.none() | owners),
-        attach_caller=draw(st.booleans()),
+        attach_caller=attach_caller,
+        confines_itself=attach_caller and draw(st.booleans()),
     )
 
 
@@ -89,12 +103,16 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         shares=st.lists(shares, max_size=3).map(tuple),
         created=moments,
         processes=st.lists(process_ids, max_size=3).map(tuple),
+        cgroup=st.none() | cgroups,
+        origin=st.just("") | words,
         clocks=clocks,
         level=st.sampled_from(Level),
+        level_reason=st.just("") | words,
         entered=st.none() | moments,
         ending=st.none() | moments,
         ended=st.none() | moments,
         reason=st.none() | st.sampled_from(EndReason),
+        detail=st.just("") | words,
     )
 
 

@@ -43,11 +43,15 @@ PARENT = replace(device(3), mig_enabled=True)
 INSTANCES = (mig(PARENT, 1, 0), mig(PARENT, 1, 1), mig(PARENT, 2, 0))
 DEVICES = (device(0), device(1), device(2, L4, 24 * GIB), PARENT, *INSTANCES)
 PIDS = range(50, 55)
-GHOST, STRAY = 98, 99
+LISTED, STRAY = 98, 99
+LEFT = 3 * GIB
 OWNER = Owner("slurm:1")
 
-Fate = Enum("Fate", ["READ", "STRAY", "GHOST", "UNLISTED", "UNMEASURED", "LOST", "GONE"])
-"""What a tick finds of a device, beside the processes of its leases."""
+Fate = Enum("Fate", ["READ", "STRAY", "LISTED", "LEFT", "UNLISTED", "UNMEASURED", "LOST", "GONE"])
+"""What a tick finds of a device, beside the processes of its leases.
+
+LISTED is a pid that only NVML knows, LEFT memory that no process has.
+"""
 
 callers = st.sampled_from([ADA, BOB, caller(1000, pid=50), caller(0, admin=True)])
 memories = st.none() | st.sampled_from([GIB, 8 * GIB, 20 * GIB, 30 * GIB, 60 * GIB, 99 * GIB])
@@ -64,6 +68,7 @@ def requests(draw: st.DrawFn) -> Request:
     some = instances if mig_wanted else whole
     exact = draw(st.just(()) | st.lists(some, min_size=1, max_size=3, unique=True).map(tuple))
     count = len(exact) or draw(st.sampled_from([1, 1, 2, 2, 3, 4, 0]))
+    attach_caller = draw(st.sampled_from([False, False, False, True]))
     must = draw(st.just(()) | st.lists(some, max_size=min(count, 2), unique=True).map(tuple))
     return Request(
         request_id=draw(st.sampled_from([A, B, C])),
@@ -77,7 +82,8 @@ def requests(draw: st.DrawFn) -> Request:
         time_limit=draw(durations),
         attach_deadline=draw(durations),
         owner=draw(st.sampled_from([None, OWNER])),
-        attach_caller=draw(st.sampled_from([False, False, False, True])),
+        attach_caller=attach_caller,
+        confines_itself=attach_caller and draw(st.booleans()),
     )
 
 
@@ -90,12 +96,14 @@ class Turn:
         alive: Pids of attached processes that live.
         used: Bytes that each process of a lease uses; None where NVML does not say.
         watched: Whether the members of leases were looked at.
+        lingering: Whether NVML lists also attached processes that have ended.
     """
 
     fates: tuple[Fate, ...]
     alive: frozenset[int]
     used: int | None
     watched: bool
+    lingering: bool = True
 
     def sample(self, leases: Iterable[Lease], now: Moment) -> NodeSample:
         """The sample of this turn, given the leases that live."""
@@ -128,11 +136,13 @@ class Turn:
             for lease in leases
             if any(share.device == one.uuid for share in lease.shares)
             for process in lease.processes
+            if self.lingering or process.pid in self.alive
         }
-        pids |= {Fate.STRAY: {STRAY}, Fate.GHOST: {GHOST}}.get(fate, set())
+        pids |= {Fate.STRAY: {STRAY}, Fate.LISTED: {LISTED}}.get(fate, set())
         figure = UNREADABLE if self.used is None else self.used
         rows = tuple(context(pid, figure) for pid in sorted(pids))
-        used = min((self.used or GIB) * len(rows), (one.memory_total or 0) - RESERVED)
+        left = LEFT if fate is Fate.LEFT else 0
+        used = min((self.used or GIB) * len(rows) + left, (one.memory_total or 0) - RESERVED)
         memory = UNREADABLE if fate is Fate.UNMEASURED else memory_of(one, used, RESERVED)
         contexts = UNREADABLE if fate is Fate.UNLISTED else rows
         return DeviceReading(one, memory, contexts)
@@ -148,6 +158,7 @@ turns = st.builds(
     alive=st.frozensets(st.sampled_from(PIDS)),
     used=st.sampled_from([None, GIB, 6 * GIB, 40 * GIB]),
     watched=st.booleans(),
+    lingering=st.booleans(),
 )
 
 
@@ -166,6 +177,29 @@ def idle(like: Ledger) -> Ledger:
     for change in decide(ledger, Ticked(taken), now).changes:
         ledger.apply(change)
     return ledger
+
+
+def durable(ledger: Ledger) -> tuple[object, ...]:
+    """What a store keeps of a ledger, and what follows from it."""
+    return (
+        tuple(ledger.live()),
+        tuple(ledger.ended()),
+        dict(ledger._requests),
+        {one: (dict(h.shares), h.promised, h.exclusive) for one, h in ledger._holdings.items()},
+        tuple(ledger.stories),
+        dict(ledger.ghosts),
+        ledger._sequence,
+    )
+
+
+def everything(ledger: Ledger) -> tuple[object, ...]:
+    """All state of a ledger but its generation, in values that nobody changes later."""
+    return (
+        *durable(ledger),
+        *(ledger.policy, tuple(ledger.devices.items()), dict(ledger.lost), ledger.sample),
+        *(dict(ledger.uses), ledger.ticked_at, dict(ledger._leases)),
+        *(ledger.ability, ledger.governed, ledger.observed_at, ledger.guard_denied),
+    )
 
 
 def leases_of(decision: Decision) -> tuple[Lease, ...]:

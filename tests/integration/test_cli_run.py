@@ -13,7 +13,7 @@ from tests.fakes.gateway import gateway, reply
 from tests.fakes.messages import Fields, lease, status
 
 GRANT: Fields = {
-    "lease": lease("lease-a"),
+    "lease": lease("lease-a", holder={"uid": 1000, "user": "alice", "cgroup": "/lease-a"}),
     "environment": {"CUDA_VISIBLE_DEVICES": "1", "GPUSCHED_LEASE": "lease-a"},
 }
 ANSWERS = {
@@ -41,7 +41,7 @@ def run(
 
 
 def test_run_becomes_the_command(socket_folder: Path) -> None:
-    """The command has our pid, the lease's variables, and ends with its own code."""
+    """In a cgroup the command has our pid, the lease's variables, and ends with its own code."""
     with gateway(socket_folder, ANSWERS) as served:
         variables = {"PATH": os.environ["PATH"], "GPUSCHED_SOCKET": str(served.path)}
         script = "echo $$ $CUDA_VISIBLE_DEVICES $GPUSCHED_LEASE; exit 7"
@@ -54,8 +54,9 @@ def test_run_becomes_the_command(socket_folder: Path) -> None:
             out, _ = process.communicate()
     assert out == f"{process.pid} 1 lease-a\n"
     assert process.returncode == 7
-    message = {"memory_bytes": str(8 << 30), "attach_caller": True}
-    assert served.asked == [("Leases/Allocate", message)]
+    [(method, message)] = served.asked
+    assert method == "Leases/Allocate"
+    assert message.items() >= {"memory_bytes": str(8 << 30), "attach_caller": True}.items()
 
 
 def test_a_signal_ends_the_command(socket_folder: Path) -> None:

@@ -11,11 +11,14 @@ from structlog.testing import capture_logs
 
 from gpusched.core.actions import TakeSample, WatchExit
 from gpusched.daemon.executor import Executor
+from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.poller import Poller
 from gpusched.daemon.ticker import Ticker
 from tests.fakes.daemon import LONG, READABLE
+from tests.fakes.enforcer import FakeEnforcer
 from tests.fakes.engine_bench import EngineBench
 from tests.fakes.exits import FakeExitWatch
+from tests.fakes.guard import FakeGuard
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.sampler import FakeSampler
 from tests.fakes.service_manager import FakeServiceManager
@@ -31,8 +34,10 @@ class Bench:
         self.exits = FakeExitWatch(self.table)
         self.sampler = FakeSampler(READABLE)
         poller = Poller(self.sampler, self.table, self.engine.clock)
-        self.ticker = Ticker(poller, self.engine.clock, FakeServiceManager(), LONG)
-        self.executor = Executor(self.ticker, self.exits)
+        clock, enforcer = self.engine.clock, FakeEnforcer(self.table, self.engine.clock)
+        kernel = Kernel(enforcer, FakeGuard(), self.table, clock)
+        self.ticker = Ticker(poller, clock, FakeServiceManager(), LONG, kernel.denied)
+        self.executor = Executor(self.ticker, self.exits, kernel)
 
 
 @pytest_asyncio.fixture

@@ -150,7 +150,7 @@ async def test_large_body(face: Public) -> None:
             403,
             "PERMISSION_DENIED",
         ),
-        ("/v1/Devices/Cordon", b"{}", 501, "UNIMPLEMENTED"),
+        ("/v1/Devices/Cordon", b"{}", 403, "PERMISSION_DENIED"),
         ("/v1/Leases/Lend", b"{}", 404, "NOT_FOUND"),
         ("/", b"", 404, "NOT_FOUND"),
     ],

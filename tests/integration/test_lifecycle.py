@@ -20,7 +20,8 @@ from tests.fakes.waiting import standstill, until
 
 FULL = StoreError("the disk is full; make room")
 START = ["load", "commit", "sample"]
-END = ["STOPPING=1", "doors closed", "sampler closed", "exits closed", "store closed"]
+CLOSED = ["sampler closed", "exits closed", "guard closed", "enforcer closed", "store closed"]
+END = ["STOPPING=1", "doors closed", *CLOSED]
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_nothing_decided_is_lost_at_the_end(host: DaemonHost) -> None:
     host.store.gate.set()
     assert await running is None
     assert (await granting).id in host.disk.leases
-    assert host.journal[-4:] == ["commit", "sampler closed", "exits closed", "store closed"]
+    assert host.journal[-6:] == ["commit", *CLOSED]
 
 
 async def test_failed_commit_ends_the_run(host: DaemonHost) -> None:
@@ -101,7 +102,7 @@ async def test_failed_last_commit_ends_the_run(host: DaemonHost) -> None:
     assert await running == str(FULL)
     with pytest.raises(Stopping, match="the disk is full"):
         await granting
-    assert host.journal[-3:] == END[-3:]
+    assert host.journal[-5:] == CLOSED
 
 
 async def test_defect_in_the_ticker_ends_the_run(
@@ -117,7 +118,7 @@ async def test_defect_in_the_ticker_ends_the_run(
     monkeypatch.setattr(host.sampler, "sample", sample)
     with pytest.raises(ZeroDivisionError):
         await running
-    assert host.journal[-5:] == END
+    assert host.journal[-7:] == END
 
 
 async def test_unreadable_ledger_is_refused(host: DaemonHost) -> None:
@@ -125,7 +126,7 @@ async def test_unreadable_ledger_is_refused(host: DaemonHost) -> None:
     host.store.broken = FULL
     with pytest.raises(StoreError, match="the disk is full"):
         await host.launch()
-    assert host.journal == ["load", "sampler closed", "exits closed", "store closed"]
+    assert host.journal == ["load", *CLOSED]
 
 
 async def test_contradicting_ledger_is_refused(host: DaemonHost) -> None:
@@ -134,7 +135,7 @@ async def test_contradicting_ledger_is_refused(host: DaemonHost) -> None:
     host.disk.leases[broken.id] = broken
     with pytest.raises(InvariantBroken, match="is active and has no process"):
         await host.launch()
-    assert host.journal == ["load", "sampler closed", "exits closed", "store closed"]
+    assert host.journal == ["load", *CLOSED]
     assert host.disk.leases == {broken.id: broken}
 
 

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from gpusched.adapters.nvml import binding
 from gpusched.adapters.nvml.nodes import NodePlaces
+from gpusched.adapters.nvml.sampler import NvmlSampler
 from gpusched.core.device import DeviceNode
+from gpusched.core.mask import NodeRange
+from tests.fakes.nvml_library import FakeLibrary, a100, mig
 
 DEVICES = "Character devices:\n  1 mem\n195 nvidia\n511 nvidia-caps\n\nBlock devices:\n  7 loop\n"
 
@@ -55,3 +59,55 @@ def test_numa_node(places: NodePlaces, text: str, node: int | None) -> None:
 def test_unknown_slot(places: NodePlaces) -> None:
     """A slot that sysfs does not know has no NUMA node."""
     assert places.numa_node("00000000:07:00.0") is None
+
+
+def test_display_nodes(places: NodePlaces) -> None:
+    """A GPU's display nodes are found by its PCI slot, with the numbers that sysfs tells."""
+    folder = places.sys / "bus/pci/devices/000a:c7:00.0/drm"
+    for name, numbers in (("renderD129", "226:129\n"), ("card1", "226:1\n"), ("version", "")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "dev").write_text(numbers)
+    assert places.of_display("0000000A:C7:00.0") == (
+        DeviceNode("/dev/dri/card1", 226, 1),
+        DeviceNode("/dev/dri/renderD129", 226, 129),
+    )
+
+
+def test_no_display_driver(places: NodePlaces) -> None:
+    """A GPU whose display driver is not loaded, or is just being loaded, has no display nodes."""
+    slot = places.sys / "bus/pci/devices/0000:07:00.0"
+    slot.mkdir(parents=True)
+    assert places.of_display("00000000:07:00.0") == ()
+    (slot / "drm/card0").mkdir(parents=True)
+    assert places.of_display("00000000:07:00.0") == ()
+
+
+def test_display_nodes_come_with_their_driver(places: NodePlaces) -> None:
+    """A display driver that is loaded later is seen; a MIG device has none of the GPU's nodes."""
+    binding.use_library(FakeLibrary(a100(_0=mig(1, 1))))
+    binding.start()
+    sampler = NvmlSampler(places, simulated=False)
+    assert [one.device.dri_nodes for one in sampler.sample().devices] == [(), ()]
+    card = places.sys / "bus/pci/devices/0000:00:00.0/drm/card1"
+    card.mkdir(parents=True)
+    (card / "dev").write_text("226:1\n")
+    reading = sampler.sample()
+    node = DeviceNode("/dev/dri/card1", 226, 1)
+    assert [one.device.dri_nodes for one in reading.devices] == [(node,), ()]
+    assert reading.governed == places.governed()
+
+
+def test_governed_ranges(places: NodePlaces) -> None:
+    """GPUs' minors are governed and so is every capability, but no node that all holders need."""
+    ranges = places.governed()
+    assert ranges == (NodeRange(195, 0, 253), NodeRange(511, 0, 2**20 - 1))
+    assert not any((195, control) in one for one in ranges for control in (254, 255))
+
+
+def test_governed_ranges_follow_the_driver(places: NodePlaces) -> None:
+    """A driver loaded anew may have other majors, and channels to other hosts."""
+    listing = "Character devices:\n195 nvidia\n235 nvidia-caps\n236 nvidia-caps-imex-channels\n"
+    (places.proc / "devices").write_text(listing + "237 nvidia-uvm\n238 nvidia-capsule\n")
+    assert [one.major for one in places.governed()] == [195, 235, 236]
+    (places.proc / "devices").unlink()
+    assert places.governed() == (NodeRange(195, 0, 253),)

@@ -7,6 +7,7 @@ from pathlib import Path
 from gpusched.adapters.nvml.simulated import parse_scenario
 from gpusched.adapters.nvml.simulated.directory import prepare
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
+from gpusched.core.mask import Governed, mask_of
 from gpusched.core.sample import NodeReading, Unavailable
 
 
@@ -37,6 +38,27 @@ async def test_simulated_devices(tmp_path: Path) -> None:
         assert Path(node.path).parent == directory / "dev"
         assert node.major == 60
         assert one.contexts == ()
+
+
+async def test_simulated_nodes_are_masked_like_real_ones(tmp_path: Path) -> None:
+    """A mask made of a simulated reading allows exactly what was leased of all nodes there are."""
+    directory = tmp_path / "simulator"
+    cards = '[[device]]\nprofile = "RTX4090"\n' * 2 + '[[device]]\nprofile = "A100-40GB"\n'
+    prepare(directory, parse_scenario(cards + 'mig = ["3g.20gb", "2g.10gb"]'))
+    async with _over(directory) as sampler:
+        reading = await sampler.sample()
+    assert isinstance(reading, NodeReading)
+    devices = [one.device for one in reading.devices]
+    nodes = {node for one in devices for node in (*one.nodes, *one.dri_nodes)}
+    made = {str(path) for path in (directory / "dev").rglob("*[0-9]")}
+    assert {node.path for node in nodes} == made
+    governed = Governed(reading.governed, reading.control_nodes)
+    for one in devices:
+        mask = mask_of([one.uuid], devices, governed)
+        allowed = {node for node in nodes if mask.allows(node.major, node.minor)}
+        assert allowed == {*one.nodes, *one.dri_nodes}
+        assert all(mask.allows(60, minor) for minor in (253, 254, 255))
+    assert [len(one.dri_nodes) for one in devices] == [2, 2, 0, 0, 0]
 
 
 async def test_no_simulator_directory(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_peer_lives_as_long_as_its_process(
             connection = identify(accepted)
         assert connection.peer.pid == child.pid
         assert connection.peer.process == ProcessId(child.pid, _start_ticks(child.pid))
+        assert connection.peer.cgroup == _cgroup(child.pid)
         assert connection.is_alive()
         child.communicate()
         assert not connection.is_alive()
@@ -156,6 +157,11 @@ def _connected_by_child(sock: socket.socket, listener: socket.socket) -> subproc
     assert child.stdout is not None
     child.stdout.readline()
     return child
+
+
+def _cgroup(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/cgroup").read_text().split("\n")
+    return next((one[3:] for one in lines if one.startswith("0::")), "")
 
 
 def _start_ticks(pid: int) -> int:

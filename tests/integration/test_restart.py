@@ -8,6 +8,7 @@ from gpusched.core.lease import EndReason, LeaseState
 from tests.fakes.builders import ADA
 from tests.fakes.clock import FakeClock
 from tests.fakes.daemon import DaemonHost, attach, end, grant
+from tests.fakes.enforcer import HOME
 from tests.fakes.waiting import until
 
 
@@ -23,12 +24,18 @@ async def host() -> DaemonHost:
     return DaemonHost()
 
 
-async def test_restart_keeps_leases(host: DaemonHost) -> None:
+@pytest.fixture(params=[False, True], ids=["no cgroups", "cgroups"])
+async def any_host(request: pytest.FixtureRequest) -> DaemonHost:
+    return DaemonHost(RunningClock(1000 * SECOND), cgroups=request.param)
+
+
+async def test_restart_keeps_leases(any_host: DaemonHost) -> None:
     """A restart in the same boot keeps leases, gives them the time away, and watches on."""
+    host = any_host
     running, authority = await host.start()
     before = await grant(authority)
     process = host.table.start(uid=ADA.uid)
-    await attach(authority, before, process)
+    await attach(host, authority, before, process)
     await end(running)
     host.clock.advance(20 * SECOND)
     host.renew()
@@ -37,9 +44,11 @@ async def test_restart_keeps_leases(host: DaemonHost) -> None:
     assert after is not None
     assert after.state is LeaseState.ACTIVE
     assert after.processes == (process,)
-    assert host.exits.watched == {process}
+    assert host.exits.watched == ({process} if after.cgroup is None else set())
     again = await grant(authority)
     assert again == after
+    host.table.end(process)
+    await until(lambda: host.disk.leases[before.id].state is LeaseState.ENDED)
     await end(running)
 
 
@@ -76,25 +85,19 @@ async def test_reboot_ends_leases(host: DaemonHost) -> None:
     await end(running)
 
 
-async def test_decide_commit_act_confirm(host: DaemonHost) -> None:
-    """The end of a lease is committed, then looked at, and committed again once confirmed."""
-    host.clock = RunningClock(1000 * SECOND)
+async def _told_of_an_end(host: DaemonHost) -> list[str]:
+    """What the daemon does from the end of a lease's only process to that of the lease."""
     running, authority = await host.start()
     granted = await grant(authority)
     process = host.table.start(uid=ADA.uid)
-    await attach(authority, granted, process)
+    await attach(host, authority, granted, process)
     await authority.refresh()
     await authority.durable()
     host.journal.clear()
     host.store.batches.clear()
     host.table.end(process)
     await until(lambda: host.disk.leases[granted.id].state is LeaseState.ENDED)
-    assert [one for one in host.journal if one != "WATCHDOG=1"] == [
-        "sample",
-        "commit",
-        "sample",
-        "commit",
-    ]
+    told = [one for one in host.journal if one != "WATCHDOG=1"]
     versions = [
         change.lease.state
         for batch in host.store.batches
@@ -103,3 +106,18 @@ async def test_decide_commit_act_confirm(host: DaemonHost) -> None:
     ]
     assert versions == [LeaseState.RELEASING, LeaseState.ENDED]
     await end(running)
+    return told
+
+
+async def test_decide_commit_act_confirm() -> None:
+    """The end of a lease is committed, then looked at, and committed again once confirmed."""
+    host = DaemonHost(RunningClock(1000 * SECOND), cgroups=False)
+    assert await _told_of_an_end(host) == ["sample", "commit", "sample", "commit"]
+
+
+async def test_an_empty_cgroup_needs_no_sample_to_end_a_lease() -> None:
+    """An empty cgroup ends its lease at once; then it is removed, and a sample confirms."""
+    host = DaemonHost(RunningClock(1000 * SECOND))
+    assert await _told_of_an_end(host) == ["commit", "sample", "commit"]
+    with pytest.raises(FileNotFoundError):
+        host.table.population(f"{HOME}/lease-a")

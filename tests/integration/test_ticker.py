@@ -12,7 +12,7 @@ from gpusched.core.ids import SECOND
 from gpusched.core.sample import NodeReading, Reading
 from gpusched.daemon.poller import Poller
 from gpusched.daemon.ticker import Ticker
-from gpusched.ports import Stopping, StoreError
+from gpusched.ports import DeniedOpen, Stopping, StoreError
 from tests.fakes.builders import UNREADABLE
 from tests.fakes.daemon import LONG, READABLE
 from tests.fakes.engine_bench import EngineBench, allocation
@@ -30,7 +30,8 @@ class Bench(EngineBench):
         self.sampler = FakeSampler(READABLE)
         self.manager = FakeServiceManager()
         poller = Poller(self.sampler, FakeProcessTable(), self.clock)
-        self.ticker = Ticker(poller, self.clock, self.manager, LONG)
+        self.denied: list[DeniedOpen] = []
+        self.ticker = Ticker(poller, self.clock, self.manager, LONG, lambda: tuple(self.denied))
         self.ticking = self.task(asyncio.sleep(0))
 
     async def run(self) -> None:

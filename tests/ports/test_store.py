@@ -10,12 +10,14 @@ import pytest
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.core.changes import (
     Durable,
+    GhostChanged,
     LeaseChanged,
     LeaseForgotten,
     StoryKind,
     StoryLine,
     StoryTold,
 )
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId, Moment, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.request import Request
@@ -175,6 +177,41 @@ def test_lease_may_come_back_in_one_batch(start: Start) -> None:
     assert kept(start().load(FIRST_BOOT)) == {lease(1).id: lease(1)}
 
 
+def ghost(number: int) -> Ghost:
+    return Ghost(number, number + 1, lease(number).id, Moment(Instant(number), number))
+
+
+def test_ghost_memory_is_kept_until_it_is_gone(start: Start) -> None:
+    """Ghost memory is kept by device with its figures, the last decided, until it is gone."""
+    one, two = DeviceUuid("GPU-1"), DeviceUuid("GPU-2")
+    store = start()
+    store.load(FIRST_BOOT)
+    store.commit(batch(GhostChanged(one, ghost(1)), GhostChanged(two, ghost(2))))
+    assert start().load(FIRST_BOOT).ghosts == {one: ghost(1), two: ghost(2)}
+    store = start()
+    store.load(FIRST_BOOT)
+    store.commit(batch(GhostChanged(one, None), GhostChanged(two, ghost(3)), generation=2))
+    assert start().load(FIRST_BOOT).ghosts == {two: ghost(3)}
+
+
+def test_ghost_memory_that_comes_and_goes_in_one_batch_is_gone(start: Start) -> None:
+    """Of several changes of a device's ghost memory in one batch the last is kept, also where
+    there was none to begin with.
+    """
+    gone, back = DeviceUuid("GPU-1"), DeviceUuid("GPU-2")
+    store = start()
+    store.load(FIRST_BOOT)
+    store.commit(
+        batch(
+            GhostChanged(gone, ghost(1)),
+            GhostChanged(gone, None),
+            GhostChanged(back, None),
+            GhostChanged(back, ghost(2)),
+        )
+    )
+    assert start().load(FIRST_BOOT).ghosts == {back: ghost(2)}
+
+
 def test_newest_thousand_lines_oldest_first(start: Start) -> None:
     """A start gets the newest 1000 story lines, oldest first, whatever order they came in."""
     store = start()
@@ -189,10 +226,11 @@ def test_history_is_never_rewritten(start: Start) -> None:
     store = start()
     store.load(FIRST_BOOT)
     store.commit(batch(told(1)))
+    haunted = GhostChanged(DeviceUuid("GPU-1"), ghost(1))
     with pytest.raises(StoreError):
-        store.commit(batch(LeaseChanged(lease(1)), told(1), generation=2))
+        store.commit(batch(LeaseChanged(lease(1)), haunted, told(1), generation=2))
     stored = start().load(FIRST_BOOT)
-    assert (stored.leases, stored.generation) == ((), 1)
+    assert (stored.leases, stored.ghosts, stored.generation) == ((), {}, 1)
 
 
 def test_store_goes_on_after_refused_batch(start: Start) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.attribution import DeviceUse, ProcessKind, attribute
+from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.sample import (
@@ -32,6 +33,7 @@ from tests.fakes.builders import (
 GPU, OTHER = device(0), device(1)
 # Its attached process is 50.
 MINE = lease(LeaseState.ACTIVE, share(GPU), name="mine")
+CONFINED = replace(MINE, cgroup=LeaseCgroup("/lease", 7, made=True))
 
 
 def seen(
@@ -179,3 +181,35 @@ def test_a_device_knows_which_gpu_it_is_on() -> None:
     """A MIG instance is on its parent; a GPU is on itself."""
     assert (mig(GPU).physical, GPU.physical) == (GPU.uuid, GPU.uuid)
     assert DeviceUuid("GPU-00000000") == GPU.uuid
+
+
+def test_whatever_is_in_the_cgroup_of_a_lease_belongs_to_it() -> None:
+    """A process in the cgroup, or below it, is the lease's, whoever started it."""
+    for path in ("/lease", "/lease/scope"):
+        use = seen(facts(60, cgroup=path), rows=(context(60),), leases=(CONFINED,))
+        assert use.used_by == {CONFINED.id: GIB}
+
+
+def test_what_escaped_the_cgroup_of_a_lease_is_a_stray() -> None:
+    """Neither descent, nor a claim, nor having been attached replaces being in the cgroup."""
+    known = (
+        facts(50),
+        facts(51, parents=(50,)),
+        facts(52, claims=CONFINED.id),
+        facts(53, cgroup="/lease-2"),
+    )
+    rows = tuple(context(one.identity.pid) for one in known)
+    use = seen(*known, rows=rows, leases=(CONFINED,))
+    assert kinds(use) == [ProcessKind.STRAY] * 4
+
+
+def test_a_process_of_two_leases_uses_each_device_for_its_lease() -> None:
+    """A process in a cgroup with two leases is a stray on neither of their devices."""
+    second = replace(CONFINED, id=LeaseId("lease-second"), shares=(share(OTHER),))
+    rows = (reading(GPU, context(50)), reading(OTHER, context(50, 2 * GIB)))
+    taken = sample(*rows, known=(facts(50, cgroup="/lease"),))
+    uses = attribute(taken, (CONFINED, second), ())
+    assert uses[GPU.uuid].used_by == {CONFINED.id: GIB}
+    assert uses[OTHER.uuid].used_by == {second.id: 2 * GIB}
+    assert not uses[GPU.uuid].strangers
+    assert not uses[OTHER.uuid].strangers

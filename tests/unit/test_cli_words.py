@@ -22,8 +22,9 @@ FLAGS = {
     "allocate": "--gpus --device --memory --attach-deadline --format",
     "explain": "--gpus --lease --device",
     "env": "--format",
-    "attach": "--pid --unit --container",
-    "release": "--kill",
+    "attach": "--pid --cgroup --unit --container",
+    "release": "--kill --grace --no-wait",
+    "revoke": "--reason --grace --signal-in-place --no-wait",
     "leases": "--mine --ended",
     "status": "--watch",
     "events": "--follow",
@@ -115,7 +116,12 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
         (["attach", "l", "--pid", "0"], "'0' is not a process id"),
         (["attach", "l", "--unit", "u"], "--unit is not in this version"),
         (["attach", "l", "--container", "c"], "--container is not in this version"),
-        (["release", "l", "--kill"], "--kill is not in this version"),
+        (["attach", "l", "--pid", "7", "--cgroup", "/c"], "say which process"),
+        (["release", "l", "--grace", "3s"], "go with --kill"),
+        (["release", "l", "--no-wait"], "go with --kill"),
+        (["release", "l", "--kill", "--grace", "3"], "--grace: '3' is not a time"),
+        (["revoke", "l"], "required: --reason"),
+        (["forget"], "required: DEVICE"),
         (["config", "frob"], "invalid choice"),
         *[([name, "--all", "x"], f"`{name}` is not in this version") for name in INSTEAD],
     ],
@@ -164,5 +170,6 @@ def test_completion_knows_every_command_and_flag(shell: str) -> None:
     text = script(shell)
     assert all(name in text for name in INDEX)
     assert "attach-deadline" in text
+    assert "signal-in-place" in text
     assert "relative" in text  # a choice of --mask-format
     assert "SUPPRESS" not in text

@@ -9,7 +9,7 @@ from gpusched.config.paths import default_socket, default_state, runtime_directo
 from gpusched.config.read import ConfigFaults, parse, read
 from gpusched.core.ids import SECOND
 from gpusched.core.policy import Policy
-from gpusched.core.sizes import GIB
+from gpusched.core.sizes import GIB, MIB
 
 WHOLE = """
 [sampling]
@@ -23,6 +23,15 @@ boot_patience = "10s"
 attach_deadline = "1m30s"
 keepalive = "20s"
 history = 5
+grace = "3s"
+settle = "4s"
+tolerance = "8MiB"
+
+[enforcement]
+recheck = "50s"
+guard = "on"
+guard_top = "/user.slice"
+guard_admits = ["x.service"]
 
 [devices]
 withheld = "1GiB"
@@ -40,6 +49,7 @@ level = "debug"
 "gpu.l4.1" = "0.80 €/h"
 """
 
+TABLES = "access, devices, enforcement, leases, log, prices, sampling"
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (
         "[sampling]\ninterval = 5",
@@ -76,6 +86,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "[devices]\ninfrastructure = [1]",
         "devices.infrastructure: [1] is not a list of words in quotes",
     ),
+    "guard": (
+        '[enforcement]\nguard = "maybe"',
+        "enforcement.guard: 'maybe' is not one of on, off",
+    ),
     "group": ('[access]\nadmin_group = ""', "access.admin_group: '' is not a word in quotes"),
     "gid": ("[access]\nadmin_group = 7", "access.admin_group: 7 is not a word in quotes"),
     "level": (
@@ -86,7 +100,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "option": ("[log]\nlevle = 'info'", "log.levle: no such option; there are level"),
     "table": (
         "[lease]\nhistory = 1",
-        "lease: there is no such table; there are access, devices, leases, log, prices, sampling",
+        f"lease: there is no such table; there are {TABLES}",
     ),
     "value": ("log = 'info'", "log: is a table, [log], not a value"),
 }
@@ -107,6 +121,8 @@ def test_an_empty_file_gives_the_defaults() -> None:
     assert (config.interval, config.sample_deadline, config.boot_patience) == (1.0, 5.0, 30.0)
     assert (config.admin_group, config.connections_per_user) == ("gpusched", 256)
     assert (config.log_level, config.prices) == ("info", {})
+    assert config.guard_top == "/"
+    assert "nvidia-persistenced.service" in config.guard_admits
 
 
 def test_every_option_is_read() -> None:
@@ -121,9 +137,15 @@ def test_every_option_is_read() -> None:
         max_tick_gap=60 * SECOND,
         history=5,
         infrastructure=("Xorg",),
+        grace=3 * SECOND,
+        settle=4 * SECOND,
+        tolerance=8 * MIB,
+        recheck=50 * SECOND,
+        guard=True,
     )
     assert (config.interval, config.sample_deadline, config.boot_patience) == (0.5, 2.0, 10.0)
     assert (config.admin_group, config.connections_per_user) == ("wheel", 3)
+    assert (config.guard_top, config.guard_admits) == ("/user.slice", ("x.service",))
     assert (config.log_level, config.prices) == ("debug", {"gpu.l4.1": "0.80 €/h"})
 
 
@@ -147,9 +169,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_prices_have_to_be_a_table() -> None:
     """Prices without rows are a fault like any other."""
-    assert faults_in("prices = 1") == (
-        "prices: there is no such table; there are access, devices, leases, log, prices, sampling",
-    )
+    assert faults_in("prices = 1") == (f"prices: there is no such table; there are {TABLES}",)
 
 
 def test_what_is_not_toml_is_told_with_its_line() -> None:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gpusched.api.v1 import device_pb2
+from gpusched.core.changes import GhostChanged
 from gpusched.core.device import Device
-from gpusched.core.ids import DeviceUuid
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sample import LostDevice, Memory, NodeSample, Unavailable
@@ -49,8 +51,36 @@ def test_account() -> None:
     assert account.infrastructure.value == GIB
     assert account.unattributed.value == GIB
     assert account.overlap.value == 0
-    assert account.ghost.unavailable
+    assert account.ghost.value == 0
     assert list(message.lease_ids) == [lease.id]
+
+
+def test_ghost() -> None:
+    """Ghost memory is told apart from the unattributed, as far as it is still there."""
+    host = Host(FIRST)
+    ghost = Ghost(3 * GIB, 0, LeaseId("lease-1"), host.now)
+    host.apply([GhostChanged(FIRST.uuid, ghost)])
+    host.tick(reading(FIRST, used=4 * GIB))
+    account = shown(host, FIRST.uuid).account
+    assert (account.ghost.value, account.unattributed.value) == (3 * GIB, GIB)
+    host.tick(reading(FIRST, used=2 * GIB))
+    account = shown(host, FIRST.uuid).account
+    assert (account.ghost.value, account.unattributed.value) == (2 * GIB, 0)
+    host.tick(replace(reading(FIRST), contexts=UNREADABLE))
+    assert shown(host, FIRST.uuid).account.ghost.unavailable
+
+
+def test_why_a_settling_device_is_not_free() -> None:
+    """A device that a lease has left says what is waited for, not who holds it."""
+    host = Host(FIRST)
+    lease = host.attach(host.grant(Request(A)), 7)
+    assert shown(host, FIRST.uuid).unschedulable_reason.startswith("held by")
+    host.release(lease)
+    message = shown(host, FIRST.uuid)
+    assert message.settling
+    assert message.unschedulable_reason == (
+        f"settling: the memory of {lease.id} is not confirmed back"
+    )
 
 
 def test_overlap() -> None:

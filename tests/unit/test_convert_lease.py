@@ -6,13 +6,16 @@ import pytest
 
 from gpusched.api.v1 import lease_pb2, request_pb2
 from gpusched.core.device import DeviceNode
+from gpusched.core.enforcement import Level, Mode
 from gpusched.core.ids import SECOND, LeaseId
-from gpusched.core.lease import EndReason, LeaseState, Level
+from gpusched.core.lease import EndReason, LeaseState
+from gpusched.core.replies import Attachment
 from gpusched.core.request import MaskFormat, Owner, Request
 from gpusched.core.sizes import GIB
 from gpusched.rpc.call import Call
+from gpusched.rpc.convert_enforcement import LEVELS, MODES, SENTENCES
 from gpusched.rpc.convert_grant import GrantWriter
-from gpusched.rpc.convert_lease import ENFORCEMENTS, REASONS, STATES, lease_of
+from gpusched.rpc.convert_lease import REASONS, STATES, lease_of
 from gpusched.rpc.convert_reading import moment_of
 from gpusched.rpc.host import Host as HostFacts
 from tests.fakes.builders import (
@@ -47,12 +50,15 @@ FACTS = HostFacts(
 
 
 def test_every_state() -> None:
-    """Every state, end reason and level has its own value on the wire."""
+    """Every state, end reason, level and mode has its own value on the wire."""
     assert set(STATES) == set(LeaseState)
     assert set(REASONS) == {None, *EndReason}
-    assert set(ENFORCEMENTS) == set(Level)
+    assert set(LEVELS) == set(SENTENCES) == set(Level)
+    assert set(MODES) == set(Mode)
     assert len(set(STATES.values())) == len(STATES)
     assert len(set(REASONS.values())) == len(REASONS)
+    assert len(set(LEVELS.values())) == len(LEVELS)
+    assert len(set(MODES.values())) == len(MODES)
 
 
 @pytest.mark.parametrize("state", LeaseState)
@@ -235,7 +241,8 @@ def test_attached_grant() -> None:
     """A grant that attached the caller names it."""
     host = Host(device(0))
     one = host.attach(host.grant(Request(A)), 7)
-    grant = GrantWriter(FACTS).grant_of(one, host.ledger, host.now, Call(ADA), attached=True)
+    did = Attachment(Mode.RECORD, one.processes)
+    grant = GrantWriter(FACTS).grant_of(one, host.ledger, host.now, Call(ADA), attachment=did)
     assert grant.attachment.mode == lease_pb2.ATTACH_MODE_RECORDED
     assert [each.pid for each in grant.attachment.processes] == [7]
 

@@ -123,8 +123,8 @@ def test_warnings() -> None:
     assert told == [
         "The last reading is 60 s old: nothing is granted by it.",
         f"{device(0).uuid} is lost: it fell off the bus.",
-        "Masks are advisory: the kernel does not hold them yet.",
-        "There is no guard: processes without a lease can open every device.",
+        "Masks are advisory: it has not been found out yet what this host can enforce.",
+        "The guard is off: processes without a lease can open every device.",
         "The daemon is outside the host's PID namespace: processes may be missing.",
     ]
 

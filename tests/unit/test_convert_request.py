@@ -59,6 +59,7 @@ SAID = {
     "holder_gid": Wish(holder_gid=0),
     "parent_lease_id": Wish(parent_lease_id="lease-1"),
     "affinity_key": Wish(affinity_key="worker-1"),
+    "confines_itself": Wish(confines_itself=True, attach_caller=True),
 }
 
 
@@ -78,7 +79,8 @@ def test_no_field_is_ignored(name: str) -> None:
         assert answer.code in (Code.UNIMPLEMENTED, Code.PERMISSION_DENIED)
         assert answer.sentence.startswith(f"{name}: ")
     else:
-        assert answer != convert(Wish())
+        rest = [(field, value) for field, value in SAID[name].ListFields() if field.name != name]
+        assert answer != convert(Wish(**{field.name: value for field, value in rest}))
 
 
 def asked(wish: request_pb2.AllocateRequest) -> Request | Refused:
@@ -223,6 +225,7 @@ OWNERS = st.builds(Owner, WORDS)
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     devices = tuple(draw(UUIDS))
+    attach_caller = draw(st.booleans())
     return Request(
         RequestId(draw(WORDS)),
         count=len(devices) or draw(st.integers(0, 1024)),
@@ -238,7 +241,8 @@ def requests(draw: st.DrawFn) -> Request:
         mask_format=draw(st.sampled_from(MaskFormat)),
         labels=draw(st.dictionaries(WORDS, WORDS, max_size=3)),
         owner=draw(st.none() | OWNERS),
-        attach_caller=draw(st.booleans()),
+        attach_caller=attach_caller,
+        confines_itself=attach_caller and draw(st.booleans()),
     )
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.actions import WatchExit
+from gpusched.core.enforcement import Level
 from gpusched.core.ids import SECOND, Instant, LeaseId
-from gpusched.core.lease import Clocks, EndReason, LeaseState, Level, Share
+from gpusched.core.lease import Clocks, EndReason, LeaseState, Share
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Granted, Refusal
 from gpusched.core.request import Enforce, Request
@@ -25,7 +26,7 @@ def test_a_grant_is_a_reserved_lease_of_the_caller() -> None:
     lease = decision.reply.lease
     assert (lease.id, lease.state) == (LeaseId("lease-0000000001"), LeaseState.RESERVED)
     assert (lease.uid, lease.gid, lease.user) == (ADA.uid, ADA.gid, ADA.user)
-    assert lease.shares == (Share(GPU.uuid, GPU.memory_domain, 4 * GIB),)
+    assert lease.shares == (Share(GPU.uuid, GPU.memory_domain, 4 * GIB, baseline=0),)
     assert (lease.created, lease.level) == (host.now, Level.ADVISORY)
     assert not decision.reply.repeated
     assert changed_leases(decision) == [lease]
@@ -135,8 +136,8 @@ def test_enforcement_that_cannot_be_had_is_refused(count: int) -> None:
     no = Host(GPU).refusal(Request(A, count=count, enforce=Enforce.REQUIRED))
     assert (no.why, no.field) == (Refusal.NEVER_HERE, "enforce")
     assert no.sentence == (
-        "this daemon cannot hold a mask in the kernel, and the request requires it;"
-        " ask with `preferred` (the default) or `advisory`"
+        "the mask cannot be held, and it is required: it has not been found out yet what this"
+        " host can enforce; ask with `preferred` (the default) or `advisory`"
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.actions import TakeSample, WatchExit
+from gpusched.core.enforcement import Mode
 from gpusched.core.events import (
     AttachRequested,
     CancelRequested,
@@ -15,9 +16,9 @@ from gpusched.core.events import (
 from gpusched.core.ids import SECOND, Caller, Instant, LeaseId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.policy import Policy
-from gpusched.core.replies import Done, Refusal, Rejected
+from gpusched.core.replies import Attachment, Done, Refusal, Rejected
 from gpusched.core.request import Owner, Request
-from tests.fakes.builders import ADA, BOB, ROOT, A, B, C, caller, device, process
+from tests.fakes.builders import ADA, BOB, ROOT, A, B, C, caller, device, process, standing
 from tests.fakes.host import Host, changed_leases, sentences
 
 GPU, OTHER = device(0), device(1)
@@ -26,7 +27,7 @@ NO_LEASE = LeaseId("lease-none")
 
 def attaching(lease: Lease, pid: int, uids: tuple[int, int, int], by: Caller) -> AttachRequested:
     """A wish to attach a process that has these uids."""
-    return AttachRequested(by, lease.id, process(pid), uids)
+    return AttachRequested(by, lease.id, process(pid), standing(pid, uids=uids))
 
 
 def refused(host: Host, event: Event) -> Rejected:
@@ -44,7 +45,8 @@ def test_attaching_makes_a_lease_active() -> None:
     decision = host.do(attaching(lease, 50, (1000, 1000, 1000), ADA))
     entered = host.lease(lease.id)
     assert (entered.state, entered.processes) == (LeaseState.ACTIVE, (process(50),))
-    assert decision.reply == Done((entered,))
+    done = Attachment(Mode.RECORD, (process(50),))
+    assert decision.reply == Done((entered,), attachment=done)
     assert decision.actions == (WatchExit(process(50)), TakeSample())
     assert sentences(decision) == ["process 50 attached"]
 
@@ -100,7 +102,7 @@ def test_an_unknown_lease_is_not_found() -> None:
     """A lease that never was, or is forgotten, is not found."""
     host = Host(GPU)
     events = (
-        AttachRequested(ADA, NO_LEASE, process(50), (1000, 1000, 1000)),
+        AttachRequested(ADA, NO_LEASE, process(50), standing(50)),
         RenewRequested(ADA, NO_LEASE),
         ReleaseRequested(ADA, NO_LEASE),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.device import Device
+from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.invariants import faults_of
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.request import Request
@@ -14,6 +15,7 @@ from tests.fakes.builders import BOB, A, B, device, lease, mig, moment, process,
 GPU, OTHER = device(0), device(1)
 S = LeaseState
 NOW = moment()
+CGROUP = LeaseCgroup("/unit", 7, made=False)
 
 
 def faults(*leases: Lease, devices: tuple[Device, ...] = (GPU, OTHER)) -> list[str]:
@@ -54,6 +56,10 @@ ALONE: dict[str, tuple[Lease, list[str]]] = {
         replace(lease(S.ACTIVE), processes=()),
         ["lease-1 is active and has no process"],
     ),
+    "RESERVED with cgroup": (
+        replace(lease(S.RESERVED), cgroup=CGROUP),
+        ["lease-1 is reserved and has a cgroup"],
+    ),
     "one device twice": (
         lease(S.RESERVED, share(GPU, GIB), share(GPU, GIB)),
         ["lease-1 has two shares of one device"],
@@ -66,6 +72,11 @@ def test_a_lease_that_contradicts_itself_is_named(case: str) -> None:
     """State, end, ending, reason, processes and shares of a lease have to agree."""
     one, found = ALONE[case]
     assert faults(one) == found
+
+
+def test_a_cgroup_stands_for_the_processes_in_it() -> None:
+    """A lease that has a whole cgroup needs no process by name."""
+    assert faults(replace(lease(S.ACTIVE), processes=(), cgroup=CGROUP)) == []
 
 
 @pytest.mark.parametrize("state", LeaseState)

@@ -1,10 +1,12 @@
 """The lease's state machine: every pair of state and signal against the table of the design."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
+from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
 from gpusched.core.ids import Instant
 from gpusched.core.lease import (
@@ -17,6 +19,8 @@ from gpusched.core.lease import (
     confirm,
     end,
     enter,
+    prepare,
+    prepared,
     step,
     void,
 )
@@ -41,13 +45,16 @@ LEGAL = {
 }
 ALL = tuple(product(LeaseState, Signal))
 NOW = moment(1000)
+CGROUP = LeaseCgroup("/gpusched/lease-1", 7, made=True)
 MOVES: dict[Signal, Callable[[Lease], Lease]] = {
+    X.ATTACH: lambda one: prepare(one, process(77), "/home", None),
+    X.PREPARED: lambda one: prepared(one, CGROUP, Level.DEVICE_PROGRAM, "", NOW),
     X.ENTER: lambda one: enter(one, process(77), NOW),
     X.END: lambda one: end(one, EndReason.RELEASED, NOW),
     X.CONFIRMED: lambda one: confirm(one, NOW),
     X.VOID: lambda one: void(one, EndReason.REBOOT, NOW),
 }
-RUNNING = Clocks(*(Instant(NOW.instant + n) for n in (1, 2, 3)))
+RUNNING = Clocks(*(Instant(NOW.instant + n) for n in range(1, 6)))
 
 
 def running(state: LeaseState) -> Lease:
@@ -109,7 +116,7 @@ def test_the_first_process_stops_the_attach_deadline() -> None:
     entered = enter(running(S.RESERVED), process(77), NOW)
     assert (entered.state, entered.processes) == (S.ACTIVE, (process(77),))
     assert entered.entered == NOW
-    assert entered.clocks == Clocks(None, RUNNING.keepalive, RUNNING.time_limit)
+    assert entered.clocks == replace(RUNNING, attach=None)
 
 
 def test_a_second_process_joins_the_first() -> None:
@@ -125,10 +132,34 @@ def test_a_process_enters_once() -> None:
     assert enter(once, process(50), NOW) is once
 
 
+def test_preparing_meets_the_attach_deadline() -> None:
+    """A lease that is prepared knows whom for and where it came from; nobody has entered yet."""
+    one = prepare(running(S.RESERVED), process(77), "/home", None)
+    assert (one.state, one.processes) == (S.PREPARING, (process(77),))
+    assert (one.origin, one.cgroup, one.entered) == ("/home", None, None)
+    assert one.clocks == replace(RUNNING, attach=None)
+
+
+def test_a_cgroup_taken_in_place_is_known_before_it_is_masked() -> None:
+    """What is taken in place has no process of its own, and is the lease's from the start."""
+    one = prepare(running(S.RESERVED), None, "/unit", CGROUP)
+    assert (one.processes, one.cgroup) == ((), CGROUP)
+
+
+def test_a_prepared_lease_is_active_as_far_as_the_kernel_says() -> None:
+    """Cgroup, level and what is missing are those that were reached; from now on it is used."""
+    begun = prepare(running(S.RESERVED), process(77), "/home", None)
+    one = prepared(begun, CGROUP, Level.DEVICE_PROGRAM, "why not more", NOW)
+    assert (one.state, one.cgroup, one.entered) == (S.ACTIVE, CGROUP, NOW)
+    assert (one.level, one.level_reason) == (Level.DEVICE_PROGRAM, "why not more")
+    assert (one.processes, one.origin, one.clocks) == (begun.processes, "/home", begun.clocks)
+
+
 def test_a_lease_that_nobody_entered_ends_at_once() -> None:
     """The end of a reserved lease needs no confirmation."""
-    over = end(running(S.RESERVED), EndReason.ATTACH_DEADLINE, NOW)
+    over = end(running(S.RESERVED), EndReason.ATTACH_DEADLINE, NOW, detail="late", clocks=RUNNING)
     assert (over.state, over.reason) == (S.ENDED, EndReason.ATTACH_DEADLINE)
+    assert over.detail == "late"
     assert (over.ending, over.ended, over.clocks) == (NOW, NOW, Clocks())
 
 
@@ -140,11 +171,19 @@ def test_the_end_of_a_used_lease_waits_for_confirmation(state: LeaseState) -> No
     assert (over.ending, over.ended, over.clocks) == (NOW, None, Clocks())
 
 
+def test_the_end_has_clocks_and_words_of_its_own() -> None:
+    """Clocks that the end needs run; whoever ends the lease may say why."""
+    clocks = Clocks(kill=Instant(5))
+    over = end(running(S.ACTIVE), EndReason.REVOKED, NOW, detail="maintenance", clocks=clocks)
+    assert (over.clocks, over.detail) == (clocks, "maintenance")
+    assert end(running(S.ACTIVE), EndReason.RELEASED, NOW).detail == ""
+
+
 def test_confirmation_ends_a_lease_for_the_reason_it_had() -> None:
     """A confirmed lease keeps when and why its end began."""
     before = running(S.RELEASING)
     over = confirm(before, NOW)
-    assert (over.state, over.ended) == (S.ENDED, NOW)
+    assert (over.state, over.ended, over.clocks) == (S.ENDED, NOW, Clocks())
     assert (over.ending, over.reason) == (before.ending, before.reason)
 
 
@@ -166,9 +205,16 @@ def test_a_reboot_keeps_when_the_end_began() -> None:
 
 def test_extending_moves_only_the_clocks_that_run() -> None:
     """A clock that does not run is not started by an extension."""
-    assert RUNNING.extended(10) == Clocks(*(Instant(NOW.instant + n) for n in (11, 12, 13)))
+    assert RUNNING.extended(10) == Clocks(*(Instant(NOW.instant + n) for n in range(11, 16)))
     only = Clocks(keepalive=Instant(5))
     assert only.extended(10) == Clocks(keepalive=Instant(15))
+
+
+def test_a_lease_says_little_by_default() -> None:
+    """A lease is in no cgroup, held by nobody but its holder's good will, and has no clock."""
+    one = lease(S.RESERVED)
+    assert (one.cgroup, one.origin, one.clocks) == (None, "", Clocks())
+    assert (one.level, one.level_reason, one.detail) == (Level.ADVISORY, "", "")
 
 
 def test_a_share_without_memory_is_the_whole_device() -> None:

@@ -4,18 +4,24 @@ from dataclasses import replace
 
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
+    AbilityFound,
+    GhostChanged,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
+    ObservationTaken,
     PolicyChanged,
     SampleTaken,
     StoryKind,
     StoryLine,
     StoryTold,
 )
-from gpusched.core.ids import Instant, Moment
+from gpusched.core.enforcement import NOT_PROBED, Ability, LeaseCgroup, Level
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
 from gpusched.core.ledger import NOTHING_HELD, STORIES_KEPT, Holding, Ledger
+from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
@@ -36,6 +42,9 @@ from tests.fakes.builders import (
 GPU, OTHER = device(0), device(1)
 NOW = moment()
 S = LeaseState
+MASKING = Ability(Level.DEVICE_PROGRAM, "the kernel holds masks", cgroups=True)
+GHOST = Ghost(GIB, 0, LeaseId("lease-9"), NOW)
+CGROUP = LeaseCgroup("/unit", 7, made=False)
 
 
 def ledger(*leases: Lease) -> Ledger:
@@ -69,7 +78,7 @@ def test_a_lease_is_found_by_id_until_it_is_forgotten() -> None:
     made.check_invariants()
 
 
-def test_only_leases_and_stories_are_durable() -> None:
+def test_only_leases_ghosts_and_stories_are_durable() -> None:
     """What the next start reads anew is not stored; the rest is, as it was applied."""
     made = ledger()
     change = LeaseChanged(lease())
@@ -78,10 +87,16 @@ def test_only_leases_and_stories_are_durable() -> None:
     assert made.apply(InventoryChanged((GPU,), {})) is None
     assert made.apply(SampleTaken(sample(), {}, NOW.instant)) is None
     assert made.apply(PolicyChanged(Policy())) is None
+    assert made.apply(AbilityFound(MASKING)) is None
+    assert made.apply(ObservationTaken(NOW.instant)) is None
+    for haunted in (GhostChanged(GPU.uuid, GHOST), GhostChanged(GPU.uuid, None)):
+        assert made.apply(haunted) == haunted
 
 
 def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
-    """A watcher sees a new generation for a lease or the inventory, not for a sample."""
+    """A watcher sees a new generation for a lease, a ghost, the inventory or what the host can
+    enforce, not for a sample.
+    """
     made = ledger()
     made.apply(LeaseChanged(lease()))
     made.apply(LeaseChanged(lease(S.ACTIVE)))
@@ -91,7 +106,12 @@ def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
     made.apply(SampleTaken(sample(), {}, NOW.instant))
     made.apply(PolicyChanged(Policy()))
     made.apply(StoryTold(line("x")))
+    made.apply(ObservationTaken(NOW.instant))
     assert made.generation == 3
+    made.apply(AbilityFound(MASKING))
+    assert made.generation == 4
+    made.apply(GhostChanged(GPU.uuid, GHOST))
+    assert made.generation == 5
 
 
 def test_stories_are_numbered_in_order() -> None:
@@ -130,6 +150,8 @@ def test_a_new_ledger_is_empty() -> None:
     assert (made.devices, made.lost, made.uses) == ({}, {}, {})
     assert (made.sample, made.ticked_at, list(made.stories)) == (None, None, [])
     assert (made.live_count(), made.ended_count()) == (0, 0)
+    assert (made.ability, made.governed, made.ghosts) == (NOT_PROBED, Governed(), {})
+    assert (made.observed_at, made.guard_denied) == (None, None)
     assert made.apply(StoryTold(line("x"))) == StoryTold(replace(line("x"), sequence=1))
 
 
@@ -231,10 +253,10 @@ def test_a_ledger_is_rebuilt_from_what_was_stored() -> None:
     over = [aged(lease(S.ENDED, name=str(n)), 10 - n, ended=n) for n in (3, 4)]
     stories = [replace(line("told"), sequence=number) for number in (40, 41, 42)]
     made = Ledger(Policy())
-    made.restore([over[1], live[1], over[0], live[0]], stories, 7)
+    made.restore([over[1], live[1], over[0], live[0]], stories, 7, {GPU.uuid: GHOST})
     assert list(made.live()) == live
     assert list(made.ended()) == over
-    assert made.generation == 7
+    assert (made.generation, made.ghosts) == (7, {GPU.uuid: GHOST})
     assert [one.sequence for one in made.stories] == [40, 41, 42]
     assert made.apply(StoryTold(line("x"))) == StoryTold(replace(line("x"), sequence=43))
     made.check_invariants()

@@ -46,6 +46,11 @@ def break_ended(made: Ledger) -> None:
     made._ended[LeaseId("lease-ghost")] = None
 
 
+def break_cgroups(made: Ledger) -> None:
+    """Give a lease a cgroup that it does not have."""
+    made._cgroups["/nowhere"] = {LeaseId("lease-1"): None}
+
+
 @pytest.mark.parametrize(
     ("harm", "index"),
     [
@@ -53,6 +58,7 @@ def break_ended(made: Ledger) -> None:
         (break_requests, "requests"),
         (break_holdings, "holdings"),
         (break_ended, "ended"),
+        (break_cgroups, "cgroups"),
     ],
 )
 def test_an_index_that_contradicts_the_leases_is_found(

@@ -9,6 +9,7 @@ from gpusched.adapters.nvml import wire
 from gpusched.core.device import Device, DeviceNode, MigInstance
 from gpusched.core.gputype import gpu_type_of
 from gpusched.core.ids import DeviceUuid, Instant
+from gpusched.core.mask import NodeRange
 from gpusched.core.sample import (
     ContextKind,
     ContextReading,
@@ -32,6 +33,7 @@ DEVICE = Device(
         DeviceNode("/dev/nvidia3", 195, 3),
         DeviceNode("/dev/nvidia-caps/nvidia-cap12", 511, 12),
     ),
+    dri_nodes=(DeviceNode("/dev/dri/card1", 226, 1),),
     mig=MigInstance(DeviceUuid("GPU-1"), 1, 0, "3g.20gb"),
 )
 CONTEXT = ContextReading(
@@ -54,6 +56,8 @@ READING = NodeReading(
     ),
     lost=(LostDevice(1, None, "GPU is lost"),),
     simulated=True,
+    control_nodes=(DeviceNode("/dev/nvidiactl", 195, 255),),
+    governed=(NodeRange(195, 0, 253), NodeRange(511, 0, 2**20 - 1)),
 )
 
 

@@ -7,7 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine, StoryTold
+from gpusched.core.changes import (
+    GhostChanged,
+    LeaseChanged,
+    LeaseForgotten,
+    StoryLine,
+    StoryTold,
+)
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.events import (
@@ -22,7 +28,17 @@ from gpusched.core.events import (
     RenewRequested,
     Ticked,
 )
-from gpusched.core.ids import SECOND, BootId, Caller, Instant, LeaseId, Moment, RequestId
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import (
+    SECOND,
+    BootId,
+    Caller,
+    DeviceUuid,
+    Instant,
+    LeaseId,
+    Moment,
+    RequestId,
+)
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
@@ -30,7 +46,7 @@ from gpusched.core.replies import Done, Explained, Granted, Obstacle, Refusal, R
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.sizes import GIB
-from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process
+from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process, standing
 from tests.fakes.turmoil import (
     DEVICES,
     INSTANCES,
@@ -41,6 +57,8 @@ from tests.fakes.turmoil import (
     Fate,
     Turn,
     callers,
+    durable,
+    everything,
     idle,
     leases_of,
     own,
@@ -53,29 +71,9 @@ PACK = Policy(withheld=WITHHELD, history=4)
 SPREAD = Policy(placement="spread", withheld=WITHHELD, history=2, keepalive=9 * SECOND)
 BOOT, OTHER_BOOT = BootId("boot-1"), BootId("boot-2")
 CALM = Turn((Fate.READ,) * len(DEVICES), frozenset(PIDS), GIB, watched=True)
+DESERTED = Turn((Fate.LEFT,) * len(DEVICES), frozenset(), None, watched=True, lingering=False)
 ROOM = {one.memory_domain: (one.memory_total or 0) - RESERVED - WITHHELD for one in DEVICES}
 picks = st.integers(min_value=0, max_value=99)
-
-
-def durable(ledger: Ledger) -> tuple[object, ...]:
-    """What a store keeps of a ledger, and what follows from it."""
-    return (
-        tuple(ledger.live()),
-        tuple(ledger.ended()),
-        dict(ledger._requests),
-        {one: (dict(h.shares), h.promised, h.exclusive) for one, h in ledger._holdings.items()},
-        tuple(ledger.stories),
-        ledger._sequence,
-    )
-
-
-def everything(ledger: Ledger) -> tuple[object, ...]:
-    """All state of a ledger but its generation, in values that nobody changes later."""
-    return (
-        *durable(ledger),
-        *(ledger.policy, tuple(ledger.devices.items()), dict(ledger.lost), ledger.sample),
-        *(dict(ledger.uses), ledger.ticked_at, dict(ledger._leases)),
-    )
 
 
 class Turmoil(RuleBasedStateMachine):
@@ -88,6 +86,7 @@ class Turmoil(RuleBasedStateMachine):
         self.count = 0
         self.rows: dict[LeaseId, Lease] = {}
         self.stories: list[StoryLine] = []
+        self.ghosts: dict[DeviceUuid, Ghost] = {}
 
     def apply(self, decision: Decision) -> None:
         """Apply a decision, and keep what a store would keep."""
@@ -99,6 +98,9 @@ class Turmoil(RuleBasedStateMachine):
                     del self.rows[lease_id]
                 case StoryTold(line):
                     self.stories.append(line)
+                case GhostChanged(device, ghost):
+                    self.ghosts.pop(device, None)
+                    self.ghosts |= {} if ghost is None else {device: ghost}
                 case None:
                     pass
 
@@ -181,7 +183,12 @@ class Turmoil(RuleBasedStateMachine):
         """An explanation promises what a grant keeps."""
         reply = self.twice(ExplainRequested(by, asked)).reply
         assert isinstance(reply, Explained)
-        fresh = replace(asked, request_id=RequestId("fresh"), attach_caller=False)
+        fresh = replace(
+            asked,
+            request_id=RequestId("fresh"),
+            attach_caller=False,
+            confines_itself=False,
+        )
         granted = self.decided(AllocateRequested(by, fresh, LeaseId("lease-fresh"))).reply
         assert isinstance(granted, Granted) == (reply.devices is not None)
 
@@ -190,8 +197,8 @@ class Turmoil(RuleBasedStateMachine):
     def attach(self, pick: int, pid: int) -> None:
         """A process joins a lease."""
         lease = self.any_lease(pick)
-        uids = (lease.uid, lease.uid, lease.uid)
-        self.twice(AttachRequested(own(lease), lease.id, process(pid), uids))
+        its = standing(pid, uid=lease.uid)
+        self.twice(AttachRequested(own(lease), lease.id, process(pid), its))
 
     @precondition(lambda self: self.rows)
     @rule(pick=picks, by=callers)
@@ -227,6 +234,13 @@ class Turmoil(RuleBasedStateMachine):
         self.apply(self.decided(Ticked(turn.sample(self.ledger.live(), self.now))))
         self.wait(0.001)
 
+    @rule(seconds=st.sampled_from([1, 11]))
+    def leave(self, seconds: int) -> None:
+        """All processes end, and not all of their memory comes back."""
+        for _ in range(3):
+            self.tick(DESERTED)
+            self.wait(seconds)
+
     @rule()
     def silence(self) -> None:
         """NVML does not answer: nothing is lost by it, and nothing is granted on it."""
@@ -250,7 +264,8 @@ class Turmoil(RuleBasedStateMachine):
         """The daemon starts anew from its rows: it is the ledger that it was."""
         before = durable(self.ledger)
         rebuilt = Ledger(self.ledger.policy)
-        rebuilt.restore(self.rows.values(), self.stories[-1000:], self.ledger.generation)
+        rows, told = self.rows.values(), self.stories[-1000:]
+        rebuilt.restore(rows, told, self.ledger.generation, self.ghosts)
         assert durable(rebuilt) == before
         assert rebuilt.generation == self.ledger.generation
         self.ledger = rebuilt

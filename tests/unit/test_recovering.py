@@ -1,7 +1,9 @@
 """The daemon's start: the same boot keeps its leases, another boot ends them."""
 
 from gpusched.core.actions import WatchExit
+from gpusched.core.changes import AbilityFound
 from gpusched.core.decision import Decision
+from gpusched.core.enforcement import NOT_PROBED
 from gpusched.core.events import Recovered
 from gpusched.core.ids import SECOND, BootId, Instant
 from gpusched.core.lease import EndReason, LeaseState
@@ -59,7 +61,8 @@ def test_a_new_ledger_only_tells_that_it_began() -> None:
     """The first start ever has nothing to recover."""
     decision = recovered(Host(*FOUR), stored=None, away=None)
     assert sentences(decision) == ["gpusched 1.2.3 started"]
-    assert (len(decision.changes), decision.actions) == (1, ())
+    assert decision.changes[0] == AbilityFound(NOT_PROBED)
+    assert (len(decision.changes), decision.actions) == (2, ())
 
 
 def test_another_boot_ends_every_lease() -> None:

@@ -71,6 +71,11 @@ WRONG: dict[str, tuple[Callable[[], Request], str, str]] = {
         "labels",
         "'team': not 1 to 256 characters",
     ),
+    "confined": (
+        lambda: Request(A, confines_itself=True),
+        "confines_itself",
+        "only with `attach_caller`",
+    ),
     "no_owner": (
         lambda: Request(A, owner=Owner("")),
         "owner.reference",

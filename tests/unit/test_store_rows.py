@@ -11,17 +11,21 @@ from hypothesis import given, settings
 
 from gpusched.adapters.store.fields import UnreadableRow
 from gpusched.adapters.store.rows import (
+    decode_ghost,
     decode_lease,
     decode_story,
+    ghost_row,
     lease_columns,
     lease_row,
     story_columns,
 )
 from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.enforcement import LeaseCgroup, Level
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
 from gpusched.core.request import Enforce, MaskFormat, Owner, Request
-from tests.fakes.strategies import leases, story_lines
+from tests.fakes.strategies import ghosts, leases, story_lines
 
 GOLDEN = Path(__file__).with_name("lease_row.golden.json")
 GPU = DeviceUuid("GPU-8a1f4f5e-7c1b-4f3a-9d55-0123456789ab")
@@ -45,19 +49,24 @@ FULL_LEASE = Lease(
         labels=MappingProxyType({"team": "vision"}),
         owner=Owner("slurm:1234", ProcessId(10, 11)),
         attach_caller=True,
+        confines_itself=True,
     ),
     uid=1000,
     gid=100,
     user="ann",
-    shares=(Share(GPU, GPU, 4 << 30), Share(GPU, GPU, None)),
+    shares=(Share(GPU, GPU, 4 << 30, baseline=5), Share(GPU, GPU, None)),
     created=Moment(Instant(20), 21),
     processes=(ProcessId(30, 31),),
-    clocks=Clocks(Instant(40), Instant(41), Instant(42)),
-    level=Level.ADVISORY,
+    cgroup=LeaseCgroup("/gpusched/lease-0123456789", 80, made=True),
+    origin="/user.slice/user-1000.slice/session-1.scope",
+    clocks=Clocks(Instant(40), Instant(41), Instant(42), Instant(43), Instant(44)),
+    level=Level.DEVICE_PROGRAM,
+    level_reason="the kernel holds its mask again",
     entered=Moment(Instant(50), 51),
     ending=Moment(Instant(60), 61),
     ended=Moment(Instant(70), 71),
     reason=EndReason.RELEASED,
+    detail="not needed",
 )
 
 
@@ -84,6 +93,15 @@ def test_lease_survives(lease: Lease) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(ghosts)
+def test_ghost_survives(ghost: Ghost) -> None:
+    """All that is known of ghost memory comes back as it was written."""
+    text = ghost_row(ghost)
+    assert decode_ghost(text) == ghost
+    assert json.loads(text).keys() == {field.name for field in fields(Ghost)}
+
+
+@settings(max_examples=60, deadline=None)
 @given(story_lines)
 def test_story_line_survives(line: StoryLine) -> None:
     """Every story line comes back as it was written."""
@@ -97,17 +115,17 @@ def test_form_is_the_golden_one() -> None:
 
 
 def test_golden_row_is_readable() -> None:
-    """What an earlier gpusched wrote is read."""
+    """What a gpusched of this format wrote is read."""
     assert decode_lease(GOLDEN.read_text()) == FULL_LEASE
 
 
 def test_every_field_is_durable() -> None:
-    """No field of a lease or of its request is left out of the row."""
-    row = lease_row(FULL_LEASE)
-    request = row["request"]
-    assert isinstance(request, dict)
+    """No field of a lease, or of what it consists of, is left out of the row."""
+    row = json.loads(json.dumps(lease_row(FULL_LEASE)))
     assert row.keys() == {"format"} | {field.name for field in fields(Lease)}
-    assert request.keys() == {field.name for field in fields(Request)}
+    parts = [(row["request"], Request), (row["clocks"], Clocks), (row["cgroup"], LeaseCgroup)]
+    for part, kind in [*parts, *((one, Share) for one in row["shares"])]:
+        assert part.keys() == {field.name for field in fields(kind)}
 
 
 def test_columns_repeat_what_queries_need() -> None:
@@ -123,7 +141,8 @@ def test_columns_repeat_what_queries_need() -> None:
         ("[" * 100_000, "not JSON"),
         ("[]", "the row is"),
         ("{}", "format is missing"),
-        (row_with(lambda row: row.update(format=2)), "format 2 instead of 1"),
+        (row_with(lambda row: row.update(format=1)), "format 1 instead of 2"),
+        (row_with(lambda row: row.update(format=3)), "format 3 instead of 2"),
         (row_with(lambda row: row.update(state="asleep")), "unknown state 'asleep'"),
         (row_with(lambda row: row.update(reason="boredom")), "unknown reason 'boredom'"),
         (row_with(lambda row: row.update(uid="0")), "uid is '0' instead of a number"),

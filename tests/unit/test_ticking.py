@@ -1,16 +1,31 @@
 """A tick: clocks, leases whose processes ended, confirmations, sleep, and the trimmed history."""
 
+from dataclasses import replace
+
 import pytest
 
-from gpusched.core.actions import TakeSample
-from gpusched.core.changes import LeaseForgotten, SampleTaken, StoryKind, StoryTold
+from gpusched.core.actions import Observe, TakeSample
+from gpusched.core.changes import (
+    AbilityFound,
+    LeaseForgotten,
+    ObservationTaken,
+    SampleTaken,
+    StoryKind,
+    StoryTold,
+)
 from gpusched.core.decision import Decision
-from gpusched.core.events import Ticked
+from gpusched.core.denial import DeniedOpen
+from gpusched.core.device import DeviceNode
+from gpusched.core.enforcement import LeaseCgroup
+from gpusched.core.events import AttachRequested, Ticked
 from gpusched.core.ids import SECOND, Instant, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
+from gpusched.core.sample import NodeSample
 from tests.fakes.builders import (
+    ADA,
+    UNREADABLE,
     A,
     B,
     context,
@@ -19,8 +34,9 @@ from tests.fakes.builders import (
     process,
     reading,
     sample,
+    standing,
 )
-from tests.fakes.host import Host, changed_leases, sentences
+from tests.fakes.host import MASKING, Host, changed_leases, sentences
 
 GPU, OTHER = device(0), device(1)
 S, R = LeaseState, EndReason
@@ -148,6 +164,54 @@ def test_a_gap_as_long_as_the_limit_is_no_sleep() -> None:
     host.later(30)
     host.tick()
     assert state(host, lease) == (S.ENDED, R.ATTACH_DEADLINE)
+
+
+def test_a_lease_that_is_being_prepared_is_left_alone() -> None:
+    """Its outcome is on its way: neither a clock nor an empty look ends it."""
+    host = Host(GPU, policy=LONG)
+    lease = host.grant(Request(A, time_limit=60 * SECOND))
+    host.apply([AbilityFound(MASKING)])
+    host.do(AttachRequested(ADA, lease.id, process(50), standing(50, cgroup="/home")))
+    host.later(61)
+    decision = host.tick(members={lease.id: frozenset()})
+    assert state(host, lease) == (S.PREPARING, None)
+    assert changed_leases(decision) == []
+
+
+def test_a_denied_open_is_told_under_the_lease_of_its_cgroup() -> None:
+    """What the kernel denied is told with node and lease, also after a sleep of the host."""
+    node = DeviceNode("/dev/nvidia1", 195, 1)
+    host = Host(GPU, replace(OTHER, nodes=(node,)))
+    cgroup = LeaseCgroup("/gpusched/lease-1", 7, made=True)
+    lease = host.enter(host.grant(Request(A)), 50, cgroup)
+    for seconds in (1, 3600):
+        host.later(seconds)
+        opens = (DeniedOpen(51, 7, 195, 1), DeniedOpen(None, 8, 195, 9))
+        decision = host.do(Ticked(sample(reading(GPU), at=host.now), opens))
+        told = [one.line for one in decision.changes if isinstance(one, StoryTold)]
+        denied = [one for one in told if one.kind is StoryKind.DENIED_OPEN]
+        assert [one.entity for one in denied] == [lease.id, "daemon"]
+        assert denied[0].sentence == "process 51 was denied /dev/nvidia1"
+        assert denied[1].sentence == "a process was denied device 195:9"
+
+
+def test_the_kernel_is_looked_at_when_it_is_time() -> None:
+    """Where leases have cgroups, each recheck asks for a look, and so does another device."""
+    host = Host(GPU, policy=Policy(recheck=10 * SECOND, max_tick_gap=100 * SECOND))
+    assert host.tick().actions == ()
+    host.apply([AbilityFound(MASKING)])
+    assert host.tick().actions == (Observe(),)
+    host.apply([ObservationTaken(host.now.instant)])
+    host.later(9)
+    assert host.tick().actions == ()
+    host.devices = (GPU, OTHER)
+    assert host.tick().actions == (Observe(),)
+    assert host.tick().actions == ()
+    host.devices = (GPU, replace(OTHER, nodes=(DeviceNode("/dev/nvidia1", 195, 1),)))
+    assert host.tick().actions == (Observe(),)
+    host.later(1)
+    assert host.tick().actions == (Observe(),)
+    assert host.do(Ticked(NodeSample(host.now.instant, UNREADABLE))).actions == ()
 
 
 def test_a_sample_is_taken_into_the_ledger() -> None:

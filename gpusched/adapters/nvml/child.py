@@ -114,6 +114,8 @@ def _simulate(folder: Path) -> NodePlaces:
         proc=library.proc_root,
         sys=library.sys_root,
         major=library.node_major,
+        gpu_minors=library.gpu_minors,
+        capability_minors=library.capability_minors,
     )
 
 

@@ -60,6 +60,8 @@ class Inventory:
             device,
             gpu_type=gpu_type_of(device.product_name, device.memory_total),
             mig_enabled=binding.mig_enabled(handle),
+            # Each time: the display driver is a module of its own, loaded later or never.
+            dri_nodes=self._places.of_display(known.pci_bus_id),
         )
         self._gpus[uuid] = device
         found = [Found(device, handle, memory)]
@@ -124,6 +126,7 @@ class Inventory:
             memory_total=None,
             driver_reserved=0,
             nodes=tuple(chain(gpu.nodes, self._capabilities(gpu, place))),
+            dri_nodes=(),  # they open the whole GPU
             mig=place,
             mig_enabled=False,
         )

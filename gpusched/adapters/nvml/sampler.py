@@ -73,6 +73,7 @@ class NvmlSampler:
             lost=tuple(lost),
             simulated=self._simulated,
             control_nodes=self._places.of_every_holder(),
+            governed=self._places.governed(),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from gpusched.core.device import Device, DeviceNode, MigInstance
 from gpusched.core.gputype import GpuType
+from gpusched.core.mask import NodeRange
 from gpusched.core.sample import (
     ContextKind,
     ContextReading,
@@ -47,6 +48,7 @@ _TYPES: Final[Mapping[str, Callable[..., object]]] = {
         LostDevice,
         Memory,
         MigInstance,
+        NodeRange,
         NodeReading,
         Unavailable,
     )

@@ -10,12 +10,14 @@ from typing import TypeAlias
 
 from gpusched.adapters.store.fields import Fields, UnreadableRow, parsed
 from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
+from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidRequest
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Level, Share
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
 from gpusched.core.request import NO_LABELS, Enforce, MaskFormat, Owner, Request
 
-FORMAT = 1
+FORMAT = 2
 """Number of the form of a lease's row."""
 
 LeaseColumns: TypeAlias = tuple[str, str, int, int, int | None, str]
@@ -65,21 +67,32 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "gid": lease.gid,
         "user": lease.user,
         "shares": [
-            {"device": share.device, "domain": share.domain, "memory": share.memory}
+            {
+                "device": share.device,
+                "domain": share.domain,
+                "memory": share.memory,
+                "baseline": share.baseline,
+            }
             for share in lease.shares
         ],
         "created": _moment_row(lease.created),
         "processes": [_process_row(process) for process in lease.processes],
+        "cgroup": None if lease.cgroup is None else _cgroup_row(lease.cgroup),
+        "origin": lease.origin,
         "clocks": {
             "attach": clocks.attach,
             "keepalive": clocks.keepalive,
             "time_limit": clocks.time_limit,
+            "kill": clocks.kill,
+            "settle": clocks.settle,
         },
         "level": lease.level.value,
+        "level_reason": lease.level_reason,
         "entered": None if lease.entered is None else _moment_row(lease.entered),
         "ending": None if lease.ending is None else _moment_row(lease.ending),
         "ended": None if lease.ended is None else _moment_row(lease.ended),
         "reason": None if reason is None else reason.value,
+        "detail": lease.detail,
     }
 
 
@@ -102,6 +115,7 @@ def _request_row(request: Request) -> dict[str, object]:
         "labels": dict(request.labels),
         "owner": None if owner is None else _owner_row(owner),
         "attach_caller": request.attach_caller,
+        "confines_itself": request.confines_itself,
     }
 
 
@@ -115,6 +129,36 @@ def _owner_row(owner: Owner) -> dict[str, object]:
 
 def _moment_row(moment: Moment) -> dict[str, object]:
     return {"instant": moment.instant, "wall": moment.wall}
+
+
+def _cgroup_row(cgroup: LeaseCgroup) -> dict[str, object]:
+    return {"path": cgroup.path, "inode": cgroup.inode, "made": cgroup.made}
+
+
+def ghost_row(ghost: Ghost) -> str:
+    """Give the value of `ghost.row`."""
+    row = {
+        "memory": ghost.memory,
+        "baseline": ghost.baseline,
+        "lease": ghost.lease,
+        "since": _moment_row(ghost.since),
+    }
+    return _compact(row)
+
+
+def decode_ghost(text: str) -> Ghost:
+    """Read ghost memory back from its row.
+
+    Raises:
+        UnreadableRow: As `decode_lease`.
+    """
+    row = Fields(parsed(text))
+    return Ghost(
+        memory=row.number("memory"),
+        baseline=row.number("baseline"),
+        lease=LeaseId(row.text("lease")),
+        since=_moment(row.fields("since")),
+    )
 
 
 def _process_row(process: ProcessId) -> dict[str, object]:
@@ -167,12 +211,16 @@ def _lease(row: Fields) -> Lease:
         shares=tuple(_share(share) for share in row.rows("shares")),
         created=_moment(row.fields("created")),
         processes=tuple(_process(process) for process in row.rows("processes")),
+        cgroup=row.maybe("cgroup", lambda key: _cgroup(row.fields(key))),
+        origin=row.text("origin"),
         clocks=_clocks(row.fields("clocks")),
         level=row.word("level", Level),
+        level_reason=row.text("level_reason"),
         entered=row.maybe("entered", lambda key: _moment(row.fields(key))),
         ending=row.maybe("ending", lambda key: _moment(row.fields(key))),
         ended=row.maybe("ended", lambda key: _moment(row.fields(key))),
         reason=row.maybe("reason", lambda key: row.word(key, EndReason)),
+        detail=row.text("detail"),
     )
 
 
@@ -194,6 +242,7 @@ def _request(row: Fields) -> Request:
         labels=row.texts_by_key("labels") or NO_LABELS,
         owner=row.maybe("owner", lambda key: _owner(row.fields(key))),
         attach_caller=row.flag("attach_caller"),
+        confines_itself=row.flag("confines_itself"),
     )
 
 
@@ -207,7 +256,12 @@ def _share(row: Fields) -> Share:
         device=DeviceUuid(row.text("device")),
         domain=row.text("domain"),
         memory=row.maybe("memory", row.number),
+        baseline=row.maybe("baseline", row.number),
     )
+
+
+def _cgroup(row: Fields) -> LeaseCgroup:
+    return LeaseCgroup(path=row.text("path"), inode=row.number("inode"), made=row.flag("made"))
 
 
 def _clocks(row: Fields) -> Clocks:
@@ -215,6 +269,8 @@ def _clocks(row: Fields) -> Clocks:
         attach=row.maybe("attach", row.instant),
         keepalive=row.maybe("keepalive", row.instant),
         time_limit=row.maybe("time_limit", row.instant),
+        kill=row.maybe("kill", row.instant),
+        settle=row.maybe("settle", row.instant),
     )
 
 

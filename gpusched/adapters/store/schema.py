@@ -1,12 +1,14 @@
 """The tables, and how an older file becomes a present one.
 
 The table of migrations only ever grows: what a released gpusched wrote stays readable. No other
-module creates or alters a table; none here reads a row.
+module creates or alters a table; a row is read here only to give it a newer form.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from contextlib import suppress
+from typing import TypeAlias, TypedDict
 
 APPLICATION_ID = 0x67707573
 """`gpus` in the file's header: another program's database is refused, never migrated."""
@@ -33,10 +35,58 @@ def _create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _add_masks_and_ghosts(connection: sqlite3.Connection) -> None:
+    """Make rows of format 2: leases have cgroups and a level with a reason, shares a baseline."""
+    connection.execute("CREATE TABLE ghost (device TEXT PRIMARY KEY, row TEXT NOT NULL)")
+    for lease_id, text in connection.execute("SELECT id, row FROM lease").fetchall():
+        # Reading it says what is wrong.
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
+            changed = json.dumps(_with_mask(json.loads(text)), separators=(",", ":"))
+            connection.execute("UPDATE lease SET row = ? WHERE id = ?", (changed, lease_id))
+
+
+class _Clocks(TypedDict):
+    kill: None
+    settle: None
+
+
+class _Share(TypedDict):
+    baseline: None
+
+
+class _Request(TypedDict):
+    confines_itself: bool
+
+
+class _Row(TypedDict):
+    """The fields of a lease's row that format 2 added."""
+
+    format: int
+    cgroup: None
+    origin: str
+    level_reason: str
+    detail: str
+    clocks: _Clocks
+    request: _Request
+    shares: list[_Share]
+
+
+def _with_mask(row: _Row) -> _Row:
+    if row["format"] != 1:
+        raise ValueError("not a row of this schema")
+    row["format"], row["cgroup"] = 2, None
+    row["origin"] = row["level_reason"] = row["detail"] = ""
+    row["clocks"]["kill"] = row["clocks"]["settle"] = None
+    row["request"]["confines_itself"] = False
+    for share in row["shares"]:
+        share["baseline"] = None
+    return row
+
+
 Migration: TypeAlias = Callable[[sqlite3.Connection], None]
 """One step of the schema; runs inside a transaction and must not end it."""
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_masks_and_ghosts)
 """Step n makes schema n + 1 of schema n; their number is the present schema."""
 
 

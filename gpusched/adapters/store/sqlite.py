@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gpusched.adapters.store.batch import SortedBatch
 from gpusched.adapters.store.faults import CorruptFile, cannot_commit, cannot_open, not_open
 from gpusched.adapters.store.fields import Fields, UnreadableRow
 from gpusched.adapters.store.file import create, examined, writable
-from gpusched.adapters.store.rows import decode_lease, decode_story, lease_columns, story_columns
+from gpusched.adapters.store.rows import decode_ghost, decode_lease, decode_story
 from gpusched.adapters.store.schema import (
     MIGRATIONS,
     ForeignDatabase,
@@ -20,8 +21,9 @@ from gpusched.adapters.store.schema import (
     NewerSchema,
     migrate,
 )
-from gpusched.core.changes import LeaseChanged, LeaseForgotten, StoryLine
-from gpusched.core.ids import BootId, LeaseId
+from gpusched.core.changes import StoryLine
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import BootId, DeviceUuid
 from gpusched.core.lease import Lease
 from gpusched.ports import Batch, Stored
 
@@ -31,12 +33,6 @@ STORIES_KEPT = 100_000
 STORIES_LOADED = 1000
 """Newest story lines that `load` gives."""
 
-_PUT_LEASE = """INSERT INTO lease (id, state, uid, created, ended, row) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, uid = excluded.uid,
-    created = excluded.created, ended = excluded.ended, row = excluded.row"""
-_DROP_LEASE = "DELETE FROM lease WHERE id = ?"
-_PUT_STORY = """INSERT INTO story (sequence, wall, kind, entity, sentence, data)
-    VALUES (?, ?, ?, ?, ?, ?)"""
 _TRIM_STORY = "DELETE FROM story WHERE sequence <= (SELECT max(sequence) FROM story) - ?"
 # One statement for all three rows: each statement hands the interpreter lock over and back.
 _PUT_META = """UPDATE meta SET value = CASE key
@@ -111,18 +107,11 @@ class SqliteStore:
         connection = self._connection
         if connection is None:
             raise not_open(self._path)
-        put, dropped, told = _split(batch)
-        leases = [lease_columns(lease) for lease in put]
-        lines = [story_columns(line) for line in told]
+        changes = SortedBatch.of(batch)
         try:
             self._set_synchronous(connection, power_safe=batch.power_safe)
             connection.execute("BEGIN IMMEDIATE")
-            if leases:
-                connection.executemany(_PUT_LEASE, leases)
-            if dropped:
-                connection.executemany(_DROP_LEASE, dropped)
-            if lines:
-                connection.executemany(_PUT_STORY, lines)
+            changes.write(connection)
             if batch.maintain:
                 connection.execute(_TRIM_STORY, (self._stories_kept,))
             connection.execute(_PUT_META, (self._boot_id, batch.alive_at, batch.generation))
@@ -153,23 +142,6 @@ class SqliteStore:
             self._power_safe = power_safe
 
 
-def _split(batch: Batch) -> tuple[list[Lease], list[tuple[LeaseId]], list[StoryLine]]:
-    """Sort the changes by what is to be done; only the last version of a lease is written."""
-    leases: dict[LeaseId, Lease | None] = {}
-    told: list[StoryLine] = []
-    for change in batch.changes:
-        match change:
-            case LeaseChanged(lease):
-                leases[lease.id] = lease
-            case LeaseForgotten(lease_id):
-                leases[lease_id] = None
-            case _:
-                told.append(change.line)
-    put = [lease for lease in leases.values() if lease is not None]
-    dropped = [(lease_id,) for lease_id, lease in leases.items() if lease is None]
-    return put, dropped, told
-
-
 def _opened(path: Path, migrations: Sequence[Migration], boot_id: BootId) -> sqlite3.Connection:
     connection = writable(path)
     try:
@@ -192,7 +164,19 @@ def _read(connection: sqlite3.Connection) -> Stored:
         boot_id=None if boot_id is None else BootId(boot_id),
         alive_at=meta.maybe("alive_at", meta.instant),
         generation=meta.number("generation"),
+        ghosts=_read_ghosts(connection),
     )
+
+
+def _read_ghosts(connection: sqlite3.Connection) -> dict[DeviceUuid, Ghost]:
+    ghosts: dict[DeviceUuid, Ghost] = {}
+    for device, row in connection.execute("SELECT device, row FROM ghost"):
+        try:
+            ghosts[DeviceUuid(device)] = decode_ghost(row)
+        except UnreadableRow as error:
+            why = f"the row of the ghost memory of {device} cannot be read: {error}"
+            raise UnreadableRow(why) from error
+    return ghosts
 
 
 def _read_leases(connection: sqlite3.Connection) -> Iterator[Lease]:

@@ -939,6 +939,7 @@ class Grant(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     SOCKET_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
+    DENIED_NODES_FIELD_NUMBER: _builtins.int
     cdi_name: _builtins.str
     """Name of the whole lease for container engines, such as `gpusched.io/lease=lease-…`; empty when
     there is none.
@@ -985,6 +986,12 @@ class Grant(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the client should know, a sentence each."""
 
+    @_builtins.property
+    def denied_nodes(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceNode]:
+        """Nodes of devices that are not leased: what a process that confines itself has to deny itself.
+        Only where `enforcement` is Landlock.
+        """
+
     def __init__(
         self,
         *,
@@ -1001,10 +1008,11 @@ class Grant(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         socket: _builtins.str = ...,
         node: _builtins.str = ...,
+        denied_nodes: _abc.Iterable[_device_pb2.DeviceNode] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_attachment", b"_attachment", "attachment", b"attachment", "enforcement", b"enforcement", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attachment", b"_attachment", "attachment", b"attachment", "cdi_name", b"cdi_name", "container_environment", b"container_environment", "control_nodes", b"control_nodes", "cooperative_limits", b"cooperative_limits", "devices", b"devices", "enforcement", b"enforcement", "environment", b"environment", "lease", b"lease", "mask_format", b"mask_format", "node", b"node", "socket", b"socket", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attachment", b"_attachment", "attachment", b"attachment", "cdi_name", b"cdi_name", "container_environment", b"container_environment", "control_nodes", b"control_nodes", "cooperative_limits", b"cooperative_limits", "denied_nodes", b"denied_nodes", "devices", b"devices", "enforcement", b"enforcement", "environment", b"environment", "lease", b"lease", "mask_format", b"mask_format", "node", b"node", "socket", b"socket", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attachment: _TypeAlias = _typing.Literal["attachment"]  # noqa: Y015
     _WhichOneofArgType__attachment: _TypeAlias = _typing.Literal["_attachment", b"_attachment"]  # noqa: Y015

@@ -3,7 +3,7 @@
 isort:skip_file
 The service that speaks for the host and the daemon itself.
 
-Everyone may ask for the status; ReleaseDriver and ResumeDriver need root or the administrators'
+Everyone may ask for the status; SetGuard, ReleaseDriver and ResumeDriver need root or the administrators'
 group: PERMISSION_DENIED otherwise. Other errors as in Leases.
 """
 
@@ -427,6 +427,28 @@ class PingReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PingReply: _TypeAlias = PingReply  # noqa: Y015
+
+@_typing.final
+class SetGuardRequest(_message.Message):
+    """Whether to guard the host."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ON_FIELD_NUMBER: _builtins.int
+    on: _builtins.bool
+    """On or off."""
+    def __init__(
+        self,
+        *,
+        on: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetGuardRequest: _TypeAlias = SetGuardRequest  # noqa: Y015
 
 @_typing.final
 class ReleaseDriverRequest(_message.Message):

@@ -45,6 +45,11 @@ class NodeStub:
                 request_serializer=gpusched_dot_v1_dot_node__pb2.PingRequest.SerializeToString,
                 response_deserializer=gpusched_dot_v1_dot_node__pb2.PingReply.FromString,
                 _registered_method=True)
+        self.SetGuard = channel.unary_unary(
+                '/gpusched.v1.Node/SetGuard',
+                request_serializer=gpusched_dot_v1_dot_node__pb2.SetGuardRequest.SerializeToString,
+                response_deserializer=gpusched_dot_v1_dot_node__pb2.GuardStatus.FromString,
+                _registered_method=True)
         self.ReleaseDriver = channel.unary_unary(
                 '/gpusched.v1.Node/ReleaseDriver',
                 request_serializer=gpusched_dot_v1_dot_node__pb2.ReleaseDriverRequest.SerializeToString,
@@ -71,6 +76,14 @@ class NodeServicer:
 
     def Ping(self, request, context):
         """Nothing, answered at once: is the daemon there?
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetGuard(self, request, context):
+        """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
+        changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +117,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Ping,
                     request_deserializer=gpusched_dot_v1_dot_node__pb2.PingRequest.FromString,
                     response_serializer=gpusched_dot_v1_dot_node__pb2.PingReply.SerializeToString,
+            ),
+            'SetGuard': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetGuard,
+                    request_deserializer=gpusched_dot_v1_dot_node__pb2.SetGuardRequest.FromString,
+                    response_serializer=gpusched_dot_v1_dot_node__pb2.GuardStatus.SerializeToString,
             ),
             'ReleaseDriver': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseDriver,
@@ -171,6 +189,33 @@ class Node:
             '/gpusched.v1.Node/Ping',
             gpusched_dot_v1_dot_node__pb2.PingRequest.SerializeToString,
             gpusched_dot_v1_dot_node__pb2.PingReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetGuard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gpusched.v1.Node/SetGuard',
+            gpusched_dot_v1_dot_node__pb2.SetGuardRequest.SerializeToString,
+            gpusched_dot_v1_dot_node__pb2.GuardStatus.FromString,
             options,
             channel_credentials,
             insecure,

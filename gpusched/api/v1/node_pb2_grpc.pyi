@@ -3,7 +3,7 @@
 isort:skip_file
 The service that speaks for the host and the daemon itself.
 
-Everyone may ask for the status; ReleaseDriver and ResumeDriver need root or the administrators'
+Everyone may ask for the status; SetGuard, ReleaseDriver and ResumeDriver need root or the administrators'
 group: PERMISSION_DENIED otherwise. Other errors as in Leases.
 """
 
@@ -43,6 +43,10 @@ class NodeStub:
     """
     Ping: _grpc.UnaryUnaryMultiCallable[_node_pb2.PingRequest, _node_pb2.PingReply]
     """Nothing, answered at once: is the daemon there?"""
+    SetGuard: _grpc.UnaryUnaryMultiCallable[_node_pb2.SetGuardRequest, _node_pb2.GuardStatus]
+    """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
+    changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
+    """
     ReleaseDriver: _grpc.UnaryUnaryMultiCallable[_node_pb2.ReleaseDriverRequest, _node_pb2.DriverStatus]
     """Let go of the driver, so that it can be upgraded or a GPU reset. Leases stand, nothing new is
     granted. Repeating it changes nothing.
@@ -63,6 +67,10 @@ class NodeAsyncStub(NodeStub):
     """
     Ping: _aio.UnaryUnaryMultiCallable[_node_pb2.PingRequest, _node_pb2.PingReply]  # type: ignore[assignment]
     """Nothing, answered at once: is the daemon there?"""
+    SetGuard: _aio.UnaryUnaryMultiCallable[_node_pb2.SetGuardRequest, _node_pb2.GuardStatus]  # type: ignore[assignment]
+    """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
+    changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
+    """
     ReleaseDriver: _aio.UnaryUnaryMultiCallable[_node_pb2.ReleaseDriverRequest, _node_pb2.DriverStatus]  # type: ignore[assignment]
     """Let go of the driver, so that it can be upgraded or a GPU reset. Leases stand, nothing new is
     granted. Repeating it changes nothing.
@@ -92,6 +100,16 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.PingReply, _abc.Awaitable[_node_pb2.PingReply]]:
         """Nothing, answered at once: is the daemon there?"""
+
+    @_abc_1.abstractmethod
+    def SetGuard(
+        self,
+        request: _node_pb2.SetGuardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.GuardStatus, _abc.Awaitable[_node_pb2.GuardStatus]]:
+        """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
+        changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
+        """
 
     @_abc_1.abstractmethod
     def ReleaseDriver(

@@ -285,6 +285,7 @@ class AllocateRequest(_message.Message):
     HOLDER_GID_FIELD_NUMBER: _builtins.int
     PARENT_LEASE_ID_FIELD_NUMBER: _builtins.int
     AFFINITY_KEY_FIELD_NUMBER: _builtins.int
+    CONFINES_ITSELF_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The client's idempotency key, at most 256 characters: while the lease lives, the same key from
     the same holder uid answers with the same grant. A different request with the key of a living
@@ -360,6 +361,10 @@ class AllocateRequest(_message.Message):
     affinity_key: _builtins.str
     """Where it can be had, the devices that the last lease with the same key of the same holder had: a
     restarted worker gets its device back. At most 256 characters. Absent: no preference.
+    """
+    confines_itself: _builtins.bool
+    """The calling process denies itself by Landlock what it is not granted, before it runs anything, where
+    the daemon cannot hold the mask. Only with `attach_caller`.
     """
     @_builtins.property
     def gpu_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -452,10 +457,11 @@ class AllocateRequest(_message.Message):
         holder_gid: _builtins.int | None = ...,
         parent_lease_id: _builtins.str | None = ...,
         affinity_key: _builtins.str | None = ...,
+        confines_itself: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_affinity_key", b"_affinity_key", "_attach_deadline", b"_attach_deadline", "_count", b"_count", "_holder_gid", b"_holder_gid", "_holder_uid", b"_holder_uid", "_keepalive", b"_keepalive", "_max_count", b"_max_count", "_memory_bytes", b"_memory_bytes", "_memory_fraction", b"_memory_fraction", "_mig_profile", b"_mig_profile", "_min_count", b"_min_count", "_owner", b"_owner", "_parent_lease_id", b"_parent_lease_id", "_pool", b"_pool", "_priority", b"_priority", "_time_limit", b"_time_limit", "_wait", b"_wait", "affinity_key", b"affinity_key", "attach_deadline", b"attach_deadline", "count", b"count", "holder_gid", b"holder_gid", "holder_uid", b"holder_uid", "keepalive", b"keepalive", "max_count", b"max_count", "memory_bytes", b"memory_bytes", "memory_fraction", b"memory_fraction", "mig_profile", b"mig_profile", "min_count", b"min_count", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "pool", b"pool", "priority", b"priority", "time_limit", b"time_limit", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affinity_key", b"_affinity_key", "_attach_deadline", b"_attach_deadline", "_count", b"_count", "_holder_gid", b"_holder_gid", "_holder_uid", b"_holder_uid", "_keepalive", b"_keepalive", "_max_count", b"_max_count", "_memory_bytes", b"_memory_bytes", "_memory_fraction", b"_memory_fraction", "_mig_profile", b"_mig_profile", "_min_count", b"_min_count", "_owner", b"_owner", "_parent_lease_id", b"_parent_lease_id", "_pool", b"_pool", "_priority", b"_priority", "_time_limit", b"_time_limit", "_wait", b"_wait", "affinity_key", b"affinity_key", "allow_larger_mig_profile", b"allow_larger_mig_profile", "attach_caller", b"attach_caller", "attach_deadline", b"attach_deadline", "available_uuids", b"available_uuids", "count", b"count", "device_uuids", b"device_uuids", "enforce", b"enforce", "gpu_types", b"gpu_types", "holder_gid", b"holder_gid", "holder_uid", b"holder_uid", "keepalive", b"keepalive", "labels", b"labels", "mask_format", b"mask_format", "max_count", b"max_count", "memory_bytes", b"memory_bytes", "memory_fraction", b"memory_fraction", "mig_profile", b"mig_profile", "min_count", b"min_count", "must_include_uuids", b"must_include_uuids", "over_use", b"over_use", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "placement", b"placement", "pool", b"pool", "priority", b"priority", "request_id", b"request_id", "sharing", b"sharing", "time_limit", b"time_limit", "topology", b"topology", "topology_required", b"topology_required", "wait", b"wait", "wait_without_limit", b"wait_without_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affinity_key", b"_affinity_key", "_attach_deadline", b"_attach_deadline", "_count", b"_count", "_holder_gid", b"_holder_gid", "_holder_uid", b"_holder_uid", "_keepalive", b"_keepalive", "_max_count", b"_max_count", "_memory_bytes", b"_memory_bytes", "_memory_fraction", b"_memory_fraction", "_mig_profile", b"_mig_profile", "_min_count", b"_min_count", "_owner", b"_owner", "_parent_lease_id", b"_parent_lease_id", "_pool", b"_pool", "_priority", b"_priority", "_time_limit", b"_time_limit", "_wait", b"_wait", "affinity_key", b"affinity_key", "allow_larger_mig_profile", b"allow_larger_mig_profile", "attach_caller", b"attach_caller", "attach_deadline", b"attach_deadline", "available_uuids", b"available_uuids", "confines_itself", b"confines_itself", "count", b"count", "device_uuids", b"device_uuids", "enforce", b"enforce", "gpu_types", b"gpu_types", "holder_gid", b"holder_gid", "holder_uid", b"holder_uid", "keepalive", b"keepalive", "labels", b"labels", "mask_format", b"mask_format", "max_count", b"max_count", "memory_bytes", b"memory_bytes", "memory_fraction", b"memory_fraction", "mig_profile", b"mig_profile", "min_count", b"min_count", "must_include_uuids", b"must_include_uuids", "over_use", b"over_use", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "placement", b"placement", "pool", b"pool", "priority", b"priority", "request_id", b"request_id", "sharing", b"sharing", "time_limit", b"time_limit", "topology", b"topology", "topology_required", b"topology_required", "wait", b"wait", "wait_without_limit", b"wait_without_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__affinity_key: _TypeAlias = _typing.Literal["affinity_key"]  # noqa: Y015
     _WhichOneofArgType__affinity_key: _TypeAlias = _typing.Literal["_affinity_key", b"_affinity_key"]  # noqa: Y015

@@ -17,7 +17,8 @@ __all__ = ["Scenario", "ScenarioError", "SimulatedLibrary", "load", "parse_scena
 def load(directory: Path) -> SimulatedLibrary:
     """Give the simulated library over *directory*.
 
-    Beside the C functions it has `nodes_root`, `node_major`, `proc_root` and `sys_root`.
+    Beside the C functions it has `nodes_root`, `node_major`, `gpu_minors`, `capability_minors`,
+    `proc_root` and `sys_root`.
 
     Raises:
         ScenarioError: `directory.prepare` has not made the directory.

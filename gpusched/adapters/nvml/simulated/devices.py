@@ -19,12 +19,10 @@ from gpusched.adapters.nvml.simulated.mig import (
     lay_out,
     read_compute_instances,
 )
+from gpusched.adapters.nvml.simulated.nodes import GPU_MINORS
 from gpusched.adapters.nvml.simulated.profiles import Profile, find_profile, profiles
 from gpusched.adapters.nvml.simulated.scenario import SimulatedDevice, initial_state
 from gpusched.adapters.nvml.simulated.states import read_state
-
-GREATEST_MINOR = 252
-"""The minors above it belong to the control nodes (`nodes`)."""
 
 _DEVICES_PER_SWITCH = 2
 _DEVICES_PER_NUMA_NODE = 4
@@ -69,7 +67,7 @@ def _profile(fields: Fields) -> Profile | None:
 
 
 def _count(fields: Fields) -> int:
-    count = fields.number("count", 1, 1, GREATEST_MINOR + 1)
+    count = fields.number("count", 1, 1, GPU_MINORS[1] + 1)
     for key in ("uuid", "bus_id", "serial", "minor"):
         if count > 1 and key in fields:
             fields.fault(key, "cannot be the same for several devices; leave out count")
@@ -92,7 +90,7 @@ def _device(
         index=index,
         profile=profile,
         uuid=uuid,
-        minor=fields.number("minor", minor, 0, GREATEST_MINOR),
+        minor=fields.number("minor", minor, 0, GPU_MINORS[1]),
         bus_id=bus,
         serial=fields.text("serial", serial(index)),
         numa=fields.number("numa", index // _DEVICES_PER_NUMA_NODE),
@@ -138,17 +136,17 @@ def _cut(fields: Fields, profile: Profile, entry: object) -> MigCut | None:
 
 def _minors(fields: Fields, defaults: Defaults, count: int) -> tuple[int, ...]:
     wish = defaults.minors
-    if count > GREATEST_MINOR + 1:
-        fields.fault("device", f"{count} devices are more than {GREATEST_MINOR + 1}")
+    if count > GPU_MINORS[1] + 1:
+        fields.fault("device", f"{count} devices are more than {GPU_MINORS[1] + 1}")
         return ()
     if wish in (None, "ascending"):
         return tuple(range(count))
     if wish == "shuffled":
         return shuffled_minors(defaults.seed, count)
     if isinstance(wish, list) and all(type(one) is int for one in wish) and len(wish) == count:
-        if all(0 <= one <= GREATEST_MINOR for one in wish):
+        if all(0 <= one <= GPU_MINORS[1] for one in wish):
             return tuple(wish)
-        fields.fault("minors", f"must be from 0 to {GREATEST_MINOR}")
+        fields.fault("minors", f"must be from 0 to {GPU_MINORS[1]}")
     else:
         fields.fault("minors", f'is not "ascending", "shuffled" or a list of {count} numbers')
     return tuple(range(count))

@@ -24,7 +24,7 @@ from gpusched.adapters.nvml.simulated.calls import (
 from gpusched.adapters.nvml.simulated.codes import TEXTS, Code
 from gpusched.adapters.nvml.simulated.events import EventSets
 from gpusched.adapters.nvml.simulated.handles import Handles
-from gpusched.adapters.nvml.simulated.nodes import MAJOR
+from gpusched.adapters.nvml.simulated.nodes import CAPABILITY_MINORS, GPU_MINORS, MAJOR
 from gpusched.adapters.nvml.simulated.scenario import FOREVER, Faults
 from gpusched.adapters.nvml.simulated.view import Subject, View
 from gpusched.adapters.nvml.simulated.watch import Watch
@@ -85,6 +85,16 @@ class SimulatedLibrary:
     def node_major(self) -> int:
         """Major of all device nodes, capability nodes included."""
         return MAJOR
+
+    @property
+    def gpu_minors(self) -> tuple[int, int]:
+        """Lowest and highest minor that a GPU can have."""
+        return GPU_MINORS
+
+    @property
+    def capability_minors(self) -> tuple[int, int]:
+        """Lowest and highest minor that a capability can have."""
+        return CAPABILITY_MINORS
 
     @property
     def proc_root(self) -> Path:

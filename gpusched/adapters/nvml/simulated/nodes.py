@@ -22,12 +22,20 @@ MAJOR = 60
 CONTROL_NODES = {"nvidiactl": 255, "nvidia-uvm": 254, "nvidia-uvm-tools": 253}
 """What CUDA opens before any GPU, with their minors; those of GPUs are below."""
 
+GPU_MINORS = (0, 252)
+"""Lowest and highest minor of GPUs' nodes."""
+
+CAPABILITY_MINORS = (256, 2**19 - 1)
+"""Lowest and highest minor of capability nodes: above the control nodes; all share a major."""
+
 CAPS_FOLDER = "nvidia-caps"
+DISPLAY_FOLDER = "dri"
 
 _MODE = 0o666
 _FOLDER_MODE = 0o755
-_CAPS_BASE = 256
-_OURS = re.compile(r"nvidia\d+|nvidiactl|nvidia-uvm(-tools)?|nvidia-cap\d+")
+_FIRST_CARD = CAPABILITY_MINORS[1] + 1
+_FIRST_RENDER = _FIRST_CARD + 256
+_OURS = re.compile(r"nvidia\d+|nvidiactl|nvidia-uvm(-tools)?|nvidia-cap\d+|card\d+|renderD\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,19 @@ def gpu_node(device: SimulatedDevice) -> Node:
 def mig_nodes(device: SimulatedDevice, instance: MigDevice) -> tuple[Node, Node]:
     """Give the capability nodes of a MIG device: its GI's and its CI's."""
     # As the driver numbers them, moved above the minors of GPUs: here all share one major.
-    gpu = _CAPS_BASE + 3 + 135 * device.minor + 9 * instance.gpu_instance
+    gpu = CAPABILITY_MINORS[0] + 3 + 135 * device.minor + 9 * instance.gpu_instance
     return _cap(gpu), _cap(gpu + 1 + instance.compute_instance)
+
+
+def display_nodes(device: SimulatedDevice) -> tuple[Node, ...]:
+    """Give the display nodes of a desktop card; the others are simulated without nvidia-drm."""
+    if device.profile.brand != "geforce":
+        return ()
+    index = device.index
+    return (
+        Node(f"{DISPLAY_FOLDER}/card{index}", _FIRST_CARD + index),
+        Node(f"{DISPLAY_FOLDER}/renderD{128 + index}", _FIRST_RENDER + index),
+    )
 
 
 def all_nodes(scenario: Scenario) -> dict[str, int]:
@@ -60,6 +79,7 @@ def _nodes(scenario: Scenario) -> Iterator[Node]:
         yield Node(name, minor)
     for device in scenario.devices:
         yield gpu_node(device)
+        yield from display_nodes(device)
         for instance in device.mig:
             yield from mig_nodes(device, instance)
 
@@ -82,6 +102,7 @@ def make_nodes(root: Path, scenario: Scenario) -> str | None:
             path.unlink()
     why = _cannot_have_devices(root)
     for name, minor in wanted.items():
+        (root / name).parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         if why is None:
             why = _make_device(root / name, minor)
         if why is not None:
@@ -93,13 +114,14 @@ def remove_nodes(root: Path) -> None:
     """Remove what `make_nodes` made; anything else stays."""
     for path in _present(root):
         path.unlink()
-    for folder in (root / CAPS_FOLDER, root):
+    for folder in (root / CAPS_FOLDER, root / DISPLAY_FOLDER, root):
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 def _present(root: Path) -> list[Path]:
-    folders = [one for one in (root, root / CAPS_FOLDER) if one.is_dir() and not one.is_symlink()]
+    places = (root, root / CAPS_FOLDER, root / DISPLAY_FOLDER)
+    folders = [one for one in places if one.is_dir() and not one.is_symlink()]
     return [path for one in folders for path in one.iterdir() if _OURS.fullmatch(path.name)]
 
 
@@ -148,12 +170,16 @@ def write_driver_files(proc: Path, scenario: Scenario) -> None:
 
 
 def write_bus_files(sys: Path, scenario: Scenario) -> None:
-    """Write the files under `/sys` that tell each slot's NUMA node."""
+    """Write the files under `/sys` that tell each slot's NUMA node and display nodes."""
     for device in scenario.devices:
         domain, _, slot = device.bus_id.lower().partition(":")
         folder = sys / "bus/pci/devices" / f"{domain[-4:]}:{slot}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "numa_node").write_text(f"{device.numa}\n", encoding="ascii")
+        for node in display_nodes(device):
+            place = folder / "drm" / Path(node.path).name
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "dev").write_text(f"{MAJOR}:{node.minor}\n", encoding="ascii")
 
 
 def _write_minor(file: Path, node: Node) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.device import Device
+from gpusched.core.kit import MIG_BREAKS, ONE_MIG_PER_PROCESS, RELATIVE_BARE, Kit, kit_of
 from gpusched.core.lease import Lease, LeaseState
-from gpusched.core.mask import MIG_BREAKS, ONE_MIG_PER_PROCESS, RELATIVE_BARE, Kit, kit_of
 from gpusched.core.request import MaskFormat, Request
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import A, device, lease, mig, share

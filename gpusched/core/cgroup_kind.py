@@ -1,0 +1,28 @@
+"""What a cgroup's path says of it: a session, whose processes may be moved, or somebody's own.
+
+A service manager or a container engine looks after the processes of its units by their cgroup:
+moved out, they would be lost to it. Paths as systemd, Docker, Podman, containerd, CRI-O and LXC
+make them.
+"""
+
+import re
+
+_CONTAINER = re.compile(
+    r"/(docker|libpod|crio|cri-containerd|kubepods|lxc\.payload|machine\.slice|buildkit)\b"
+    r"|/(docker|libpod|crio|cri-containerd|lxc\.payload)[-.]"
+)
+_USER_MANAGER = re.compile(r"^user@\d+\.service$")
+
+
+def stays(path: str) -> bool:
+    """Say whether processes of the cgroup *path* are masked in place instead of moved."""
+    if _CONTAINER.search(path):
+        return True
+    units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
+    own = [one for one in units if not _USER_MANAGER.match(one)]
+    return bool(own) and own[-1].endswith(".service")
+
+
+def encloses(outer: str, inner: str) -> bool:
+    """Say whether *outer* is an ancestor of *inner*; a cgroup does not enclose itself."""
+    return inner != outer and inner.startswith(outer.rstrip("/") + "/")

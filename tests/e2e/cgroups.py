@@ -1,0 +1,95 @@
+"""The cgroups that a daemon of the end-to-end tests makes, and that none of them may leave behind.
+
+Only for a daemon without systemd; its slices go by themselves.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests import capabilities
+from tools.stage import Failed, waiting
+
+_SECONDS = 10.0
+
+
+class Cgroups:
+    """What one daemon makes.
+
+    Args:
+        state: Its state folder, after which a simulating daemon names them; None: it does not
+            simulate.
+    """
+
+    def __init__(self, state: Path | None) -> None:
+        mount = capabilities.cgroup2_mount()
+        name = "gpusched" if state is None else f"gpusched_sim_{_digest(state)}"
+        folder = None if mount is None else mount / name
+        # What was there before is another daemon's.
+        self._folder = None if folder is None or folder.exists() else folder
+
+    def leases(self) -> list[Path]:
+        """Give the cgroups of leases that are there."""
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        return [one for one in self._folder.iterdir() if one.is_dir()]
+
+    def settle(self) -> None:
+        """Wait until the daemon, which runs, has removed those that nobody is in.
+
+        Raises:
+            Failed: It does not.
+        """
+        for _ in waiting(_SECONDS, "the daemon to remove empty cgroups"):
+            if all(map(_pids, self.leases())):
+                return
+
+    def clear(self, kill: Callable[[int], None]) -> None:
+        """Remove all, after the daemon has ended; *kill* who is in them.
+
+        Raises:
+            Failed: Somebody was.
+        """
+        if self._folder is None or not self._folder.is_dir():
+            return
+        left = [pid for one in self.leases() for pid in _pids(one)]
+        # In a cgroup of this state folder is only who was started on it.
+        assert os.getpid() not in left
+        names = [f"{pid} ({_command(pid)})" for pid in left]
+        for pid in left:
+            kill(pid)
+        for one in self.leases():
+            _remove(one)
+        self._folder.rmdir()
+        if names:
+            raise Failed(f"left behind in a lease's cgroup: {', '.join(names)}")
+
+
+def _digest(state: Path) -> str:
+    return hashlib.sha256(bytes(state)).hexdigest()[:8]
+
+
+def _pids(folder: Path) -> list[int]:
+    try:
+        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "just ended"
+
+
+def _remove(folder: Path) -> None:
+    for _ in waiting(_SECONDS, f"{folder} to be empty"):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:  # a process that has ended leaves its cgroup a moment later
+            continue
+        return

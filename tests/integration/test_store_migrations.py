@@ -1,0 +1,96 @@
+"""Ledgers of earlier gpusched, each brought to the present schema with everything in it."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gpusched.adapters.store.file import create
+from gpusched.adapters.store.schema import MIGRATIONS
+from gpusched.adapters.store.sqlite import SqliteStore
+from gpusched.core.enforcement import Level
+from gpusched.core.ids import Instant, LeaseId, Moment, ProcessId
+from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
+from gpusched.ports import Stored, StoreError
+from tests.fakes.ledger_file import BOOT, contents
+
+FIRST_ROW = (Path(__file__).parents[1] / "unit" / "lease_row.1.golden.json").read_text()
+"""A row as the gpusched of schema 1 wrote it; never written anew."""
+
+
+def first_ledger(folder: Path, row: str = FIRST_ROW) -> Path:
+    """A ledger of schema 1 with one ended lease."""
+    folder.mkdir()
+    path = folder / "ledger.db"
+    create(path, MIGRATIONS[:1])
+    with closing(sqlite3.connect(path)) as connection:
+        values = ("lease-0123456789", "ended", 1000, 21, 71, row)
+        connection.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)", values)
+        connection.execute("INSERT INTO story VALUES (1, 9, 'daemon', 'daemon', 'began', '{}')")
+        connection.execute("UPDATE meta SET value = 3 WHERE key = 'generation'")
+        connection.commit()
+    return path
+
+
+def loaded(path: Path) -> Stored:
+    with closing(SqliteStore(path)) as store:
+        return store.load(BOOT)
+
+
+def test_a_lease_of_schema_1_is_kept(tmp_path: Path) -> None:
+    """A lease from before there were masks is what it was: advisory, in no cgroup, with the
+    clocks it had and no others, and with nothing known of the memory before it.
+    """
+    path = first_ledger(tmp_path / "state")
+    for _ in range(2):
+        (lease,) = loaded(path).leases
+        check_first(lease)
+
+
+def check_first(lease: Lease) -> None:
+    """The lease that `FIRST_ROW` tells of."""
+    assert (lease.id, lease.state) == (LeaseId("lease-0123456789"), LeaseState.ENDED)
+    assert (lease.uid, lease.gid, lease.user) == (1000, 100, "ann")
+    assert (lease.cgroup, lease.origin) == (None, "")
+    assert (lease.level, lease.level_reason) == (Level.ADVISORY, "")
+    assert lease.clocks == Clocks(Instant(40), Instant(41), Instant(42))
+    assert [share.memory for share in lease.shares] == [4 << 30, None]
+    assert [share.baseline for share in lease.shares] == [None, None]
+    assert lease.processes == (ProcessId(30, 31),)
+    assert lease.ended == Moment(Instant(70), 71)
+    assert (lease.reason, lease.detail) == (EndReason.RELEASED, "")
+    assert lease.request.attach_caller
+    assert not lease.request.confines_itself
+
+
+def test_the_rest_of_a_ledger_of_schema_1_is_kept(tmp_path: Path) -> None:
+    """History and generation are those that were stored, and no device has ghost memory."""
+    stored = loaded(first_ledger(tmp_path / "state"))
+    assert [line.sentence for line in stored.stories] == ["began"]
+    assert (stored.generation, stored.ghosts) == (3, {})
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "the row is"),
+        ("{}", "format is missing"),
+        (json.dumps({"format": 1}), "format 1 instead of"),
+        (FIRST_ROW.replace('"format": 1', '"format": 9'), "format 9 instead of"),
+    ],
+)
+def test_an_unreadable_row_is_not_made_readable(tmp_path: Path, row: str, why: str) -> None:
+    """A row that the earlier gpusched cannot have written is refused with its reason, and the
+    file stays one of the earlier schema.
+    """
+    path = first_ledger(tmp_path / "state", row)
+    before = contents(path.parent)
+    named = f"the row of lease lease-0123456789 cannot be read: {why}"
+    with pytest.raises(StoreError) as refused:
+        loaded(path)
+    assert named in str(refused.value)
+    assert contents(path.parent) == before
