@@ -21,7 +21,7 @@ from gpusched.core.changes import Change, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.ending import going_back
 from gpusched.core.enforcement import HELD, LeaseCgroup, Mode
-from gpusched.core.enforcing import let_go, mask_for, sharers, usable_in, without_program
+from gpusched.core.enforcing import let_go, mask_for, usable_in, without_program
 from gpusched.core.events import JoinFailed, LeaseJoined, LeasePrepared, PrepareFailed, Unprepared
 from gpusched.core.ids import Caller, Moment, ProcessId
 from gpusched.core.lease import (
@@ -146,6 +146,7 @@ def lease_prepared(ledger: Ledger, event: LeasePrepared, now: Moment) -> Decisio
     if event.sentence:
         changes.append(enforcement(lease.id, event.sentence, now))
     changes += _remarks(active, event.attachment, now)
+    changes += _left_to_it(ledger, event.cgroup)
     reply = _answer(active, event.attachment)
     actions = (Follow(event.cgroup), *_put_right(ledger, active, event), TakeSample())
     return Decision(tuple(changes), actions, reply)
@@ -153,15 +154,11 @@ def lease_prepared(ledger: Ledger, event: LeasePrepared, now: Moment) -> Decisio
 
 def unprepared(ledger: Ledger, event: Unprepared) -> Decision:
     """Take note that a cgroup of somebody else's is as it was before its leases."""
-    changes = tuple(
-        LeaseChanged(replace(lease, cgroup=None))
-        for lease in ledger.in_cgroup(event.cgroup.path)
-        if not lease.usable and not event.cgroup.made and lease.cgroup == event.cgroup
-    )
+    changes = _left_to_it(ledger, event.cgroup)
     # The end of a preparation is confirmed by a look, that of others by a sample.
     back = any(going_back(one) for one in ledger.live())
     actions = (*((Observe(),) if back else ()), *((TakeSample(),) if changes else ()))
-    return Decision(changes, actions)
+    return Decision(tuple(changes), actions)
 
 
 def prepare_failed(ledger: Ledger, event: PrepareFailed, now: Moment) -> Decision:
@@ -169,13 +166,14 @@ def prepare_failed(ledger: Ledger, event: PrepareFailed, now: Moment) -> Decisio
     lease = ledger.get(event.lease_id)
     if lease is None or lease.state is not LeaseState.PREPARING:
         return Decision()
-    # The mask of a cgroup that it was to share may have become wider for it.
-    shared = let_go(ledger, lease, kill=False) if sharers(ledger, lease) else []
+    # A cgroup that it was to share may have become wider for it, or be left by the others.
+    shared = lease.cgroup is not None and len(ledger.in_cgroup(lease.cgroup.path)) > 1
+    undone = let_go(ledger, lease, kill=False) if shared else []
     if event.refused or _needs_program(lease.request) or not lease.processes:
         failed = end(lease, EndReason.PREPARE_FAILED, now, detail=event.sentence)
         over = confirm(failed, now)
         reply = Rejected(Refusal.WRONG_STATE, f"{lease.id} has ended: {event.sentence}")
-        return Decision((LeaseChanged(over), ended(over, now)), tuple(shared), reply)
+        return Decision((LeaseChanged(over), ended(over, now)), tuple(undone), reply)
     process = lease.processes[0]
     active = prepared(lease, None, without_program(lease.request), event.sentence, now)
     changes = (
@@ -184,7 +182,7 @@ def prepare_failed(ledger: Ledger, event: PrepareFailed, now: Moment) -> Decisio
         enforcement(lease.id, event.sentence, now),
     )
     reply_ = _answer(active, Attachment(Mode.RECORD, lease.processes))
-    return Decision(changes, (*shared, WatchExit(process), TakeSample()), reply_)
+    return Decision(changes, (*undone, WatchExit(process), TakeSample()), reply_)
 
 
 def lease_joined(ledger: Ledger, event: LeaseJoined, now: Moment) -> Decision:
@@ -255,6 +253,16 @@ def _put_right(ledger: Ledger, active: Lease, event: LeasePrepared) -> list[Acti
     others = [one for one in usable_in(ledger, event.cgroup.path) if one.id != active.id]
     mask = mask_for(ledger, [*others, active])
     return [] if mask is None else [Remask(event.cgroup, mask)]
+
+
+def _left_to_it(ledger: Ledger, cgroup: LeaseCgroup) -> list[Change]:
+    """Let go of somebody else's cgroup the leases that end there."""
+    ending = [one for one in ledger.in_cgroup(cgroup.path) if not one.usable]
+    return [
+        LeaseChanged(replace(one, cgroup=None))
+        for one in ending
+        if one.cgroup == cgroup and not cgroup.made
+    ]
 
 
 def _too_late(ledger: Ledger, lease: Lease | None) -> tuple[Action, ...]:

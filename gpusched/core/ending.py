@@ -83,7 +83,9 @@ def given_up(ledger: Ledger, lease: Lease, along: Collection[LeaseId] = frozense
 
     The program stays as long as they do, and the devices of this one do not wait for that.
     """
-    if lease.cgroup is None or not sharers(ledger, lease, along):
+    # One that is only being prepared may come to nothing, and leave the program behind.
+    others = [one for one in sharers(ledger, lease, along) if one.entered is not None]
+    if lease.cgroup is None or not others:
         return lease
     # In one that gpusched made its processes are looked for, if it ever had any.
     keeps = lease.cgroup.made and lease.entered is not None

@@ -392,7 +392,7 @@ class LeasedDevice(_message.Message):
     gpu_type: _builtins.str
     """Canonical type."""
     memory_limit_bytes: _builtins.int
-    """Limit in bytes; absent: none."""
+    """Limit in bytes; absent: none, or the caller may not see it."""
     exclusive: _builtins.bool
     """Whether nobody else may have a share of the device."""
     settling: _builtins.bool
@@ -570,11 +570,11 @@ class Lease(_message.Message):
     """Generation of the ledger at its last change."""
     @_builtins.property
     def holder(self) -> Global___Holder:
-        """Who has it."""
+        """Who has it; absent where the caller may not see it."""
 
     @_builtins.property
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeasedDevice]:
-        """Its share of each device, in the order granted."""
+        """Its share of each device, in the order granted; empty where the caller may not see it."""
 
     @_builtins.property
     def request(self) -> _request_pb2.AllocateRequest:

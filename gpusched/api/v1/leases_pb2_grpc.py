@@ -189,8 +189,8 @@ class LeasesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Revoke(self, request, context):
-        """End a lease as an operator. Revoking the ended succeeds. INVALID_ARGUMENT: no reason.
-        NOT_FOUND: no such lease.
+        """End a lease as an operator. Revoking the ended succeeds. PERMISSION_DENIED unless root or the
+        administrators' group. INVALID_ARGUMENT: no reason. NOT_FOUND: no such lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

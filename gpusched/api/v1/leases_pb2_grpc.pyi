@@ -82,8 +82,8 @@ class LeasesStub:
     INVALID_ARGUMENT: it is malformed. NOT_FOUND: no such lease, request or device.
     """
     Revoke: _grpc.UnaryUnaryMultiCallable[_leases_pb2.RevokeRequest, _lease_pb2.Lease]
-    """End a lease as an operator. Revoking the ended succeeds. INVALID_ARGUMENT: no reason.
-    NOT_FOUND: no such lease.
+    """End a lease as an operator. Revoking the ended succeeds. PERMISSION_DENIED unless root or the
+    administrators' group. INVALID_ARGUMENT: no reason. NOT_FOUND: no such lease.
     """
     Environment: _grpc.UnaryUnaryMultiCallable[_leases_pb2.EnvironmentRequest, _lease_pb2.Grant]
     """The grant of a living lease again, in another mask format if wanted. INVALID_ARGUMENT: the owner
@@ -138,8 +138,8 @@ class LeasesAsyncStub(LeasesStub):
     INVALID_ARGUMENT: it is malformed. NOT_FOUND: no such lease, request or device.
     """
     Revoke: _aio.UnaryUnaryMultiCallable[_leases_pb2.RevokeRequest, _lease_pb2.Lease]  # type: ignore[assignment]
-    """End a lease as an operator. Revoking the ended succeeds. INVALID_ARGUMENT: no reason.
-    NOT_FOUND: no such lease.
+    """End a lease as an operator. Revoking the ended succeeds. PERMISSION_DENIED unless root or the
+    administrators' group. INVALID_ARGUMENT: no reason. NOT_FOUND: no such lease.
     """
     Environment: _aio.UnaryUnaryMultiCallable[_leases_pb2.EnvironmentRequest, _lease_pb2.Grant]  # type: ignore[assignment]
     """The grant of a living lease again, in another mask format if wanted. INVALID_ARGUMENT: the owner
@@ -257,8 +257,8 @@ class LeasesServicer(metaclass=_abc_1.ABCMeta):
         request: _leases_pb2.RevokeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]:
-        """End a lease as an operator. Revoking the ended succeeds. INVALID_ARGUMENT: no reason.
-        NOT_FOUND: no such lease.
+        """End a lease as an operator. Revoking the ended succeeds. PERMISSION_DENIED unless root or the
+        administrators' group. INVALID_ARGUMENT: no reason. NOT_FOUND: no such lease.
         """
 
     @_abc_1.abstractmethod

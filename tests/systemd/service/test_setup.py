@@ -42,16 +42,20 @@ def test_setup_says_what_to_type_next(bare: Installed) -> None:
 
 
 def test_setup_again_upgrades(bare: Installed, newer: str) -> None:
-    """Setup with a newer wheel runs that one, and leases are the same as before."""
+    """Setup with a newer wheel runs that one; leases and masks are the same as before."""
     bare.simulated()
-    lease = bare.allocate("--gpus", "1")
-    before = bare.show("MainPID")
-    done = bare.gpusched("setup", "--simulate", SPEC, "--from", newer)
-    assert done.returncode == 0, done.stderr
-    assert bare.show("MainPID") != before
-    assert NEWER in bare.gpusched("status").stdout
-    assert bare.gpusched("--version").stdout == f"gpusched {NEWER}\n"
-    assert list(bare.leases()) == [lease]
+    lease = bare.allocate("--device", "0")
+    with Worker(bare, "--device", "2") as worker:
+        opened = worker.opens()
+        leases, before = set(bare.leases()), bare.show("MainPID")
+        done = bare.gpusched("setup", "--simulate", SPEC, "--from", newer)
+        assert done.returncode == 0, done.stderr
+        assert bare.show("MainPID") != before
+        assert NEWER in bare.gpusched("status").stdout
+        assert bare.gpusched("--version").stdout == f"gpusched {NEWER}\n"
+        assert set(bare.leases()) == leases
+        assert lease in leases
+        assert worker.opens() == opened == ["EPERM", "EPERM", "ENXIO", "EPERM"]
     bare.end_all()
     _uninstalled(bare)
 
