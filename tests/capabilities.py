@@ -71,12 +71,21 @@ def _lacks_nspawn() -> str | None:
     return _lacks_root()
 
 
+def _lacks_podman() -> str | None:
+    """Say what is missing for containers; busybox is all that is in them."""
+    for command in ("podman", "runc", "conmon", "busybox"):
+        if shutil.which(command) is None:
+            return f"{command} is not installed"
+    return _lacks_root()
+
+
 _PROBES: dict[str, Callable[[], str | None]] = {
     "root": _lacks_root,
     "gpu": _lacks_gpu,
     "libnvidia_ml": _lacks_libnvidia_ml,
     "systemd_analyze": _lacks_systemd_analyze,
     "nspawn": _lacks_nspawn,
+    "podman": _lacks_podman,
 }
 NAMES = tuple(_PROBES)
 

@@ -75,7 +75,7 @@ def _guard(plan: Plan, hierarchy: Hierarchy) -> Guard:
 
 
 def _home(plan: Plan, hierarchy: Hierarchy, threads: ThreadPoolExecutor) -> Home:
-    instance = instance_name(plan.state if plan.scenario else None)
+    instance = instance_name(plan.state, simulated=plan.scenario is not None)
     if systemd_runs(hierarchy):
         return SliceHome(name=instance)
     return FolderHome(hierarchy, threads, instance)

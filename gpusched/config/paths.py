@@ -9,15 +9,16 @@ SYSTEM_STATE = Path("/var/lib/gpusched")
 SYSTEM_CONFIG = Path("/etc/gpusched/gpusched.toml")
 
 
-def instance_name(simulated: Path | None) -> str:
-    """Give the word with which the cgroups of a daemon begin.
+def instance_name(state: Path, *, simulated: bool) -> str:
+    """Give the word with which the cgroups of a daemon begin, by its state directory.
 
-    A simulator, by its state directory *simulated*, must not take another daemon's leases for
-    its own.
+    Two daemons on one host, a simulator beside the service, must not take each other's leases
+    for their own.
     """
-    if simulated is None:
+    if state == SYSTEM_STATE and not simulated:
         return "gpusched"
-    return f"gpusched_sim_{sha256(bytes(simulated)).hexdigest()[:8]}"
+    kind = "gpusched_sim" if simulated else "gpusched"
+    return f"{kind}_{sha256(bytes(state)).hexdigest()[:8]}"
 
 
 def runtime_directory(environment: Mapping[str, str], uid: int) -> Path:

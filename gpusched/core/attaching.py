@@ -167,7 +167,8 @@ def prepare_failed(ledger: Ledger, event: PrepareFailed, now: Moment) -> Decisio
     if lease is None or lease.state is not LeaseState.PREPARING:
         return Decision()
     # A cgroup that it was to share may have become wider for it, or be left by the others.
-    shared = lease.cgroup is not None and len(ledger.in_cgroup(lease.cgroup.path)) > 1
+    here = [] if lease.cgroup is None else ledger.in_cgroup(lease.cgroup.path)
+    shared = any(one.entered is not None for one in here)
     undone = let_go(ledger, lease, kill=False) if shared else []
     if event.refused or _needs_program(lease.request) or not lease.processes:
         failed = end(lease, EndReason.PREPARE_FAILED, now, detail=event.sentence)

@@ -9,7 +9,7 @@ class DeniedOpen:
 
     Attributes:
         pid: Who tried, in the daemon's PID namespace; None where the kernel cannot tell.
-        cgroup: Inode of the cgroup it is in.
+        cgroup: Inode of the cgroup whose mask denied it.
         major: Of the device node.
         minor: Of the device node.
         count: How often since it was last told.

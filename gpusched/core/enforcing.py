@@ -23,10 +23,11 @@ from gpusched.core.story import enforcement
 def mask_for(ledger: Ledger, leases: Collection[Lease]) -> Mask | None:
     """Give the mask of a cgroup that has *leases*; None where it gets none.
 
-    That is where all of them are advisory, and while nothing is known of nodes: a mask without
-    rules would allow all.
+    That is where all of them are advisory and none has come under the mask of another, and while
+    nothing is known of nodes: a mask without rules would allow all.
     """
-    if all(one.request.enforce is Enforce.ADVISORY for one in leases):
+    advisory = (Enforce.ADVISORY, Level.ADVISORY)
+    if all((one.request.enforce, one.level) == advisory for one in leases):
         return None
     return _mask_of(ledger, leases) if ledger.governed.ranges else None
 

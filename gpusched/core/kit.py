@@ -34,6 +34,9 @@ ONE_MIG_PER_PROCESS = (
 RELATIVE_BARE = (
     "relative ordinals are right only where the other devices are hidden, as in a container"
 )
+INDEX_HELD = (
+    "host indices name no device where the kernel denies the others: CUDA counts from 0 there"
+)
 MIG_BREAKS = "vLLM before 0.24, LitServe and DeepSpeed do not accept a MIG UUID as a mask"
 
 
@@ -103,6 +106,8 @@ def _visible(
 def _warnings(lease: Lease, used: MaskFormat, *, isolated: bool) -> tuple[str, ...]:
     if used is MaskFormat.RELATIVE and not isolated:
         return (RELATIVE_BARE,)
+    if used is MaskFormat.INDEX and isolated:
+        return (INDEX_HELD,)
     if not _is_mig(lease):
         return ()
     return (MIG_BREAKS,) if len(lease.shares) == 1 else (ONE_MIG_PER_PROCESS, MIG_BREAKS)

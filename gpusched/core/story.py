@@ -1,9 +1,8 @@
 """The sentences of the history: one function per kind, so that each is said in one way only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpusched.core.changes import StoryKind, StoryLine, StoryTold
-from gpusched.core.denial import DeniedOpen
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease
@@ -62,14 +61,16 @@ def open_outside(lease: Lease, nodes: Sequence[OpenNode], now: Moment) -> StoryT
     return StoryTold(StoryLine(now.wall, StoryKind.ENFORCEMENT, lease.id, sentence, data))
 
 
-def denied(lease: LeaseId | None, denial: DeniedOpen, node: str, now: Moment) -> StoryTold:
-    """Tell that the kernel denied an open."""
-    who = "a process" if denial.pid is None else f"process {denial.pid}"
-    times = "" if denial.count == 1 else f", {denial.count} times"
-    data = {"node": node, "count": str(denial.count)}
-    if denial.pid is not None:
-        data["pid"] = str(denial.pid)
-    sentence = f"{who} was denied {node}{times}"
+def denied(
+    lease: LeaseId | None, pid: int | None, nodes: Mapping[str, int], now: Moment
+) -> StoryTold:
+    """Tell that the kernel denied opens: of which nodes, and how often each."""
+    who = "a process" if pid is None else f"process {pid}"
+    what = (one if count == 1 else f"{one} ({count} times)" for one, count in nodes.items())
+    data = {"nodes": ",".join(nodes), "count": str(sum(nodes.values()))}
+    if pid is not None:
+        data["pid"] = str(pid)
+    sentence = f"{who} was denied {', '.join(what)}"
     return StoryTold(StoryLine(now.wall, StoryKind.DENIED_OPEN, lease or "daemon", sentence, data))
 
 

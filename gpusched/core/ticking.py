@@ -20,7 +20,7 @@ from gpusched.core.device import Device
 from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
 from gpusched.core.guarding import turned
-from gpusched.core.ids import DeviceUuid, Instant, Moment
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
@@ -192,15 +192,20 @@ def _other_nodes(ledger: Ledger, reading: NodeReading) -> bool:
 
 
 def _denials(ledger: Ledger, event: Ticked, now: Moment) -> Iterator[Change]:
+    """Tell of denied opens, those of one process together: CUDA tries every device it finds."""
     leases = {one.cgroup.inode: one.id for one in ledger.live() if one.cgroup is not None}
     nodes = {
         (node.major, node.minor): node.path
         for device in ledger.devices.values()
         for node in (*device.nodes, *device.dri_nodes)
     }
+    tried: dict[tuple[LeaseId | None, int | None], dict[str, int]] = {}
     for one in event.denied:
         node = nodes.get((one.major, one.minor), f"device {one.major}:{one.minor}")
-        yield denied(leases.get(one.cgroup), one, node, now)
+        mine = tried.setdefault((leases.get(one.cgroup), one.pid), {})
+        mine[node] = mine.get(node, 0) + one.count
+    for (lease, pid), counts in tried.items():
+        yield denied(lease, pid, counts, now)
 
 
 def _slept(ledger: Ledger, now: Moment) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpusched.api.v1 import device_pb2, lease_pb2
 from gpusched.core.device import Device, DeviceNode
 from gpusched.core.enforcement import HELD, Level
-from gpusched.core.enforcing import mask_for
+from gpusched.core.enforcing import mask_for, sharers
 from gpusched.core.ids import DeviceUuid, Moment
 from gpusched.core.kit import kit_of
 from gpusched.core.lease import Lease, Share
@@ -124,15 +124,15 @@ def _naming(
 ) -> tuple[MaskFormat | None, bool]:
     """Say how to name devices, and whether CUDA counts those of the lease alone.
 
-    It does where the kernel denies the others. Before a process is attached it does not yet:
-    then only a UUID is right both before and after.
+    It does where the kernel denies the others. Before a process is attached it does not yet,
+    and in a cgroup with another lease it counts that one's too: only a UUID is right then.
     """
+    free = (wanted or lease.request.mask_format) is MaskFormat.AUTO
     if lease.entered is not None:
-        return wanted, lease.level in HELD
-    asked = wanted or lease.request.mask_format
-    if asked is MaskFormat.AUTO and lease.request.enforce is not Enforce.ADVISORY:
-        return (MaskFormat.UUID if ledger.ability.level in HELD else wanted), False
-    return wanted, False
+        shared = free and bool(sharers(ledger, lease))
+        return (MaskFormat.UUID if shared else wanted), lease.level in HELD
+    to_be_held = lease.request.enforce is not Enforce.ADVISORY and ledger.ability.level in HELD
+    return (MaskFormat.UUID if free and to_be_held else wanted), False
 
 
 def _denied(lease: Lease, ledger: Ledger) -> list[device_pb2.DeviceNode]:

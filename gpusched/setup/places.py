@@ -22,7 +22,10 @@ SIMULATE = DROP_INS / "simulate.conf"
 TMPFILES = Path("/etc/tmpfiles.d/gpusched.conf")
 
 SIMULATED = STATE / "simulated"
-_INSTANCES = (instance_name(None), instance_name(SIMULATED))
+_INSTANCES = (
+    instance_name(STATE, simulated=False),
+    instance_name(SIMULATED, simulated=True),
+)
 SLICES = tuple(
     pattern
     for name in _INSTANCES

@@ -3,6 +3,7 @@
 Run as `python -m tests.e2e.as_user UID WORDS…`; becomes the command line with WORDS under UID.
 """
 
+import codecs
 import os
 import pkgutil
 import sys
@@ -17,6 +18,7 @@ from gpusched.__main__ import main
 
 
 def _load_all() -> None:
+    codecs.lookup("ascii")  # later it would be looked for in files
     for package in (gpusched.cli, gpusched.client, gpusched.core, gpusched.launch):
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             import_module(found.name)

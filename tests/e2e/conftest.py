@@ -28,3 +28,20 @@ def own_host() -> Iterator[Host]:
     with Host() as host:
         host.start_daemon()
         yield host
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how often the daemon was killed, for each of those deaths was looked into."""
+    found = [
+        value
+        for report in (
+            *terminalreporter.getreports("passed"),
+            *terminalreporter.getreports("failed"),
+        )
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == "deaths"
+    ]
+    deaths = sum(one for one in found if isinstance(one, int))
+    if found:
+        terminalreporter.line(f"killed at {deaths} boundaries in {len(found)} scenarios")

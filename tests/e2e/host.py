@@ -14,15 +14,23 @@ from pathlib import Path
 from types import TracebackType
 
 from gpusched.client.document import Document
+from tests import capabilities
 from tests.e2e.cgroups import Cgroups
 from tools.stage import GPUSCHED, Failed, Stage, waiting
 
 EIGHT = "4xA100-80GB,4xL4"
+HELD = capabilities.missing("root") is None
+"""Whether the kernel holds the masks of leases here: CUDA then counts only a lease's devices."""
 MIB = 1 << 20
 GIB = 1 << 30
 # Strays and faults are seen by ticks only; ends of processes wake the daemon at once.
 _CONFIG = '[sampling]\ninterval = "100ms"\n'
 _SECONDS = 10
+
+
+def as_user(uid: int) -> tuple[str, ...]:
+    """Give the words that run gpusched as another user; its own words follow."""
+    return (sys.executable, "-m", "tests.e2e.as_user", str(uid))
 
 
 class Host(Stage):
@@ -49,6 +57,11 @@ class Host(Stage):
         finally:
             super().__exit__(kind, error, trace)
             self.cgroups.clear(kill)
+
+    def serve_as(self, uid: int) -> None:
+        """Let the daemon that is started next be an ordinary user's; only root can."""
+        os.chown(self.folder, uid, uid)
+        self._serve = [*as_user(uid), *self._serve[1:]]
 
     @property
     def pid(self) -> int:
@@ -190,6 +203,14 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
             assert select.select([descriptor], [], [], _SECONDS)[0], f"{pid} does not end"
     finally:
         os.close(descriptor)
+
+
+def command_of(pid: int) -> str:
+    """Give the command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def children_of(pid: int) -> list[int]:

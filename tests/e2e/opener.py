@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests import capabilities
-from tools.stage import GPUSCHED, waiting
+from tools.stage import END_SECONDS, GPUSCHED, waiting
 
 DENIED: Final = "EPERM"
 DENIED_BY_ITSELF: Final = "EACCES"
@@ -114,12 +114,21 @@ class Opener:
 
     def close(self) -> None:
         """End it, and wait until whatever it has become has ended, too."""
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
 
     def kill(self) -> None:
         """End it by SIGKILL."""
         self._process.kill()
         self._process.wait()
+
+    def killed_by(self) -> int | None:
+        """Give the signal that has ended it; None while it lives."""
+        code = self._process.poll()
+        return None if code is None else -code
 
     def does(self, verb: str, *words: object) -> str:
         """Have it do something; give what it answers, or the name of its error."""
@@ -152,7 +161,7 @@ def gpu_nodes(state: Path, *indices: int) -> list[Path]:
 
 @contextlib.contextmanager
 def cgroup(name: str = "", parent: Path | None = None) -> Iterator[Path]:
-    """Make a cgroup, below *parent* or the root; remove it and all below it at the end."""
+    """Make a cgroup, below *parent* or the root; at the end nothing of it is left."""
     above = parent or capabilities.cgroup2_mount()
     assert above is not None
     folder = above / (name or f"gpusched-test-{secrets.token_hex(4)}")
@@ -164,7 +173,9 @@ def cgroup(name: str = "", parent: Path | None = None) -> Iterator[Path]:
 
 
 def remove_cgroup(folder: Path) -> None:
-    """Remove a cgroup and those below it, once their last processes are quite gone."""
+    """End whom a failed test has left in a cgroup, and remove it with those below it."""
+    with contextlib.suppress(OSError):  # it is gone, or of cgroup v1
+        (folder / "cgroup.kill").write_text("1")
     folders = [Path(one) for one, _, _ in os.walk(folder, topdown=False)]
     for one in folders:
         for _ in waiting(5, f"{one} to be empty"):

@@ -84,7 +84,9 @@ def test_a_running_process_is_moved_with_its_descendants(
         assert not attachment.parts("escaped")
         assert not warned
         place = host.leases()[lease].part("holder").text("cgroup")
-        assert {_cgroup_of(one) for one in (opener.pid, *children)} == {place} != {path_of(session)}
+        assert (
+            {_cgroup_of(one) for one in (opener.pid, *children)} == {place} != {path_of(session)}
+        )
         assert opener.opens(*nodes) == ONLY_2
     host.until(lambda: host.ended(lease) == "END_REASON_EMPTY")
 
@@ -151,7 +153,7 @@ def _allocated_by(host: Host, uid: int) -> str:
 def test_a_service_is_masked_where_it_is(
     host: Host, nodes: list[Path], service: Path, by: str
 ) -> None:
-    """All of a service is denied the other devices; nobody is moved; its release undoes it."""
+    """All of a service is denied the other devices; nobody is moved, nor ended at the end."""
     lease = host.allocate("--device", "2")
     place = path_of(service)
     with (
@@ -169,9 +171,12 @@ def test_a_service_is_masked_where_it_is(
         holder = host.leases()[lease].part("holder")
         assert (holder.text("cgroup"), holder.flag("in_place")) == (place, True)
 
-        assert "--kill" in host.refused(64, "release", lease)
-        assert host.gpusched("release", lease, "--kill", "--grace", "0s").returncode == 0
-        host.until(lambda: host.ended(lease) == "END_REASON_RELEASED")
+        for words in ((), ("--kill", "--grace", "0s")):
+            assert f"is in use by {main.pid}, {other.pid}" in host.refused(
+                64, "release", lease, *words
+            )
+        assert host.gpusched("revoke", lease, "--reason", "tried", "--grace", "0s").returncode == 0
+        host.until(lambda: host.ended(lease) == "END_REASON_REVOKED")
         assert main.opens(*nodes) == other.opens(*nodes) == [NO_DRIVER] * 4
 
 
@@ -204,14 +209,14 @@ def test_the_root_and_the_daemons_own_cgroup_are_refused(host: Host) -> None:
 def test_one_process_with_two_leases_has_the_union(
     host: Host, nodes: list[Path], session: Path
 ) -> None:
-    """Two leases of one process let it open the devices of both, and one of them its own again."""
+    """With two leases a process opens the devices of both; the end of one takes its away."""
     first, second = (host.allocate("--device", one) for one in "13")
     with Opener(host.environment, *starting_in(session)) as opener:
         _attach(host, first, "--pid", str(opener.pid))
         assert opener.opens(*nodes) == [DENIED, NO_DRIVER, DENIED, DENIED]
         _attach(host, second, "--pid", str(opener.pid))
         assert opener.opens(*nodes) == [DENIED, NO_DRIVER, DENIED, NO_DRIVER]
-        assert host.gpusched("release", first, "--kill", "--no-wait").returncode == 0
+        assert host.gpusched("revoke", first, "--reason", "tried").returncode == 0
         host.until(lambda: opener.opens(*nodes) == [DENIED, DENIED, DENIED, NO_DRIVER])
-    host.until(lambda: host.ended(first) == "END_REASON_RELEASED")
+    assert host.ended(first) == "END_REASON_REVOKED"
     host.until(lambda: host.ended(second) == "END_REASON_EMPTY")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from gpusched.client.document import Document
-from tests.e2e.host import GIB, Host, children_of, kill, lease_of
+from tests.e2e.host import GIB, Host, children_of, command_of, kill, lease_of
 
 _LOST = "[[device]]\nindex = 1\nfaults = { lost = true }\n"
 _HANGING = '[[device]]\nindex = 1\nfaults = { hang = "forever" }\n'
@@ -94,11 +94,16 @@ def _seconds_of_status(host: Host) -> float:
 def test_a_killed_library_process_is_started_again(host: Host) -> None:
     """The next samples are there again, and no lease was touched."""
     lease = host.allocate()
-    (child,) = children_of(host.pid)
+    (child,) = _libraries(host)
     kill(child)
-    host.until(lambda: children_of(host.pid) not in ([], [child]))
+    host.until(lambda: _libraries(host) not in ([], [child]))
     host.until(lambda: _healths(host) == ["HEALTHY"] * 3)
     assert lease in host.leases()
+
+
+def _libraries(host: Host) -> list[int]:
+    """The pids of those of the daemon's children that read devices."""
+    return [pid for pid in children_of(host.pid) if "gpusched.adapters.nvml" in command_of(pid)]
 
 
 def test_the_control_file_holds_at_once(host: Host) -> None:

@@ -9,7 +9,8 @@ import pytest
 import gpusched
 from gpusched.api.v1 import lease_pb2
 from gpusched.client.errors import WrongState
-from tests.e2e.host import Host, kill, lease_of, members
+from tests.e2e.host import HELD, Host, first_line, kill, lease_of, members
+from tools.stage import GPUSCHED
 
 _LONG_BLOCK = """
 import threading, gpusched
@@ -32,7 +33,9 @@ def test_a_lease_is_taken_entered_and_given_back(host: Host) -> None:
     assert host.leases()[lease].text("state") == "LEASE_STATE_RESERVED"
     exports = host.gpusched("env", lease).stdout.splitlines()
     found = dict(shlex.split(line)[1].split("=", 1) for line in exports)
-    assert (found["GPUSCHED_LEASE"], found["CUDA_VISIBLE_DEVICES"]) == (lease, "4,5")
+    # Ordinals change when the kernel denies the others, at the attach; UUIDs do not.
+    mask = found["GPUSCHED_DEVICES"] if HELD else "4,5"
+    assert (found["GPUSCHED_LEASE"], found["CUDA_VISIBLE_DEVICES"]) == (lease, mask)
 
     sleeper = host.start("sleep", "60")
     host.told("attach", lease, "--pid", str(sleeper.pid))
@@ -141,7 +144,10 @@ def test_explain_tells_the_story_of_a_lease(host: Host) -> None:
 def test_events_tell_the_story_in_order(host: Host) -> None:
     """What happened to a lease is told once each, oldest first, with who and why."""
     last = host.told("events").number("last_sequence")
-    worker = host.worker("1GiB", "--memory", "2GiB")
+    # It opens no device: the denials that CUDA's search for devices meets are told, too.
+    command = ("sh", "-c", "echo ready; exec sleep 60")
+    worker = host.start(str(GPUSCHED), "run", "--memory", "2GiB", "--", *command)
+    assert first_line(worker) == "ready\n"
     lease = lease_of(worker.pid)
     kill(worker.pid)
     host.until(lambda: host.ended(lease))

@@ -1,4 +1,4 @@
-"""A lease's mask is a fact in the kernel: whatever its processes do, the other devices are denied."""
+"""A lease's mask is a fact in the kernel: whatever its processes do, other devices are denied."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +48,7 @@ def test_only_the_leased_device_opens(leased: Opener, nodes: list[Path], host: H
     assert leased.opens(host.state / "simulator/dev/nvidiactl") == [NO_DRIVER]
 
 
-def test_outside_of_a_lease_nothing_changes(
-    leased: Opener, nodes: list[Path], host: Host
-) -> None:
+def test_outside_of_a_lease_nothing_changes(leased: Opener, nodes: list[Path], host: Host) -> None:
     """A process without a lease opens every device, while one is leased and after."""
     with Opener(host.environment) as outside:
         assert outside.opens(*nodes) == [NO_DRIVER] * 4
@@ -65,9 +63,7 @@ def test_a_daemonised_process_keeps_the_mask(leased: Opener, nodes: list[Path]) 
     assert leased.opens(*nodes) == ONLY_2
 
 
-def test_a_node_of_ones_own_is_denied_as_well(
-    leased: Opener, host: Host, tmp_path: Path
-) -> None:
+def test_a_node_of_ones_own_is_denied_as_well(leased: Opener, host: Host, tmp_path: Path) -> None:
     """A process of a lease cannot make the node of a device that it does not have."""
     assert leased.does("mknod", 60, tmp_path / "copy0") == DENIED
     assert leased.does("mknod", 60, tmp_path / "copy2") == OPENED

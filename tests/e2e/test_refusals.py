@@ -1,18 +1,17 @@
 """A refusal has its exit code, one sentence why, and what would do."""
 
 import json
-import sys
 
 import grpc
 import pytest
 
 from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2, request_pb2
 from gpusched.client.document import Document
-from tests.e2e.host import GIB, Host, lease_of
+from tests.e2e.host import GIB, HELD, Host, as_user, lease_of
 
 NOBODY = 65534
 _REJECTION = "gpusched-rejection-bin"
-_AS_NOBODY = (sys.executable, "-m", "tests.e2e.as_user", str(NOBODY))
+_AS_NOBODY = as_user(NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +87,15 @@ def test_a_mig_profile_that_is_not_there_is_never_here(host: Host) -> None:
     assert "never" not in host.refused(78, "run", "--mig", "1g.10gb", "--", "true").lower()
 
 
-def test_enforcement_that_cannot_be_had_is_refused(host: Host) -> None:
-    """`required` is a condition: an advisory mask does not do."""
-    assert "requires it" in host.refused(78, "run", "--enforce", "required", "--", "true")
+def test_enforcement_that_cannot_be_had_is_refused() -> None:
+    """`required` is a condition: where no mask can be held an advisory one does not do."""
+    with Host("2xL4") as host:
+        if HELD:
+            host.serve_as(NOBODY)
+        host.start_daemon()
+        said = host.refused(78, "allocate", "--enforce", "required")
+    assert "the mask cannot be held, and it is required" in said
+    assert "runs without root" in said
 
 
 @pytest.mark.root

@@ -5,10 +5,11 @@ from collections.abc import Awaitable
 
 from gpusched.core.actions import Action
 from gpusched.core.changes import LeaseChanged
-from gpusched.core.events import AllocateRequested, AttachRequested
+from gpusched.core.events import AllocateRequested, AttachRequested, Event
 from gpusched.core.ids import BootId, LeaseId, RequestId
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
+from gpusched.core.replies import Reply
 from gpusched.core.request import Request
 from gpusched.daemon.engine import Engine
 from gpusched.ports import Batch
@@ -19,18 +20,35 @@ from tests.fakes.store import Disk
 from tests.fakes.waiting import standstill
 
 
+class ListeningEngine(Engine):
+    """An engine that remembers what it was told; `fault` is raised by the next proposal."""
+
+    events: list[Event]
+    fault: Exception | None = None
+
+    def propose(self, event: Event) -> Reply:
+        self.events.append(event)
+        if self.fault is not None:
+            raise self.fault
+        return super().propose(event)
+
+
 class EngineBench:
     """An engine over an empty store; `journal` has its commits and actions."""
 
     def __init__(self) -> None:
         self.journal: list[str] = []
         self.performed: list[Action] = []
+        self.events: list[Event] = []
         self.clock = FakeClock()
         self.store = JournalStore(self.journal, Disk())
         self.store.load(BootId("boot"))
         self.journal.clear()
         # Every commit in the writer thread, so that the store's gate can hold it up.
-        self.engine = Engine(Ledger(Policy()), self.store, self.clock, self._perform, quick=0)
+        self.engine = ListeningEngine(
+            Ledger(Policy()), self.store, self.clock, self._perform, quick=0
+        )
+        self.engine.events = self.events
 
     def ask(self, name: str) -> asyncio.Task[object]:
         """Ask for a lease without devices, as soon as the loop turns."""

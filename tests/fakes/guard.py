@@ -30,9 +30,9 @@ class FakeGuard:
         self.closed = False
         self._failures: dict[str, list[Exception]] = defaultdict(list)
 
-    def fail(self, method: str, sentence: str) -> None:
-        """Let the next call of *method* fail and do nothing; more than once in order."""
-        self._failures[method].append(EnforceError(sentence))
+    def fail(self, method: str, error: Exception) -> None:
+        """Let the next call of *method* raise *error* and do nothing; more than once in order."""
+        self._failures[method].append(error)
 
     def on(self, governed: Governed, admitted: Iterable[int]) -> None:
         self._called("on")

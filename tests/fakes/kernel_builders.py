@@ -61,7 +61,10 @@ def service(inode: int = 21, path: str = SERVICE) -> LeaseCgroup:
 
 
 def held(
-    cgroup: LeaseCgroup | None, *gpus: Device, name: str = "1", state: LeaseState = LeaseState.ACTIVE
+    cgroup: LeaseCgroup | None,
+    *gpus: Device,
+    name: str = "1",
+    state: LeaseState = LeaseState.ACTIVE,
 ) -> Lease:
     """A lease of whole devices that the kernel holds in *cgroup*."""
     made = lease(state, *(share(one) for one in gpus), name=name)

@@ -207,8 +207,10 @@ async def test_an_operators_method_tells_nothing(beside: Beside, name: str) -> N
         with grpc.insecure_channel(f"unix:{beside.face.path}") as channel:
             return asked(channel, name, empty)
 
-    code, sentence = await asyncio.to_thread(ask)
+    with capture_logs() as logs:
+        code, sentence = await asyncio.to_thread(ask)
     assert code == DENIED
+    assert [(one["event"], one["method"]) for one in logs] == [("rpc.denied", name)]
     assert "only root and the administrators' group" in sentence
 
 

@@ -81,14 +81,14 @@ def test_equal_denials_are_added_up(programs: Programs, folder: Path, nodes: lis
         assert programs.denied() == (expected,)
 
 
-def test_a_denial_names_the_cgroup_of_the_process(
+def test_a_denial_names_the_cgroup_whose_mask_it_is(
     programs: Programs, folder: Path, nodes: list[Path]
 ) -> None:
-    """Where the mask stands above, the cgroup that is told is the one that the process is in."""
+    """A process may be in a cgroup below; what is told is the one with the mask, the lease's."""
     programs.apply(folder, mask_allowing(2))
     with cgroup(folder) as inner, Opener(inner) as opener:
         opener.tries("read", nodes[0])
-        assert [one.cgroup for one in programs.denied()] == [inner.stat().st_ino]
+        assert [one.cgroup for one in programs.denied()] == [folder.stat().st_ino]
 
 
 def test_two_leases_are_told_apart(programs: Programs, folder: Path, nodes: list[Path]) -> None:

@@ -13,7 +13,7 @@ from gpusched.core.ids import SECOND, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.policy import Policy
 from gpusched.daemon.lifecycle import BOOT_TIME, Reloaded
-from gpusched.ports import Stopping, StoreError
+from gpusched.ports import EnforceError, Stopping, StoreError
 from tests.fakes.builders import ADA, UNREADABLE, lease
 from tests.fakes.daemon import LONG, READABLE, DaemonHost, end, grant
 from tests.fakes.waiting import standstill, until
@@ -137,6 +137,16 @@ async def test_contradicting_ledger_is_refused(host: DaemonHost) -> None:
         await host.launch()
     assert host.journal == ["load", *CLOSED]
     assert host.disk.leases == {broken.id: broken}
+
+
+async def test_kernel_that_cannot_be_looked_at(host: DaemonHost) -> None:
+    """A start that cannot see the cgroups of leases ends with the sentence: none is given up."""
+    before = lease(LeaseState.RESERVED)
+    host.disk.leases[before.id] = before
+    host.enforcer.fail("observe", EnforceError("systemd does not answer"))
+    assert await host.launch() == "systemd does not answer"
+    assert host.journal == ["load", *CLOSED]
+    assert host.disk.leases == {before.id: before}
 
 
 async def test_first_commit_that_fails(host: DaemonHost) -> None:

@@ -33,7 +33,7 @@ async def test_only_the_leased_device_can_be_opened(place: RealPlace) -> None:
         assert opener.reads(place.nodes) == ["ENXIO"] * 4
         stat = read_stat(opener.pid)
         assert stat is not None
-        entered = await place.enforcer.prepare(order(place, stat.process))
+        entered = await place.enforcer.prepare(order(place, stat.identity))
         assert opener.reads(place.nodes) == ["EPERM", "EPERM", "ENXIO", "EPERM"]
         assert opener.reads([Path("/dev/null")]) == ["ok"]
         told = place.enforcer.denied()
@@ -94,7 +94,7 @@ async def test_others_are_not_bound_by_it(place: RealPlace) -> None:
         stat = read_stat(outsider.pid)
         assert stat is not None
         place.world.end(process)
-        await place.enforcer.join(Join(LEASE, entered.cgroup, stat.process, MASK, UID))
+        await place.enforcer.join(Join(LEASE, entered.cgroup, stat.identity, MASK, UID))
         assert outsider.reads(place.nodes) == ["EPERM", "EPERM", "ENXIO", "EPERM"]
         assert await place.enforcer.unprepare(entered.cgroup, "/")
         assert outsider.reads(place.nodes) == ["ENXIO"] * 4

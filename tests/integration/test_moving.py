@@ -10,9 +10,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 import pytest
 
 from gpusched.adapters.cgroup.blocking import in_thread
-from gpusched.adapters.cgroup.descent import Stat, born_between, read_stat
+from gpusched.adapters.cgroup.descent import born_between, read_stat
 from gpusched.adapters.cgroup.hierarchy import Hierarchy
 from gpusched.adapters.cgroup.moving import Mover, _ticks_since_boot
+from gpusched.adapters.procfs.reading import Stat
 from gpusched.core.ids import ProcessId
 from gpusched.ports import EnforceError
 from tests.ports.cgroup_worlds import RealCgroups
@@ -86,7 +87,7 @@ def door(cgroups: RealCgroups, threads: Executor) -> Door:
 def identity(pid: int) -> ProcessId:
     stat = read_stat(pid)
     assert stat is not None
-    return stat.process
+    return stat.identity
 
 
 async def test_a_tree_moves_as_a_whole(
@@ -119,14 +120,14 @@ async def test_double_forks_are_moved_or_named(
         known = {*door.hierarchy.pids(target), *(one.pid for one in moved.escaped)}
         born: list[ProcessId] = []
         while len(born) < 5:  # the forker goes on
-            born = [one.process for one in _of(session) if one.process.start_ticks > began]
+            born = [one.identity for one in _of(session) if one.identity.start_ticks > began]
         known.update(door.hierarchy.pids(target))
         assert {one.pid for one in born} - known == set()
     finally:
         # A session of its own: whoever is in it is of this test.
         while left := _of(session):
             for one in left:
-                _kill(one.process)
+                _kill(one.identity)
 
 
 def _of(session: int) -> list[Stat]:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from gpusched.core.events import Ticked
 from gpusched.core.ids import SECOND
 from gpusched.core.sample import NodeReading, Reading
 from gpusched.daemon.poller import Poller
@@ -138,6 +139,15 @@ async def test_refresh_is_decided_and_durable(bench: Bench) -> None:
     assert not asked.done()
     bench.store.gate.set()
     await asyncio.gather(granting, asked)
+
+
+async def test_denied_opens_are_decided_on(bench: Bench) -> None:
+    """What the kernel denied since the last tick goes into the next one."""
+    bench.denied = [DeniedOpen(50, 7, 195, 1, count=3)]
+    await bench.ticker.tick(bench.engine)
+    ticked = bench.events[-1]
+    assert isinstance(ticked, Ticked)
+    assert ticked.denied == tuple(bench.denied)
 
 
 async def test_caller_who_leaves_takes_nobody_along(bench: Bench) -> None:

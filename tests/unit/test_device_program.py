@@ -23,7 +23,7 @@ from tests.fakes.bpf_machine import Fault, Machine
 BLOCK, CHARACTER = 1, 2
 MKNOD, READ, WRITE = 1, 2, 4
 RING = 77
-PROCESS, THREAD, CGROUP = 4_000_000, 4_000_001, 2**40 + 5
+PROCESS, THREAD = 4_000_000, 4_000_001
 
 _majors = st.sampled_from([1, 195, 226, 509, 4095])
 _minors = st.integers(0, 12) | st.sampled_from([127, 128, 253, 254, 255, 2**20 - 2, 2**20 - 1])
@@ -35,7 +35,7 @@ _ranges = st.builds(
 _masks = st.lists(st.builds(Rule, st.booleans(), _ranges), max_size=12).map(
     lambda rules: Mask(tuple(rules))
 )
-_reports = st.sampled_from([Report(RING), Report(RING, process=False)])
+_reports = st.builds(Report, st.just(RING), st.integers(0, 2**64 - 1), st.booleans())
 _accesses = st.integers(MKNOD, MKNOD | READ | WRITE)
 
 LEASED_ONE_OF_FOUR = Mask(
@@ -61,7 +61,6 @@ class Kernel:
         """The program's verdict: 1 allows, 0 denies."""
         helpers = {
             14: lambda _: PROCESS << 32 | THREAD,
-            80: lambda _: CGROUP,
             130: self._output,
         }
         return Machine(asked, helpers).run(program)
@@ -120,7 +119,7 @@ def test_a_denial_is_told_and_nothing_else(
     asked = context(CHARACTER, access, major, minor)
     verdict = kernel.decide(encode(mask, report), asked)
     assert bool(verdict) == mask.allows(major, minor)
-    told = (PROCESS if report.process else 0, major, minor, 0, CGROUP)
+    told = (PROCESS if report.process else 0, major, minor, 0, report.cgroup)
     assert kernel.told == ([] if verdict else [told])
 
 

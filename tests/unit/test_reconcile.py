@@ -17,7 +17,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.reconcile import observed, reconcile
 from tests.fakes.builders import moment
 from tests.fakes.host import Host, changed_leases, sentences
-from tests.fakes.kernel_builders import GPUS, host_of, held, own_cgroup, seen, service
+from tests.fakes.kernel_builders import GPUS, held, host_of, own_cgroup, seen, service
 
 S = LeaseState
 PUT_RIGHT = "its mask was not what it should be, and is put right"
@@ -288,7 +288,9 @@ def test_a_look_is_noted_with_what_the_guard_denied() -> None:
 
 def test_a_lease_that_is_killed_keeps_its_mask() -> None:
     """Until its processes are gone, they keep what they had; then nothing is allowed."""
-    killed = replace(held(own_cgroup(), GPUS[0], state=S.RELEASING), clocks=Clocks(kill=Instant(9)))
+    killed = replace(
+        held(own_cgroup(), GPUS[0], state=S.RELEASING), clocks=Clocks(kill=Instant(9))
+    )
     host = host_of(killed)
     decision = host.do(Observed(look(seen(own_cgroup()))))
     assert decision.actions[0] == Remask(own_cgroup(), mask_for(host.ledger, [killed]))  # type: ignore[arg-type]

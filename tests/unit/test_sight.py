@@ -8,7 +8,6 @@ from google.protobuf.json_format import MessageToJson
 from gpusched.api.v1 import lease_pb2, process_pb2
 from gpusched.config.read import ConfigFaults, parse
 from gpusched.core.changes import GhostChanged, LeaseChanged, StoryLine, StoryTold
-from gpusched.core.denial import DeniedOpen
 from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.ghost import Ghost
 from gpusched.core.holding import not_yours
@@ -166,7 +165,7 @@ def test_lines_about_devices_and_the_daemon() -> None:
     """A line of history tells everybody only what everybody may see of users."""
     host, lease = busy(COMMON)
     ghost = Ghost(GIB, 0, lease.id, host.now)
-    opened = denied(None, DeniedOpen(None, 1, 195, 0), "/dev/nvidia0", host.now)
+    opened = denied(None, None, {"/dev/nvidia0": 1}, host.now)
     lines = (_line(ghost_found(device(0).uuid, ghost, host.now)), _line(opened))
     for others, seen in ((COMMON, True), (NONE, False)):
         host.ledger.policy = Policy(others=others)

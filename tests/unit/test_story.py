@@ -6,7 +6,6 @@ import pytest
 
 from gpusched.core import story
 from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
-from gpusched.core.denial import DeniedOpen
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND
 from gpusched.core.lease import EndReason, LeaseState
@@ -103,13 +102,13 @@ def test_what_the_kernel_holds_is_told_with_its_reason() -> None:
 
 def test_a_denied_open_is_told_as_far_as_it_is_known() -> None:
     """Who was denied what, how often, and under which lease, each where the kernel can tell."""
-    line = story.denied(TWO.id, DeniedOpen(7, 1, 195, 0), "/dev/nvidia0", NOW).line
+    line = story.denied(TWO.id, 7, {"/dev/nvidia0": 1}, NOW).line
     assert (line.kind, line.entity) == (StoryKind.DENIED_OPEN, TWO.id)
     assert line.sentence == "process 7 was denied /dev/nvidia0"
-    assert line.data == {"node": "/dev/nvidia0", "count": "1", "pid": "7"}
-    line = story.denied(None, DeniedOpen(None, 1, 195, 0, 3), "device 195:0", NOW).line
-    assert (line.entity, line.data) == ("daemon", {"node": "device 195:0", "count": "3"})
-    assert line.sentence == "a process was denied device 195:0, 3 times"
+    assert line.data == {"nodes": "/dev/nvidia0", "count": "1", "pid": "7"}
+    line = story.denied(None, None, {"device 195:0": 3}, NOW).line
+    assert (line.entity, line.data) == ("daemon", {"nodes": "device 195:0", "count": "3"})
+    assert line.sentence == "a process was denied device 195:0 (3 times)"
 
 
 def test_signals_are_told_under_the_lease() -> None:

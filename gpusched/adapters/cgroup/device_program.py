@@ -38,10 +38,13 @@ class Report:
 
     Attributes:
         ring: Descriptor of a ring buffer map.
+        cgroup: Inode of the cgroup that the program is for: what is denied is told of it, and
+            not of one below it, in which the process may be.
         process: Whether to ask which process it was: Linux 6.1 can tell, 5.8 not yet.
     """
 
     ring: int
+    cgroup: int = 0
     process: bool = True
 
 
@@ -120,14 +123,20 @@ def _tell(code: Listing, report: Report) -> None:
     code.store(Op.STORE_U32, Register.FRAME, base + 4, _MAJOR)
     code.store(Op.STORE_U32, Register.FRAME, base + 8, _MINOR)
     code.store_value(Op.STORE_U32_VALUE, Register.FRAME, base + 12, 0)
-    code.call(Helper.CURRENT_CGROUP_ID)
-    code.store(Op.STORE_U64, Register.FRAME, base + 16, Register.RESULT)
+    for at, half in ((16, report.cgroup), (20, report.cgroup >> 32)):
+        code.store_value(Op.STORE_U32_VALUE, Register.FRAME, base + at, _signed(half))
     code.load_map(Register.ARGUMENT_1, report.ring)
     code.combine(Op.MOVE_REGISTER, Register.ARGUMENT_2, Register.FRAME)
     code.compute(Op.ADD, Register.ARGUMENT_2, base)
     code.compute(Op.MOVE, Register.ARGUMENT_3, DENIAL.size)
     code.compute(Op.MOVE, Register.ARGUMENT_4, 0)
     code.call(Helper.RINGBUF_OUTPUT)
+
+
+def _signed(value: int) -> int:
+    """Give the lower half as the instruction's field has it."""
+    lower = value & 0xFFFF_FFFF
+    return lower - (1 << 32) if lower >> 31 else lower
 
 
 def _denied(mask: Mask) -> tuple[NodeRange, ...]:

@@ -7,9 +7,10 @@ another user's process. Only looks; every function blocks.
 import os
 from collections.abc import Iterable
 
-from gpusched.adapters.cgroup.descent import read_member, read_stat
+from gpusched.adapters.cgroup.descent import read_stat
 from gpusched.adapters.cgroup.hierarchy import Hierarchy, lies_in
 from gpusched.adapters.cgroup.moving import somebody_elses
+from gpusched.adapters.procfs.tree import member_of
 from gpusched.core.actions import Prepare
 from gpusched.core.ids import ProcessId
 from gpusched.ports import EnforceError
@@ -42,7 +43,7 @@ def current_place(hierarchy: Hierarchy, process: ProcessId) -> str:
     """
     where = hierarchy.where(process.pid)
     stat = read_stat(process.pid)
-    if where is None or stat is None or stat.process != process:
+    if where is None or stat is None or stat.identity != process:
         raise EnforceError(
             f"process {process.pid} has ended; there is nothing to mask", refused=True
         )
@@ -68,7 +69,7 @@ def check_place(
         raise EnforceError(reason, refused=True)
     found: list[ProcessId] = []
     for pid in hierarchy.pids(path):
-        member = read_member(pid) if pid else None
+        member = member_of(pid) if pid else None
         if member is not None:
             if only_uid is not None and set(member.uids) != {only_uid}:
                 raise somebody_elses(member, only_uid)

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from gpusched.adapters.cgroup.blocking import in_thread
 from gpusched.adapters.cgroup.descent import (
-    Stat,
     ancestors,
     born_between,
     descendants,
     newest_pid,
-    read_member,
     read_stat,
 )
 from gpusched.adapters.cgroup.hierarchy import Hierarchy, lies_in
+from gpusched.adapters.procfs.reading import Stat
+from gpusched.adapters.procfs.tree import member_of
 from gpusched.core.ids import ProcessId
 from gpusched.core.standing import Member
 from gpusched.ports import EnforceError
@@ -153,7 +153,7 @@ class Mover:
                     f"process {pid} cannot be held fast: {error.strerror}; the daemon needs "
                     "Linux 5.3 and a descriptor per process (LimitNOFILE)"
                 ) from error
-        member = read_member(pid)
+        member = member_of(pid)
         where = self._hierarchy.where(pid)
         # After the reading: what a later owner of the pid answered is thrown away.
         if member is None or where is None or _has_ended(tree.pins[pid]):
@@ -181,11 +181,11 @@ class Mover:
         there = {pid: stat for pid in inside if pid and (stat := read_stat(pid)) is not None}
         if tree.root.pid not in there:
             raise _ended(tree.root)
-        others = (stat.process for pid, stat in there.items() if pid != tree.root.pid)
+        others = (stat.identity for pid, stat in there.items() if pid != tree.root.pid)
         left = [
             one
             for pid, one in tree.members.items()
-            if pid not in there and (stat := read_stat(pid)) is not None and stat.process == one
+            if pid not in there and (stat := read_stat(pid)) is not None and stat.identity == one
         ]
         fled = self._fled(tree, there)
         return Moved((tree.root, *others), tuple(dict.fromkeys((*left, *fled))))
@@ -196,10 +196,13 @@ class Mover:
         above = ancestors(tree.root.pid)
         foster = above - {there[tree.root.pid].parent} | {_INIT}
         for stat in born_between(tree.newest - _PIDS_OF_GRACE, newest_pid()):
-            pid, young = stat.process.pid, stat.process.start_ticks >= tree.began - _TICKS_OF_GRACE
+            pid, young = (
+                stat.identity.pid,
+                stat.identity.start_ticks >= tree.began - _TICKS_OF_GRACE,
+            )
             adopted = stat.parent in foster and stat.session in {*sessions, pid}
             if young and adopted and pid not in there and pid not in above:
-                yield stat.process
+                yield stat.identity
 
     def _take_back(self, tree: _Tree) -> None:
         """Let all be where they were; who was born meanwhile goes where the first one was."""

@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,7 @@ class Programs:
                 the new one is.
         """
         try:
-            with _opened(folder) as cgroup, self._loaded(mask) as new:
+            with _opened(folder) as cgroup, self._loaded(mask, os.fstat(cgroup).st_ino) as new:
                 _put(cgroup, new)
                 stands = bpf.prog_info(new).id in bpf.query(cgroup)
         except OSError as error:
@@ -134,19 +135,20 @@ class Programs:
             self._denials, self._reports = None, [None]
 
     @contextlib.contextmanager
-    def _loaded(self, mask: Mask) -> Iterator[int]:
+    def _loaded(self, mask: Mask, cgroup: int) -> Iterator[int]:
         """Load the program of *mask*, telling as much of its denials as the kernel can."""
-        program = self._load(mask)
+        program = self._load(mask, cgroup)
         try:
             yield program
         finally:
             os.close(program)
 
-    def _load(self, mask: Mask) -> int:
+    def _load(self, mask: Mask, cgroup: int) -> int:
         *preferred, last = self._reports
         for place, report in enumerate(preferred):
+            told = None if report is None else replace(report, cgroup=cgroup)
             try:
-                program = bpf.load_program(encode(mask, report), name_of(mask))
+                program = bpf.load_program(encode(mask, told), name_of(mask))
             except OSError as error:
                 if error.errno not in _UNKNOWN_TO_THE_KERNEL:
                     raise

@@ -28,6 +28,7 @@ class Stat(NamedTuple):
     identity: ProcessId
     name: str
     parent: int
+    session: int
     ended: bool
 
 
@@ -135,8 +136,8 @@ def _first(descriptor: int) -> bytes:
 def _parsed(pid: int, data: bytes) -> Stat:
     # The name may hold blanks and parentheses; the last one closes it.
     end = data.rindex(b")")
-    state, parent, *rest = data[end + 2 :].split(None, 20)
+    state, parent, _group, session, *rest = data[end + 2 :].split(None, 20)
     # A process whose first thread has ended shows as a zombie while its other threads run on.
-    ended = state in b"ZX" and int(rest[15]) <= 1
+    ended = state in b"ZX" and int(rest[13]) <= 1
     name = data[data.index(b"(") + 1 : end].decode(errors="replace")
-    return Stat(ProcessId(pid, int(rest[17])), name, int(parent), ended)
+    return Stat(ProcessId(pid, int(rest[15])), name, int(parent), int(session), ended)

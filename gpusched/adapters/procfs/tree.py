@@ -91,8 +91,9 @@ def _by_children(first: _Look) -> Iterator[Member]:
 
 def _by_parents(process: ProcessId) -> Iterator[Member]:
     snapshot = Snapshot()
-    own = [one for one in snapshot.living if one.pid == os.getpid()]
-    for one in snapshot.family([process]) - snapshot.family(own) - {process}:
+    below = snapshot.family([process])
+    own = snapshot.family(one for one in below if one.pid == os.getpid())
+    for one in below - own - {process}:
         look = _look(one.pid, children=False)
         if look is not None and look.stat.identity == one:
             yield look.member

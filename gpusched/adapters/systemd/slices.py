@@ -11,11 +11,12 @@ import contextlib
 import re
 import secrets
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from dbus_fast import Variant
 
+from gpusched.adapters.procfs.reading import stat_of
 from gpusched.adapters.systemd.bus import NoUnit, Refused, SystemdBus
 from gpusched.core.ids import LeaseId
 from gpusched.ports import EnforceError
@@ -204,12 +205,5 @@ class SliceHome:
 
 def _living(pids: Sequence[int]) -> list[int]:
     """Give those that have not ended; a zombie has."""
-    found: list[int] = []
-    for pid in pids:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            continue
-        if stat.rpartition(")")[2].split()[0] not in "ZX":
-            found.append(pid)
-    return found
+    stats = ((pid, stat_of(pid)) for pid in pids)
+    return [pid for pid, stat in stats if stat is not None and not stat.ended]
