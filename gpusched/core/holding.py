@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gpusched.core.actions import Action, TakeSample, WatchExit
 from gpusched.core.attaching import begin as begin_attach
-from gpusched.core.attaching import foreign, join, record
+from gpusched.core.attaching import cannot_hold, foreign, join, record
 from gpusched.core.changes import Change, GhostChanged, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.ending import Manner, begin, kills
@@ -65,6 +65,9 @@ def _join(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> 
 def _recorded(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:
     if event.process is None:
         sentence = f"no cgroup can be attached here: {ledger.ability.sentence}"
+        return Decision(reply=Rejected(Refusal.NEVER_HERE, sentence))
+    if (why := cannot_hold(ledger, lease.request)) is not None:
+        sentence = f"the mask of {lease.id} cannot be held: {why}"
         return Decision(reply=Rejected(Refusal.NEVER_HERE, sentence))
     entered = record(lease, event.process, ledger.ability.sentence, now)
     return Decision(
@@ -231,20 +234,23 @@ def _cannot_release(
     if not alive:
         return None
     pids = ", ".join(str(one.pid) for one in alive)
-    if not event.kill:
-        ends = "it ends by itself with the last of them"
-        how = f", `gpusched release {lease.id} --kill` ends them" if kills(ledger, lease) else ""
-        return f"{lease.id} is in use by {pids}; {ends}{how}"
-    if kills(ledger, lease, along):
-        return None
-    return f"{lease.id} is in use by {pids}, {_not_ours(ledger, lease)}; end them yourself"
+    in_place = lease.cgroup is not None and not lease.cgroup.made
+    if event.kill:
+        # In place it is unmasked, and its processes are left alone.
+        ours = in_place or kills(ledger, lease, along)
+        what = f"{lease.id} is in use by {pids}, {_not_ours(ledger, lease)}; end them yourself"
+        return None if ours else what
+    how = ""
+    if in_place:
+        how = f", `gpusched release {lease.id} --kill` takes its mask off and leaves them alone"
+    elif kills(ledger, lease):
+        how = f", `gpusched release {lease.id} --kill` ends them"
+    return f"{lease.id} is in use by {pids}; it ends by itself with the last of them{how}"
 
 
 def _not_ours(ledger: Ledger, lease: Lease) -> str:
     """Say why gpusched does not end the processes of *lease*."""
     if lease.cgroup is None:
         return "which are known by name only and not in a cgroup of gpusched's"
-    if not lease.cgroup.made:
-        return f"in {lease.cgroup.path}, which is not gpusched's"
     others = [one.id for one in usable_in(ledger, lease.cgroup.path) if one.id != lease.id]
     return f"which {', '.join(others)} have too"

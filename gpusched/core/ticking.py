@@ -176,7 +176,9 @@ def _looks(ledger: Ledger, sample: NodeSample, now: Moment) -> Iterator[Action]:
     governed = governed_by(reading)
     if due or governed != ledger.governed or _other_nodes(ledger, reading):
         yield Observe()
-    if ledger.ability.guard and governed.ranges != ledger.governed.ranges:
+    # A reading without ranges must not open the guard.
+    changed = bool(governed.ranges) and governed.ranges != ledger.governed.ranges
+    if ledger.ability.guard and changed:
         yield replace(turned(ledger, on=True), governed=governed)
 
 

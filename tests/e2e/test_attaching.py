@@ -171,12 +171,11 @@ def test_a_service_is_masked_where_it_is(
         holder = host.leases()[lease].part("holder")
         assert (holder.text("cgroup"), holder.flag("in_place")) == (place, True)
 
-        for words in ((), ("--kill", "--grace", "0s")):
-            assert f"is in use by {main.pid}, {other.pid}" in host.refused(
-                64, "release", lease, *words
-            )
-        assert host.gpusched("revoke", lease, "--reason", "tried", "--grace", "0s").returncode == 0
-        host.until(lambda: host.ended(lease) == "END_REASON_REVOKED")
+        refused = host.refused(64, "release", lease)
+        assert f"is in use by {main.pid}, {other.pid}" in refused
+        assert "takes its mask off and leaves them alone" in refused
+        assert host.gpusched("release", lease, "--kill", "--grace", "0s").returncode == 0
+        host.until(lambda: host.ended(lease) == "END_REASON_RELEASED")
         assert main.opens(*nodes) == other.opens(*nodes) == [NO_DRIVER] * 4
 
 

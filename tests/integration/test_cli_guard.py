@@ -131,7 +131,7 @@ def test_off_without_a_daemon(tmp_path: Path) -> None:
     """Root takes it off where no daemon answers, and is told where it was; twice is once."""
     node = make_nodes(tmp_path, 1)[0]
     with cgroup() as top, Opener(top) as stranger:
-        Guard(top, Path("/elsewhere")).on(Governed((NodeRange(MAJOR, 0, 9),)), [])
+        CgroupGuard(top, Path("/elsewhere")).on(Governed((NodeRange(MAJOR, 0, 9),)), [])
         assert stranger.tries("read", node) == "EPERM"
         first = guard_off(top)
         assert stranger.tries("read", node) == "ENXIO"

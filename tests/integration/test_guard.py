@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gpusched.adapters.cgroup.guard import CgroupGuard as Guard, infrastructure_folders
+from gpusched.adapters.cgroup.guard import CgroupGuard, infrastructure_folders
 from gpusched.adapters.cgroup.programs import Programs
 from gpusched.bootstrap.guard_off import take_off
+from gpusched.ports import GuardState
 from tests.fakes.device_world import MAJOR, Opener, cgroup, make_nodes, mask_allowing
 from tests.fakes.guarded_host import ALL, ELSEWHERE, OTHERS, Host, guarded_host, names_at
 from tests.integration.test_mask_swaps import busy
@@ -24,7 +25,7 @@ from pathlib import Path
 from gpusched.adapters.cgroup.guard import CgroupGuard
 from gpusched.core.mask import Governed, NodeRange
 top, major, *inodes = sys.argv[1:]
-guard = Guard(Path(top), Path("/elsewhere"))
+guard = CgroupGuard(Path(top), Path("/elsewhere"))
 guard.on(Governed((NodeRange(int(major), 0, 253),)), map(int, inodes))
 print("on", flush=True)
 sys.stdin.read()
@@ -45,9 +46,9 @@ def node(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def guard(host: Host) -> Iterator[Guard]:
+def guard(host: Host) -> Iterator[CgroupGuard]:
     """The guard of a daemon that is outside of the host."""
-    made = Guard(host.top, ELSEWHERE)
+    made = CgroupGuard(host.top, ELSEWHERE)
     yield made
     made.close()
 
@@ -81,7 +82,7 @@ def kill_a_daemon(host: Host) -> None:
 
 
 def test_only_leases_open(
-    guard: Guard, host: Host, node: Path, lease: Opener, stranger: Opener
+    guard: CgroupGuard, host: Host, node: Path, lease: Opener, stranger: Opener
 ) -> None:
     """Who has no lease is denied, and counted; a lease opens, and so do the cgroups in it."""
     assert guard.status() == GuardState(on=False)
@@ -97,7 +98,9 @@ def test_only_leases_open(
     assert guard.status() == GuardState(on=True, denied=4)
 
 
-def test_nothing_else_changes(guard: Guard, host: Host, node: Path, stranger: Opener) -> None:
+def test_nothing_else_changes(
+    guard: CgroupGuard, host: Host, node: Path, stranger: Opener
+) -> None:
     """Whoever has no lease opens what is not governed and may make nodes, which he cannot open."""
     guard.on(OTHERS, [])
     assert stranger.tries("write", Path("/dev/null")) == "ok"
@@ -108,7 +111,7 @@ def test_nothing_else_changes(guard: Guard, host: Host, node: Path, stranger: Op
         assert outside.tries("read", node) == "ENXIO"
 
 
-def test_leases_come_and_go(guard: Guard, host: Host, node: Path, lease: Opener) -> None:
+def test_leases_come_and_go(guard: CgroupGuard, host: Host, node: Path, lease: Opener) -> None:
     """A lease is admitted from the moment it is named to the moment it is dismissed."""
     guard.on(ALL, [])
     assert lease.tries("read", node) == "EPERM"
@@ -122,7 +125,7 @@ def test_leases_come_and_go(guard: Guard, host: Host, node: Path, lease: Opener)
     assert lease.tries("read", node) == "EPERM"
 
 
-def test_leases_named_before(guard: Guard, host: Host, node: Path, lease: Opener) -> None:
+def test_leases_named_before(guard: CgroupGuard, host: Host, node: Path, lease: Opener) -> None:
     """A lease that was named while the guard was off is admitted when it is switched on."""
     guard.admit(host.inode)
     assert names_at(host.top) == []
@@ -130,7 +133,7 @@ def test_leases_named_before(guard: Guard, host: Host, node: Path, lease: Opener
     assert lease.tries("read", node) == "ENXIO"
 
 
-def test_off(guard: Guard, host: Host, node: Path, stranger: Opener) -> None:
+def test_off(guard: CgroupGuard, host: Host, node: Path, stranger: Opener) -> None:
     """Off denies nothing, twice is once, and the count begins anew with the next on."""
     guard.on(ALL, [])
     assert stranger.tries("read", node, times=3) == "EPERM"
@@ -155,12 +158,14 @@ def test_off_looks_two_levels_down(host: Host) -> None:
     """The guard is found up to two levels below, where a container's daemon may have put it."""
     with cgroup(host.lease) as second, cgroup(second) as third:
         for folder in (host.lease, second, third):
-            Guard(folder, ELSEWHERE).on(ALL, [])
+            CgroupGuard(folder, ELSEWHERE).on(ALL, [])
         assert set(take_off(host.top)) == {host.lease, second}
         assert names_at(third) == ["gs_guard"]
 
 
-def test_restart(guard: Guard, host: Host, node: Path, lease: Opener, stranger: Opener) -> None:
+def test_restart(
+    guard: CgroupGuard, host: Host, node: Path, lease: Opener, stranger: Opener
+) -> None:
     """A daemon finds the guard of a killed one on, with its leases and its count."""
     kill_a_daemon(host)
     assert [lease.tries("read", node), stranger.tries("read", node)] == ["ENXIO", "EPERM"]
@@ -174,7 +179,7 @@ def test_restart(guard: Guard, host: Host, node: Path, lease: Opener, stranger: 
     assert names_at(host.top) == ["gs_guard"]
 
 
-def test_replaced_without_a_gap(guard: Guard, host: Host, node: Path) -> None:
+def test_replaced_without_a_gap(guard: CgroupGuard, host: Host, node: Path) -> None:
     """While what is governed changes, no denied open succeeds and no lease's is refused."""
     guard.on(ALL, [host.inode])
     with busy(host.nobodys, node, node) as stranger, busy(host.lease, node, node) as lease:
@@ -188,7 +193,7 @@ def test_replaced_without_a_gap(guard: Guard, host: Host, node: Path) -> None:
     assert counted == 2 * denied
 
 
-def test_programs_of_others(guard: Guard, host: Host, node: Path, lease: Opener) -> None:
+def test_programs_of_others(guard: CgroupGuard, host: Host, node: Path, lease: Opener) -> None:
     """Other programs on the same cgroup stay, and narrow what the guard lets through."""
     programs = Programs()
     programs.apply(host.top, mask_allowing(1))
@@ -206,7 +211,7 @@ def test_programs_of_others(guard: Guard, host: Host, node: Path, lease: Opener)
 def test_own_and_infrastructure(host: Host, node: Path, stranger: Opener) -> None:
     """The daemon's own cgroup is admitted, and a service also after it was started again."""
     with cgroup(host.top) as service:
-        guard = Guard(host.top, host.nobodys, [service, host.top, host.top / "absent"])
+        guard = CgroupGuard(host.top, host.nobodys, [service, host.top, host.top / "absent"])
         guard.on(ALL, [])
         service.rmdir()
         service.mkdir()

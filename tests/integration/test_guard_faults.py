@@ -9,9 +9,9 @@ import pytest
 
 from gpusched.adapters.cgroup import bpf
 from gpusched.adapters.cgroup.bpf_call import Command
-from gpusched.adapters.cgroup.guard import Guard, GuardState
+from gpusched.adapters.cgroup.guard import CgroupGuard
 from gpusched.adapters.cgroup.guard_program import NAME, encode
-from gpusched.ports import EnforceError
+from gpusched.ports import EnforceError, GuardState
 from tests.fakes.device_world import Opener, make_nodes
 from tests.fakes.guarded_host import ALL, ELSEWHERE, OTHERS, Host, guarded_host, names_at
 from tests.fakes.refusing_kernel import refused
@@ -29,9 +29,9 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def guard(host: Host) -> Iterator[Guard]:
+def guard(host: Host) -> Iterator[CgroupGuard]:
     """The guard of a daemon that is outside of the host."""
-    made = Guard(host.top, ELSEWHERE)
+    made = CgroupGuard(host.top, ELSEWHERE)
     yield made
     made.close()
 
@@ -46,13 +46,13 @@ def stranger(host: Host) -> Iterator[Opener]:
 def test_never_against_the_daemon(host: Host) -> None:
     """A daemon that would lose the devices itself refuses, and says what to do."""
     with pytest.raises(EnforceError, match="start it as a service or in a cgroup of its own"):
-        Guard(host.top, host.top).on(ALL, [])
+        CgroupGuard(host.top, host.top).on(ALL, [])
     assert names_at(host.top) == []
 
 
 def test_no_such_cgroup(host: Host) -> None:
     """A top that is not there is named; asked whether the guard is on, it is off."""
-    guard = Guard(host.top / "absent", ELSEWHERE)
+    guard = CgroupGuard(host.top / "absent", ELSEWHERE)
     guard.admit(host.inode)
     guard.dismiss(host.inode)
     guard.renew()
@@ -63,7 +63,7 @@ def test_no_such_cgroup(host: Host) -> None:
         guard.on(ALL, [])
 
 
-def test_no_room(guard: Guard, host: Host) -> None:
+def test_no_room(guard: CgroupGuard, host: Host) -> None:
     """A lease that finds no room is refused in words, and those before it stay admitted."""
     guard.on(ALL, range(1, MOST + 1))
     with pytest.raises(EnforceError, match="lets 16384 cgroups through, no more fit"):
@@ -74,7 +74,7 @@ def test_no_room(guard: Guard, host: Host) -> None:
 
 
 @pytest.mark.parametrize("command", [Command.PROGRAM_LOAD, Command.ATTACH, Command.MAP_CREATE])
-def test_a_refusal_is_a_sentence(guard: Guard, host: Host, command: Command) -> None:
+def test_a_refusal_is_a_sentence(guard: CgroupGuard, host: Host, command: Command) -> None:
     """What the kernel refuses is one line, and a guard that is not on is not half on."""
     error = refused(command, errno.EINVAL, lambda: guard.on(ALL, []))
     assert isinstance(error, EnforceError)
@@ -85,7 +85,9 @@ def test_a_refusal_is_a_sentence(guard: Guard, host: Host, command: Command) -> 
 
 
 @pytest.mark.parametrize("command", [Command.PROGRAM_LOAD, Command.ATTACH])
-def test_a_refused_change_changes_nothing(guard: Guard, host: Host, command: Command) -> None:
+def test_a_refused_change_changes_nothing(
+    guard: CgroupGuard, host: Host, command: Command
+) -> None:
     """A guard that is on stays on, with its count, where its replacement is refused."""
     guard.on(ALL, [host.inode])
     assert isinstance(refused(command, errno.EINVAL, lambda: guard.on(OTHERS, [])), EnforceError)
@@ -94,7 +96,7 @@ def test_a_refused_change_changes_nothing(guard: Guard, host: Host, command: Com
 
 
 def test_off_that_cannot_detach(
-    guard: Guard, host: Host, tmp_path: Path, stranger: Opener
+    guard: CgroupGuard, host: Host, tmp_path: Path, stranger: Opener
 ) -> None:
     """A guard that the kernel does not let go denies nothing any more, and can be put on again."""
     node = make_nodes(tmp_path, 1)[0]
@@ -109,7 +111,7 @@ def test_off_that_cannot_detach(
     assert guard.status() == GuardState(on=True, denied=1)
 
 
-def test_never_twice(guard: Guard, host: Host) -> None:
+def test_never_twice(guard: CgroupGuard, host: Host) -> None:
     """Where there are several guards, as of two daemons that raced, the next on leaves one."""
     for _ in range(2):
         descriptor, program = os.open(host.top, os.O_RDONLY), bpf.load_program(encode((), 0), NAME)

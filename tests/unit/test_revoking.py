@@ -3,19 +3,25 @@
 import pytest
 
 from gpusched.core.actions import TakeSample, Terminate, Unprepare
-from gpusched.core.changes import GhostChanged
-from gpusched.core.enforcement import LeaseCgroup
-from gpusched.core.events import ForgetRequested, ReleaseRequested, RevokeRequested
+from gpusched.core.changes import AbilityFound, GhostChanged
+from gpusched.core.enforcement import Ability, LeaseCgroup, Level
+from gpusched.core.events import (
+    AttachRequested,
+    ForgetRequested,
+    ReleaseRequested,
+    RevokeRequested,
+)
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, Instant, LeaseId
 from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
 from gpusched.core.placement import judge
 from gpusched.core.policy import Policy
 from gpusched.core.replies import NOT_ADMIN, Done, Obstacle, Refusal, Rejected
-from gpusched.core.request import Owner, Request
+from gpusched.core.request import Enforce, Owner, Request
 from gpusched.core.sizes import GIB
-from tests.fakes.builders import ADA, ROOT, A, B, device, process
+from tests.fakes.builders import ADA, ROOT, A, B, device, process, standing
 from tests.fakes.host import Host, sentences
+from tests.fakes.kernel_builders import host_of
 
 GPU, OTHER = device(0), device(1)
 MADE = LeaseCgroup("/gpusched/lease-1", 7, made=True)
@@ -99,21 +105,43 @@ def test_a_lease_in_use_says_how_it_is_released() -> None:
     assert host.lease(lease.id).clocks == killing(host, 2)
 
 
-def test_processes_that_are_not_gpusched_s_are_not_ended() -> None:
-    """Where they are not in a cgroup of gpusched's own, `--kill` is refused with the reason."""
-    host = Host(GPU, OTHER)
+def test_processes_that_are_known_by_name_are_not_ended() -> None:
+    """Where they are in no cgroup of the lease, `--kill` is refused with the reason."""
+    host = Host(GPU)
     named = host.attach(host.grant(Request(B)), 51)
+    in_use(host, named)
+    no = host.do(ReleaseRequested(ADA, named.id, kill=True)).reply
+    assert isinstance(no, Rejected)
+    assert no.sentence == (
+        f"{named.id} is in use by 51, which are known by name only and not in a cgroup of"
+        " gpusched's; end them yourself"
+    )
+
+
+def test_a_unit_is_unmasked_and_left_alone() -> None:
+    """Of a lease in place `--kill` takes the mask off, and nobody in the unit is signalled."""
+    host = Host(GPU)
     unit = host.enter(host.grant(Request(A)), 50, UNIT)
-    why = {
-        named.id: "which are known by name only and not in a cgroup of gpusched's",
-        unit.id: "in /system.slice/x.service, which is not gpusched's",
-    }
-    for lease in (named, unit):
-        in_use(host, lease)
-        no = host.do(ReleaseRequested(ADA, lease.id, kill=True)).reply
-        assert isinstance(no, Rejected)
-        pid = lease.processes[0].pid
-        assert no.sentence == f"{lease.id} is in use by {pid}, {why[lease.id]}; end them yourself"
+    in_use(host, unit)
+    no = host.do(ReleaseRequested(ADA, unit.id)).reply
+    assert isinstance(no, Rejected)
+    assert no.sentence.endswith("--kill` takes its mask off and leaves them alone")
+    decision = host.do(ReleaseRequested(ADA, unit.id, kill=True))
+    assert decision.actions == (Unprepare(UNIT), TakeSample())
+    assert host.lease(unit.id).state is LeaseState.RELEASING
+
+
+def test_a_record_is_no_mask() -> None:
+    """A daemon that can make no cgroups attaches nobody to a lease that requires its mask."""
+    host = host_of()
+    lease = host.grant(Request(A, count=0, enforce=Enforce.REQUIRED))
+    host.apply((AbilityFound(Ability(Level.ADVISORY, "no root")),))
+    no = host.do(AttachRequested(ADA, lease.id, process(50), standing(50))).reply
+    assert isinstance(no, Rejected)
+    assert (no.why, no.sentence) == (
+        Refusal.NEVER_HERE,
+        f"the mask of {lease.id} cannot be held: no root",
+    )
 
 
 def two_in_one(host: Host) -> tuple[Lease, Lease]:

@@ -3,6 +3,7 @@
 Exists so that the enforcer need not know which. Nothing of programs and masks may enter it.
 """
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import PurePosixPath
@@ -71,6 +72,8 @@ class FolderHome:
         self._hierarchy = hierarchy
         self._threads = threads
         self._place = f"/{name}"
+        # Our directory goes with the last lease, and must not go while the next is made in it.
+        self._changing = threading.Lock()
 
     async def make(self, lease: LeaseId, uid: int) -> str:  # noqa: ARG002 -- no slices of users here
         """Make the directory `<lease>`."""
@@ -98,7 +101,8 @@ class FolderHome:
         """Do nothing: nothing is open."""
 
     def _make(self, path: str) -> str:
-        self._hierarchy.create(path)
+        with self._changing:
+            self._hierarchy.create(path)
         if self._hierarchy.populated(path):
             raise EnforceError(
                 f"cgroup {path} has processes already; end them, or release its lease with --kill"
@@ -107,7 +111,8 @@ class FolderHome:
 
     def _remove(self, path: str) -> None:
         self._hierarchy.remove(path)
-        self._hierarchy.remove_if_bare(self._place)
+        with self._changing:
+            self._hierarchy.remove_if_bare(self._place)
 
     def _all(self) -> tuple[str, ...]:
         inside = self._hierarchy.below(self._place)
