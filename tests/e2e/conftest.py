@@ -1,5 +1,6 @@
 """Daemons for the end-to-end tests: one that a file shares, or one of a test's own."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -32,16 +33,16 @@ def own_host() -> Iterator[Host]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how often the daemon was killed, for each of those deaths was looked into."""
-    found = [
-        value
-        for report in (
-            *terminalreporter.getreports("passed"),
-            *terminalreporter.getreports("failed"),
+    counts: Counter[str] = Counter()
+    for report in (
+        *terminalreporter.getreports("passed"),
+        *terminalreporter.getreports("failed"),
+    ):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            found = (one for one in report.user_properties if one[0] in {"deaths", "missed"})
+            counts.update({name: int(str(value)) for name, value in found})
+    if counts:
+        terminalreporter.line(
+            f"fault injection: the daemon was killed at {counts['deaths']} boundaries, one by one;"
+            f" {counts['missed']} more were crossed once and never again"
         )
-        if isinstance(report, pytest.TestReport) and report.when == "call"
-        for name, value in report.user_properties
-        if name == "deaths"
-    ]
-    deaths = sum(one for one in found if isinstance(one, int))
-    if found:
-        terminalreporter.line(f"killed at {deaths} boundaries in {len(found)} scenarios")

@@ -113,7 +113,7 @@ def test_a_denied_open_is_told(leased: Opener, nodes: list[Path], host: Host) ->
             for one in host.told("events").parts("events")
             if one.text("kind") == "denied_open" and one.text("id") == lease
         ]
-        return {"node": str(nodes[3]), "pid": str(leased.pid), "count": "1"} in denials
+        return {"nodes": str(nodes[3]), "pid": str(leased.pid), "count": "1"} in denials
 
     host.until(told)
     assert f"{lease}  process {leased.pid} was denied {nodes[3]}" in host.gpusched("events").stdout

@@ -23,6 +23,7 @@ from tests.fakes.doors import FakeDoors
 from tests.fakes.enforcer import FakeEnforcer
 from tests.fakes.exits import FakeExitWatch
 from tests.fakes.guard import FakeGuard
+from tests.fakes.kernel_builders import noded
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.sampler import FakeSampler
 from tests.fakes.service_manager import FakeServiceManager
@@ -32,7 +33,7 @@ from tests.fakes.waiting import until
 LONG = 3600.0
 """Seconds between ticks where a test wants none by itself."""
 
-READABLE = sample(reading(device())).reading
+READABLE = noded(sample(reading(device()))).reading
 
 NO_CGROUPS = Ability(Level.ADVISORY, "there are no cgroups here")
 
