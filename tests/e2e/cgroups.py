@@ -3,11 +3,11 @@
 Only for a daemon without systemd; its slices go by themselves.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from gpusched.config.paths import instance_name
 from tests import capabilities
 from tools.stage import Failed, waiting
 
@@ -18,13 +18,13 @@ class Cgroups:
     """What one daemon makes.
 
     Args:
-        state: Its state folder, after which a simulating daemon names them; None: it does not
-            simulate.
+        state: Its state folder, after which it names them.
+        simulated: Whether it simulates devices.
     """
 
-    def __init__(self, state: Path | None) -> None:
+    def __init__(self, state: Path, *, simulated: bool) -> None:
         mount = capabilities.cgroup2_mount()
-        name = "gpusched" if state is None else f"gpusched_sim_{_digest(state)}"
+        name = instance_name(state, simulated=simulated)
         folder = None if mount is None else mount / name
         # What was there before is another daemon's.
         self._folder = None if folder is None or folder.exists() else folder
@@ -64,10 +64,6 @@ class Cgroups:
         self._folder.rmdir()
         if names:
             raise Failed(f"left behind in a lease's cgroup: {', '.join(names)}")
-
-
-def _digest(state: Path) -> str:
-    return hashlib.sha256(bytes(state)).hexdigest()[:8]
 
 
 def _pids(folder: Path) -> list[int]:

@@ -41,7 +41,7 @@ class Host(Stage):
         self.config = self.folder / "gpusched.toml"
         self.config.write_text(_CONFIG)
         self.environment["GPUSCHED_CONFIG"] = str(self.config)
-        self.cgroups = Cgroups(None if simulate is None else self.state)
+        self.cgroups = Cgroups(self.state, simulated=simulate is not None)
 
     def __exit__(
         self,
