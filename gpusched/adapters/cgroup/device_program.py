@@ -5,11 +5,11 @@ is loaded here. Source of the context and of the verdict: `struct bpf_cgroup_dev
 linux/bpf.h; Documentation/admin-guide/cgroup-v2.rst, "Device controller".
 """
 
+import heapq
 import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from gpusched.adapters.cgroup.instructions import Helper, Listing, Op, Register
@@ -144,20 +144,23 @@ def _denied(mask: Mask) -> tuple[NodeRange, ...]:
     majors: dict[int, list[Rule]] = {}
     for rule in mask.rules:
         majors.setdefault(rule.nodes.major, []).append(rule)
-    return tuple(
-        one
-        for major in sorted(majors)
-        for one in _denied_minors(major, Mask(tuple(majors[major])))
-    )
+    return tuple(one for major in sorted(majors) for one in _denied_minors(major, majors[major]))
 
 
-def _denied_minors(major: int, mask: Mask) -> Iterable[NodeRange]:
-    # Between two neighbouring edges every minor has the same verdict.
-    edges = {rule.nodes.first for rule in mask.rules} | {one.nodes.last + 1 for one in mask.rules}
+def _denied_minors(major: int, rules: list[Rule]) -> Iterable[NodeRange]:
+    # Between two neighbouring edges every minor has the same verdict: the first rule's that
+    # reaches over both.
+    edges = {one.nodes.first for one in rules} | {one.nodes.last + 1 for one in rules}
+    ahead = sorted(enumerate(rules), key=lambda one: one[1].nodes.first, reverse=True)
+    reaching: list[tuple[int, int, bool]] = []
     begin: int | None = None
-    for edge, following in pairwise([*sorted(edges), None]):
-        assert edge is not None  # noqa: S101 - only the last is
-        denied = following is not None and not mask.allows(major, edge)
+    for edge in sorted(edges):
+        while ahead and ahead[-1][1].nodes.first == edge:
+            place, rule = ahead.pop()
+            heapq.heappush(reaching, (place, rule.nodes.last, rule.allow))
+        while reaching and reaching[0][1] < edge:
+            heapq.heappop(reaching)
+        denied = bool(reaching) and not reaching[0][2]
         if denied and begin is None:
             begin = edge
         if not denied and begin is not None:
