@@ -35,7 +35,7 @@ from gpusched.core.invariants import faults_of
 from gpusched.core.lease import Lease, Share
 from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
-from gpusched.core.sample import NodeSample, Unavailable, governed_by
+from gpusched.core.sample import NodeSample, governed_by
 
 STORIES_KEPT = 1000
 
@@ -152,8 +152,7 @@ class Ledger:
                 self.lost = lost
             case SampleTaken(sample, uses, at):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
-                if not isinstance(sample.reading, Unavailable):
-                    self.governed = governed_by(sample.reading)
+                self.governed = governed_by(sample.reading, self.governed)
             case PolicyChanged(policy):
                 self.policy = policy
             case ObservationTaken(at, guard_denied):

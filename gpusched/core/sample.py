@@ -232,6 +232,11 @@ class NodeSample:
         return Unavailable("the device is not there")
 
 
-def governed_by(reading: NodeReading) -> Governed:
-    """Give what masks are about, as the driver has it in *reading*."""
+NOTHING_GOVERNED = Governed()
+
+
+def governed_by(reading: Reading[NodeReading], before: Governed = NOTHING_GOVERNED) -> Governed:
+    """Give what masks are about, as the driver has it in *reading*; else what it was *before*."""
+    if isinstance(reading, Unavailable):
+        return before
     return Governed(reading.governed, reading.control_nodes)
