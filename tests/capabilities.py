@@ -10,6 +10,7 @@ import ctypes.util
 import functools
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,12 +64,21 @@ def _lacks_systemd_analyze() -> str | None:
     return None if shutil.which("systemd-analyze") else "systemd-analyze is not installed"
 
 
+def _lacks_namespaces() -> str | None:
+    """Say why no user namespace can be made: in a chroot, say, the kernel refuses."""
+    command = shutil.which("unshare")
+    if command is None:
+        return "unshare is not installed"
+    tried = subprocess.run([command, "--user", "true"], capture_output=True, check=False)
+    return None if tried.returncode == 0 else "the kernel makes no user namespace here"
+
+
 def _lacks_nspawn() -> str | None:
     """Say what is missing for a machine with its own systemd (tests/systemd)."""
     for command in ("systemd-nspawn", "debootstrap"):
         if shutil.which(command) is None:
             return f"{command} is not installed"
-    return _lacks_root()
+    return _lacks_root() or _lacks_namespaces()
 
 
 def _lacks_podman() -> str | None:
@@ -76,7 +86,7 @@ def _lacks_podman() -> str | None:
     for command in ("podman", "runc", "conmon", "busybox"):
         if shutil.which(command) is None:
             return f"{command} is not installed"
-    return _lacks_root()
+    return _lacks_root() or _lacks_namespaces()
 
 
 _PROBES: dict[str, Callable[[], str | None]] = {
@@ -84,6 +94,7 @@ _PROBES: dict[str, Callable[[], str | None]] = {
     "gpu": _lacks_gpu,
     "libnvidia_ml": _lacks_libnvidia_ml,
     "systemd_analyze": _lacks_systemd_analyze,
+    "namespaces": _lacks_namespaces,
     "nspawn": _lacks_nspawn,
     "podman": _lacks_podman,
 }

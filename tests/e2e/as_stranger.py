@@ -14,6 +14,8 @@ from tests.fakes.stranger import ROWS, Victim, asked
 
 if __name__ == "__main__":
     uid = int(sys.argv[1])
+    # grpc loads the rest of itself with the first channel.
+    grpc.insecure_channel(f"unix:{sys.argv[2]}").close()
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

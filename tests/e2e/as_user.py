@@ -9,6 +9,7 @@ import pkgutil
 import sys
 from importlib import import_module
 
+import gpusched.bootstrap.guard_off
 import gpusched.bootstrap.serve
 import gpusched.cli
 import gpusched.client

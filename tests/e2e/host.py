@@ -16,6 +16,7 @@ from types import TracebackType
 from gpusched.client.document import Document
 from tests import capabilities
 from tests.e2e.cgroups import Cgroups
+from tests.e2e.opener import as_user as able_to_read
 from tools.stage import GPUSCHED, Failed, Stage, waiting
 
 EIGHT = "4xA100-80GB,4xL4"
@@ -61,7 +62,7 @@ class Host(Stage):
     def serve_as(self, uid: int) -> None:
         """Let the daemon that is started next be an ordinary user's; only root can."""
         os.chown(self.folder, uid, uid)
-        self._serve = [*as_user(uid), *self._serve[1:]]
+        self._serve = [*able_to_read(uid), *self._serve]
 
     @property
     def pid(self) -> int:

@@ -60,6 +60,7 @@ def test_the_command_denies_itself_the_other_devices(host: Host, nodes: list[Pat
         assert outside.opens(*nodes) == [OPENED] * 4
 
 
+@pytest.mark.namespaces
 def test_a_daemonised_child_is_denied_as_well(host: Host, nodes: list[Path]) -> None:
     """Landlock goes with every child, and no new user namespace takes it off."""
     with _leased(host) as leased:

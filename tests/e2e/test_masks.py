@@ -71,6 +71,7 @@ def test_a_node_of_ones_own_is_denied_as_well(leased: Opener, host: Host, tmp_pa
         assert outside.does("mknod", 60, tmp_path / "copy0") == OPENED
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize("prefix", [(), as_user(1001)], ids=["root", "user"])
 def test_a_user_namespace_does_not_help(
     host: Host, nodes: list[Path], prefix: tuple[str, ...]
