@@ -105,9 +105,12 @@ async def test_nobody_is_told_after_forgetting(cgroups: RealCgroups) -> None:
     watch.forget(lease_cgroup(cgroups, first).inode)
     for shell in shells:
         finish(shell)
-    await until(lambda: told == [second])
+    # What fills and empties within moments may be told more than once.
+    await until(lambda: second in told)
+    before_the_end = len(told)
     cgroups.remove(second)
-    await until(lambda: told == [second, second])
+    await until(lambda: len(told) > before_the_end)
+    assert set(told) == {second}
     watch.close()
     watch.close()
     assert descriptors() == before
