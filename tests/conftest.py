@@ -1,3 +1,5 @@
+import contextlib
+
 """What every test gets: capabilities by marker, a short socket folder, no process left behind."""
 
 import shutil
@@ -40,7 +42,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _children() -> frozenset[int]:
     """The pids of this process's children; each thread lists those it started."""
     lists = Path("/proc/self/task").glob("*/children")
-    return frozenset(int(pid) for path in lists for pid in path.read_text().split())
+    found: set[int] = set()
+    for path in lists:
+        # A thread that ends meanwhile has no children any more.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, path.read_text().split()))
+    return frozenset(found)
 
 
 @pytest.fixture(autouse=True)
