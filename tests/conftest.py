@@ -1,7 +1,6 @@
-import contextlib
-
 """What every test gets: capabilities by marker, a short socket folder, no process left behind."""
 
+import contextlib
 import shutil
 import tempfile
 from collections import Counter

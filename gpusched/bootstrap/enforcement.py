@@ -14,7 +14,6 @@ from gpusched.adapters.cgroup.programs import Programs
 from gpusched.adapters.null import NullEnforcer, NullGuard
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.adapters.procfs.hierarchy import Hierarchy as ProcessHierarchy
-from gpusched.adapters.systemd.slices import SliceHome
 from gpusched.bootstrap.plan import Plan
 from gpusched.bootstrap.wrapping import Wrap
 from gpusched.config.paths import instance_name
@@ -77,6 +76,9 @@ def _guard(plan: Plan, hierarchy: Hierarchy) -> Guard:
 def _home(plan: Plan, hierarchy: Hierarchy, threads: ThreadPoolExecutor) -> Home:
     instance = instance_name(plan.state, simulated=plan.scenario is not None)
     if systemd_runs(hierarchy):
+        # Here, because a host without systemd need not hold 5 MB of D-Bus.
+        from gpusched.adapters.systemd.slices import SliceHome  # noqa: PLC0415 - see above
+
         return SliceHome(name=instance)
     return FolderHome(hierarchy, threads, instance)
 
