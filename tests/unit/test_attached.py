@@ -15,7 +15,7 @@ from gpusched.core.actions import (
 )
 from gpusched.core.attaching import join_failed
 from gpusched.core.decision import Decision
-from gpusched.core.enforcement import LeaseCgroup, Level, Mode
+from gpusched.core.enforcement import Level, Mode
 from gpusched.core.enforcing import nothing
 from gpusched.core.events import (
     AttachRequested,
@@ -26,15 +26,25 @@ from gpusched.core.events import (
     Unprepared,
 )  # fmt: skip
 from gpusched.core.ids import Instant, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
-from gpusched.core.mask import Mask, mask_of
+from gpusched.core.lease import Clocks, EndReason, LeaseState
 from gpusched.core.replies import Attachment, Done, Granted, Refusal, Rejected
-from gpusched.core.request import Enforce, Request
+from gpusched.core.request import Request
 from gpusched.core.sample import OpenNode
-from tests.fakes.builders import ADA, ROOT, process
+from tests.fakes.attaching import (
+    ADVISORY,
+    CONFINED,
+    MOVED,
+    REQUIRED,
+    P,
+    Q,
+    S,
+    mask,
+    preparing,
+    reserved,
+)
+from tests.fakes.builders import ADA, ROOT
 from tests.fakes.host import changed_leases, sentences
 from tests.fakes.kernel_builders import (
-    GOVERNED,
     GPUS,
     held,
     host_of,
@@ -42,31 +52,6 @@ from tests.fakes.kernel_builders import (
     service,
     standing,
 )  # fmt: skip
-
-S = LeaseState
-P, Q = process(50), process(51)
-REQUIRED = Request(RequestId("1"), enforce=Enforce.REQUIRED)
-ADVISORY = Request(RequestId("1"), enforce=Enforce.ADVISORY)
-CONFINED = Request(
-    RequestId("1"), enforce=Enforce.REQUIRED, attach_caller=True, confines_itself=True
-)
-MOVED = Attachment(Mode.MOVE, (P,))
-
-
-def mask(*places: int) -> Mask:
-    """The mask of whoever has the GPUs at these places."""
-    return mask_of([GPUS[one].uuid for one in places], GPUS, GOVERNED)
-
-
-def reserved(request: Request | None = None, place: int = 0) -> Lease:
-    """A lease that waits for its first process."""
-    made = held(None, GPUS[place], state=S.RESERVED)
-    return replace(made, level=Level.ADVISORY, request=request or made.request)
-
-
-def preparing(cgroup: LeaseCgroup | None = None, request: Request | None = None) -> Lease:
-    """A lease whose first process is being attached."""
-    return replace(reserved(request), state=S.PREPARING, processes=(P,), cgroup=cgroup)
 
 
 def test_a_lease_that_is_prepared_is_active() -> None:

@@ -9,20 +9,27 @@ from gpusched.core.actions import (
 )
 from gpusched.core.attaching import cannot_hold, foreign
 from gpusched.core.decision import Decision
-from gpusched.core.enforcement import Ability, LeaseCgroup, Level, Mode
+from gpusched.core.enforcement import Ability, Level, Mode
 from gpusched.core.events import (
     AttachRequested,
 )  # fmt: skip
-from gpusched.core.ids import Caller, Instant, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
-from gpusched.core.mask import Mask, mask_of
-from gpusched.core.replies import Attachment, Refusal, Rejected, Underway
-from gpusched.core.request import Enforce, Request
+from gpusched.core.ids import Caller, Instant
+from gpusched.core.lease import Clocks, EndReason
+from gpusched.core.replies import Refusal, Rejected, Underway
 from gpusched.core.standing import Standing
-from tests.fakes.builders import ADA, ROOT, moment, process
+from tests.fakes.attaching import (
+    ADVISORY,
+    CONFINED,
+    REQUIRED,
+    P,
+    Q,
+    S,
+    mask,
+    reserved,
+)
+from tests.fakes.builders import ADA, ROOT, moment
 from tests.fakes.host import Host, changed_leases
 from tests.fakes.kernel_builders import (
-    GOVERNED,
     GPUS,
     SERVICE,
     SESSION,
@@ -32,31 +39,6 @@ from tests.fakes.kernel_builders import (
     service,
     standing,
 )  # fmt: skip
-
-S = LeaseState
-P, Q = process(50), process(51)
-REQUIRED = Request(RequestId("1"), enforce=Enforce.REQUIRED)
-ADVISORY = Request(RequestId("1"), enforce=Enforce.ADVISORY)
-CONFINED = Request(
-    RequestId("1"), enforce=Enforce.REQUIRED, attach_caller=True, confines_itself=True
-)
-MOVED = Attachment(Mode.MOVE, (P,))
-
-
-def mask(*places: int) -> Mask:
-    """The mask of whoever has the GPUs at these places."""
-    return mask_of([GPUS[one].uuid for one in places], GPUS, GOVERNED)
-
-
-def reserved(request: Request | None = None, place: int = 0) -> Lease:
-    """A lease that waits for its first process."""
-    made = held(None, GPUS[place], state=S.RESERVED)
-    return replace(made, level=Level.ADVISORY, request=request or made.request)
-
-
-def preparing(cgroup: LeaseCgroup | None = None, request: Request | None = None) -> Lease:
-    """A lease whose first process is being attached."""
-    return replace(reserved(request), state=S.PREPARING, processes=(P,), cgroup=cgroup)
 
 
 def attached(host: Host, place: Standing, *, whole: bool = False, by: Caller = ADA) -> Decision:
