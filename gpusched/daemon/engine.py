@@ -127,7 +127,7 @@ class Engine:
         """Make durable what was decided, then refuse everything. Idempotent.
 
         Raises:
-            Stopping: That commit failed.
+            Stopping: A commit failed, this one or an earlier one: it is no orderly end.
         """
         try:
             # Others may decide while this waits; nothing may be on its way when it returns.
@@ -136,6 +136,9 @@ class Engine:
         finally:
             self._stop(STOPPING)
             self._committer.close()
+        # It may have failed while others were closed, before there was anything to wait for here.
+        if self.failed.done():
+            raise Stopping(self.failed.result())
 
     def _take(self, decision: Decision) -> None:
         group, generation = self._gathering, self.ledger.generation

@@ -3,6 +3,7 @@
 Only for a daemon without systemd; its slices go by themselves.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,8 +70,11 @@ class Cgroups:
 def _pids(folder: Path) -> list[int]:
     try:
         return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
-    except FileNotFoundError:
-        return []
+    except OSError as error:
+        # It may vanish meanwhile: its file is not there, or answers ENODEV once it is open.
+        if error.errno in {errno.ENOENT, errno.ENODEV}:
+            return []
+        raise
 
 
 def _command(pid: int) -> str:

@@ -105,6 +105,29 @@ async def test_failed_last_commit_ends_the_run(host: DaemonHost) -> None:
     assert host.journal[-5:] == CLOSED
 
 
+async def test_commit_that_fails_while_doors_close_ends_the_run(
+    host: DaemonHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that fails after the signal, before the engine is closed, is told all the same."""
+
+    async def close() -> None:
+        host.store.broken = FULL
+        host.store.gate.set()
+        await until(granting.done)
+
+    monkeypatch.setattr(host.doors, "close", close)
+    running, authority = await host.start()
+    await authority.durable()
+    host.store.gate.clear()
+    granting = asyncio.create_task(grant(authority))
+    await standstill()
+    signal.raise_signal(signal.SIGTERM)
+    assert await running == str(FULL)
+    with pytest.raises(Stopping, match="the disk is full"):
+        await granting
+    assert host.journal[-5:] == CLOSED
+
+
 async def test_defect_in_the_ticker_ends_the_run(
     host: DaemonHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
