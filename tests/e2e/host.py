@@ -183,7 +183,12 @@ def lease_of(pid: int) -> str:
 
 def environment_of(pid: int) -> dict[str, str]:
     """Give the environment that a process was started with."""
-    text = Path(f"/proc/{pid}/environ").read_text()
+    text = ""
+    for _ in waiting(_SECONDS, f"process {pid} to have an environment"):
+        # In the middle of an exec it has none, for a moment.
+        text = Path(f"/proc/{pid}/environ").read_text()
+        if text:
+            break
     return dict(one.split("=", 1) for one in text.split("\0") if "=" in one)
 
 
