@@ -1,6 +1,7 @@
 """Specification: what the kernel refuses is one sentence, and what was there is there still."""
 
 import errno
+import gc
 import os
 import re
 import resource
@@ -80,6 +81,8 @@ def attached_alone(folder: Path, flags: int) -> Iterator[None]:
 def free_descriptors(count: int) -> Iterator[None]:
     """Let this process open *count* more files and none after them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # What an earlier test let go of may hold files that would be closed while this counts on them.
+    gc.collect()
     free = (number for number in range(soft) if not Path(f"/proc/self/fd/{number}").is_symlink())
     limit = [next(free) for _ in range(count + 1)][-1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
