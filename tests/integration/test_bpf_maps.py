@@ -1,8 +1,6 @@
 """Specification: maps and programs of the kernel can be kept, found again and read."""
 
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -51,20 +49,3 @@ def test_a_program_leads_to_its_maps() -> None:
             os.close(one)
     with pytest.raises(FileNotFoundError):
         bpf.map_fd_by_id(2**31 - 1)
-
-
-def test_what_is_pinned_is_found_under_its_name(tmp_path: Path) -> None:
-    """A pinned map is the same one when it is opened again."""
-    subprocess.run(["mount", "-t", "bpf", "none", tmp_path], check=True)  # noqa: S603, S607 - as root
-    opened: list[int] = []
-    try:
-        opened.append(bpf.map_create(bpf.MapKind.HASH, "gs_test", 1, key_size=8, size=8))
-        bpf.pin(opened[0], tmp_path / "table")
-        opened.append(bpf.get_pinned(tmp_path / "table"))
-        assert bpf.map_info(opened[1]) == bpf.map_info(opened[0])
-        with pytest.raises(FileNotFoundError):
-            bpf.get_pinned(tmp_path / "nothing")
-    finally:
-        for one in opened:
-            os.close(one)
-        subprocess.run(["umount", tmp_path], check=True)  # noqa: S603, S607 - as root

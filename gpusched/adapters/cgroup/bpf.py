@@ -12,7 +12,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from gpusched.adapters.cgroup.bpf_call import MAX_PROGRAMS, Command, call, with_memory
@@ -181,18 +180,6 @@ def map_keys(descriptor: int, size: int) -> Iterator[bytes]:
             return
         key = found.raw
         yield key
-
-
-def pin(descriptor: int, path: Path) -> None:
-    """Let a program or map live on under *path*, in a file system of type bpf."""
-    name = ctypes.create_string_buffer(bytes(path))
-    call(Command.PIN, struct.pack("=QII", ctypes.addressof(name), descriptor, 0))
-
-
-def get_pinned(path: Path) -> int:
-    """Open what was pinned. FileNotFoundError: nothing is."""
-    name = ctypes.create_string_buffer(bytes(path))
-    return call(Command.GET_PINNED, struct.pack("=QII", ctypes.addressof(name), 0, 0))[0]
 
 
 def _attach(folder: int, program: int, flags: int, old: int) -> None:

@@ -32,8 +32,6 @@ class Command(IntEnum):
     MAP_DELETE = 3
     MAP_NEXT_KEY = 4
     PROGRAM_LOAD = 5
-    PIN = 6
-    GET_PINNED = 7
     ATTACH = 8
     DETACH = 9
     PROGRAM_BY_ID = 13
