@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpusched.adapters.procfs import descent
+from gpusched.adapters.procfs import reading
 from gpusched.adapters.procfs.descent import claimed_lease
 from gpusched.core.ids import LeaseId
 from tests.ports.real_processes import RealProcesses
@@ -36,10 +36,10 @@ def test_who_has_no_environment_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     with RealProcesses() as processes:
         source = "os.execve(sys.executable, [sys.executable, '-ISc', 'print(1); input()'], {})"
         bare, _ = processes.run_python(f"import os, sys; print(0, flush=True); {source}")
-        while descent._environment(bare):  # until it has become the other
+        while reading.environment(bare):  # until it has become the other
             pass
         # Only somebody in an exec is looked at for ever.
-        monkeypatch.setattr(descent, "_LOOKS", sys.maxsize)
+        monkeypatch.setattr(reading, "_LOOKS", sys.maxsize)
         assert claimed_lease(bare) is None
         processes.end(bare, reap=False)
         assert claimed_lease(bare) is None

@@ -2,10 +2,9 @@
 
 Exists because such a lease has no place that the kernel would list. It remembers what it found,
 so that a process stays a member when the parent that led to it has ended.
-Source: proc_pid_environ(5), proc_pid_stat(5); fs/proc/base.c: environ_read.
+Source: proc_pid_environ(5).
 """
 
-import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,16 +12,18 @@ from pathlib import Path
 
 import psutil
 
-from gpusched.adapters.procfs.reading import ABSENT, Stat, can_be_parent, is_there, stat_of
+from gpusched.adapters.procfs.reading import (
+    ABSENT,
+    Stat,
+    can_be_parent,
+    environment,
+    is_there,
+    stat_of,
+)
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.ports import Watched
 
 _CLAIM = b"\0GPUSCHED_LEASE="
-# An exec takes less than so many looks, seconds apart; so many agree on an empty environment.
-_LOOKS, _PAUSE, _SURE = 500, 0.0002, 2
-# Places in `/proc/<pid>/stat` after the name; PF_KTHREAD of linux/sched.h.
-_STATE, _FLAGS, _ENV_START, _ENV_END = 0, 6, 47, 48
-_KERNEL_THREAD = 0x00200000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,41 +113,18 @@ class Descent:
 def claimed_lease(pid: int) -> LeaseId | None:
     """Give `GPUSCHED_LEASE` of the environment the process was started with.
 
-    None also where it may not be read, or where the process wrote its title over it. Read
-    without psutil, which takes five times as long: one process of a lease that ends has this read
-    of every process of the holder.
+    None also where it may not be read, or where the process wrote its title over it. What
+    daemonises does so just before an exec, which is waited out: not to see its sign then would
+    end its lease. Read without psutil, which takes five times as long: one process of a lease
+    that ends has this read of every process of the holder.
     """
     try:
-        block = _environment(pid)
+        block = environment(pid)
     except ABSENT:
         return None
     _, found, rest = (b"\0" + block).partition(_CLAIM)
     claim = rest.partition(b"\0")[0]
     return LeaseId(claim.decode()) if found and claim.isascii() and claim else None
-
-
-def _environment(pid: int) -> bytes:
-    """Give the environment that a process was started with; wait out an exec, which shows none.
-
-    What daemonises does so just before an exec: not to see its sign would end its lease.
-
-    Raises:
-        FileNotFoundError, ProcessLookupError, PermissionError: It is gone, or somebody else's.
-    """
-    place, pause, empty = Path(f"/proc/{pid}/environ"), threading.Event(), 0
-    for _ in range(_LOOKS):
-        if block := place.read_bytes():
-            return block
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        if fields[_STATE] in b"ZX" or int(fields[_FLAGS]) & _KERNEL_THREAD:
-            break
-        # Zero until the new program has its own, then both the same until that is filled in: one
-        # without any variables is the second look's finding.
-        empty += fields[_ENV_START] == fields[_ENV_END] != b"0"
-        if empty == _SURE:
-            break
-        pause.wait(_PAUSE)
-    return b""
 
 
 def _claims(

@@ -3,12 +3,14 @@
 psutil is not asked for what is read of every process at each tick or on the way of a grant, where
 it is too slow, nor for the start time: it gives a float in seconds, an identity needs the kernel's
 own ticks. Nothing about several processes may enter.
-Source: proc_pid_stat(5), proc_pid_status(5), proc_pid_task(5).
+Source: proc_pid_stat(5), proc_pid_status(5), proc_pid_task(5), proc_pid_environ(5);
+fs/proc/base.c: environ_read.
 """
 
 import contextlib
 import functools
 import os
+import threading
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -20,6 +22,11 @@ ABSENT = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 _CHUNK = 4096
 _UIDS = b"\nUid:\t"
+# An exec takes less than so many looks, seconds apart; so many agree on an empty environment.
+_LOOKS, _PAUSE, _SURE = 500, 0.0002, 2
+# Places in `stat` after the name; PF_KTHREAD of linux/sched.h.
+_STATE, _FLAGS, _ENV_START, _ENV_END = 0, 6, 47, 48
+_KERNEL_THREAD = 0x00200000
 
 
 class Stat(NamedTuple):
@@ -98,6 +105,15 @@ def stat_of(pid: int) -> Stat | None:
         return None
 
 
+def environment(pid: int) -> bytes:
+    """Give the environment that a process was started with; wait out an exec, which shows none.
+
+    Raises:
+        FileNotFoundError, ProcessLookupError, PermissionError: It is gone, or somebody else's.
+    """
+    return Path(f"/proc/{pid}/environ").read_bytes() or _environment_after_exec(pid)
+
+
 def is_there(process: ProcessId) -> bool:
     """Say whether its pid is still its own."""
     stat = stat_of(process.pid)
@@ -124,6 +140,24 @@ def whole(descriptor: int) -> bytes:
 def kernel_lists_children() -> bool:
     """Say whether the kernel was built to do so (CONFIG_PROC_CHILDREN)."""
     return Path("/proc/thread-self/children").exists()
+
+
+def _environment_after_exec(pid: int) -> bytes:
+    """Look until there is an environment, or certainly none."""
+    pause, empty = threading.Event(), 0
+    for _ in range(_LOOKS):
+        if block := Path(f"/proc/{pid}/environ").read_bytes():
+            return block
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        if fields[_STATE] in b"ZX" or int(fields[_FLAGS]) & _KERNEL_THREAD:
+            break
+        # Zero until the new program has its own, then both the same until that is filled in: one
+        # without any variables is the second look's finding.
+        empty += fields[_ENV_START] == fields[_ENV_END] != b"0"
+        if empty == _SURE:
+            break
+        pause.wait(_PAUSE)
+    return b""
 
 
 def _first(descriptor: int) -> bytes:
