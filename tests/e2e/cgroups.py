@@ -43,7 +43,7 @@ class Cgroups:
             Failed: It does not.
         """
         for _ in waiting(_SECONDS, "the daemon to remove empty cgroups"):
-            if all(map(_pids, self.leases())):
+            if all(map(pids, self.leases())):
                 return
 
     def clear(self, kill: Callable[[int], None]) -> None:
@@ -54,7 +54,7 @@ class Cgroups:
         """
         if self._folder is None or not self._folder.is_dir():
             return
-        left = [pid for one in self.leases() for pid in _pids(one)]
+        left = [pid for one in self.leases() for pid in pids(one)]
         # In a cgroup of this state folder is only who was started on it.
         assert os.getpid() not in left
         names = [f"{pid} ({_command(pid)})" for pid in left]
@@ -67,7 +67,8 @@ class Cgroups:
             raise Failed(f"left behind in a lease's cgroup: {', '.join(names)}")
 
 
-def _pids(folder: Path) -> list[int]:
+def pids(folder: Path) -> list[int]:
+    """List the processes of a cgroup; none where it is gone."""
     try:
         return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
     except OSError as error:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from gpusched.core.errors import InvariantBroken
 from gpusched.core.events import ReleaseRequested
 from gpusched.core.ids import SECOND, LeaseId
-from gpusched.core.lease import LeaseState
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.policy import Policy
 from gpusched.daemon.lifecycle import BOOT_TIME, Reloaded
 from gpusched.ports import EnforceError, Stopping, StoreError
@@ -27,6 +27,16 @@ END = ["STOPPING=1", "doors closed", *CLOSED]
 @pytest.fixture
 async def host() -> DaemonHost:
     return DaemonHost()
+
+
+async def hold(host: DaemonHost) -> tuple[asyncio.Task[str | None], asyncio.Task[Lease]]:
+    """Start a daemon that has decided on a grant; its commit waits at the store's gate."""
+    running, authority = await host.start()
+    await authority.durable()
+    host.store.gate.clear()
+    granting = asyncio.create_task(grant(authority))
+    await standstill()
+    return running, granting
 
 
 async def test_doors_open_last(host: DaemonHost) -> None:
@@ -60,11 +70,7 @@ async def test_signal_ends_in_order(host: DaemonHost, number: signal.Signals) ->
 
 async def test_nothing_decided_is_lost_at_the_end(host: DaemonHost) -> None:
     """What was decided when the signal came is durable and answered before the store closes."""
-    running, authority = await host.start()
-    await authority.durable()
-    host.store.gate.clear()
-    granting = asyncio.create_task(grant(authority))
-    await standstill()
+    running, granting = await hold(host)
     signal.raise_signal(signal.SIGTERM)
     await until(lambda: "doors closed" in host.journal)
     await standstill()
@@ -90,11 +96,7 @@ async def test_failed_commit_ends_the_run(host: DaemonHost) -> None:
 
 async def test_failed_last_commit_ends_the_run(host: DaemonHost) -> None:
     """A commit that fails on the way out is told as well: that end was not in order."""
-    running, authority = await host.start()
-    await authority.durable()
-    host.store.gate.clear()
-    granting = asyncio.create_task(grant(authority))
-    await standstill()
+    running, granting = await hold(host)
     signal.raise_signal(signal.SIGTERM)
     await until(lambda: "doors closed" in host.journal)
     host.store.broken = FULL
@@ -116,11 +118,7 @@ async def test_commit_that_fails_while_doors_close_ends_the_run(
         await until(granting.done)
 
     monkeypatch.setattr(host.doors, "close", close)
-    running, authority = await host.start()
-    await authority.durable()
-    host.store.gate.clear()
-    granting = asyncio.create_task(grant(authority))
-    await standstill()
+    running, granting = await hold(host)
     signal.raise_signal(signal.SIGTERM)
     assert await running == str(FULL)
     with pytest.raises(Stopping, match="the disk is full"):

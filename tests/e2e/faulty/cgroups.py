@@ -22,14 +22,6 @@ def populated(cgroup: Path) -> bool:
         return False
 
 
-def pids(cgroup: Path) -> list[int]:
-    """List the processes of *cgroup*; none where it is gone."""
-    try:
-        return [int(one) for one in (cgroup / "cgroup.procs").read_text().split()]
-    except (FileNotFoundError, OSError):
-        return []
-
-
 def alive(pid: int) -> bool:
     """Say whether a process runs; one that has ended and waits for its parent does not."""
     try:

@@ -18,7 +18,8 @@ from gpusched.adapters.nvml.simulated.nodes import (
 )
 from gpusched.client.document import Document
 from gpusched.core.mask import Mask, NodeRange, Rule
-from tests.e2e.faulty.cgroups import made, pids, populated
+from tests.e2e.cgroups import pids
+from tests.e2e.faulty.cgroups import made, populated
 from tests.e2e.faulty.ordeal import Ordeal
 
 _PROGRAMS = Programs()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.e2e.faulty.cgroups import made, pids
+from tests.e2e.cgroups import pids
+from tests.e2e.faulty.cgroups import made
 from tests.e2e.faulty.ordeal import Ordeal
 
 Scenario: TypeAlias = Callable[[Ordeal], None]
