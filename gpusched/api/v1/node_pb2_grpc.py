@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from gpusched.api.v1 import node_pb2 as gpusched_dot_v1_dot_node__pb2
+from gpusched.api.v1 import survey_pb2 as gpusched_dot_v1_dot_survey__pb2
 
 GRPC_GENERATED_VERSION = '1.71.0'
 GRPC_VERSION = grpc.__version__
@@ -45,6 +46,11 @@ class NodeStub:
                 request_serializer=gpusched_dot_v1_dot_node__pb2.PingRequest.SerializeToString,
                 response_deserializer=gpusched_dot_v1_dot_node__pb2.PingReply.FromString,
                 _registered_method=True)
+        self.Survey = channel.unary_unary(
+                '/gpusched.v1.Node/Survey',
+                request_serializer=gpusched_dot_v1_dot_survey__pb2.SurveyRequest.SerializeToString,
+                response_deserializer=gpusched_dot_v1_dot_survey__pb2.NodeSurvey.FromString,
+                _registered_method=True)
         self.SetGuard = channel.unary_unary(
                 '/gpusched.v1.Node/SetGuard',
                 request_serializer=gpusched_dot_v1_dot_node__pb2.SetGuardRequest.SerializeToString,
@@ -76,6 +82,14 @@ class NodeServicer:
 
     def Ping(self, request, context):
         """Nothing, answered at once: is the daemon there?
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Survey(self, request, context):
+        """Everything that nvidia-smi prints, read now. That the driver does not answer is no error: the
+        reply says so. What a user may not see of others' processes is a failure with code 4.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +131,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Ping,
                     request_deserializer=gpusched_dot_v1_dot_node__pb2.PingRequest.FromString,
                     response_serializer=gpusched_dot_v1_dot_node__pb2.PingReply.SerializeToString,
+            ),
+            'Survey': grpc.unary_unary_rpc_method_handler(
+                    servicer.Survey,
+                    request_deserializer=gpusched_dot_v1_dot_survey__pb2.SurveyRequest.FromString,
+                    response_serializer=gpusched_dot_v1_dot_survey__pb2.NodeSurvey.SerializeToString,
             ),
             'SetGuard': grpc.unary_unary_rpc_method_handler(
                     servicer.SetGuard,
@@ -189,6 +208,33 @@ class Node:
             '/gpusched.v1.Node/Ping',
             gpusched_dot_v1_dot_node__pb2.PingRequest.SerializeToString,
             gpusched_dot_v1_dot_node__pb2.PingReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Survey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gpusched.v1.Node/Survey',
+            gpusched_dot_v1_dot_survey__pb2.SurveyRequest.SerializeToString,
+            gpusched_dot_v1_dot_survey__pb2.NodeSurvey.FromString,
             options,
             channel_credentials,
             insecure,

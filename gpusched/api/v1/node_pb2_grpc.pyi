@@ -9,6 +9,7 @@ group: PERMISSION_DENIED otherwise. Other errors as in Leases.
 
 from collections import abc as _abc
 from gpusched.api.v1 import node_pb2 as _node_pb2
+from gpusched.api.v1 import survey_pb2 as _survey_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -43,6 +44,10 @@ class NodeStub:
     """
     Ping: _grpc.UnaryUnaryMultiCallable[_node_pb2.PingRequest, _node_pb2.PingReply]
     """Nothing, answered at once: is the daemon there?"""
+    Survey: _grpc.UnaryUnaryMultiCallable[_survey_pb2.SurveyRequest, _survey_pb2.NodeSurvey]
+    """Everything that nvidia-smi prints, read now. That the driver does not answer is no error: the
+    reply says so. What a user may not see of others' processes is a failure with code 4.
+    """
     SetGuard: _grpc.UnaryUnaryMultiCallable[_node_pb2.SetGuardRequest, _node_pb2.GuardStatus]
     """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
     changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
@@ -67,6 +72,10 @@ class NodeAsyncStub(NodeStub):
     """
     Ping: _aio.UnaryUnaryMultiCallable[_node_pb2.PingRequest, _node_pb2.PingReply]  # type: ignore[assignment]
     """Nothing, answered at once: is the daemon there?"""
+    Survey: _aio.UnaryUnaryMultiCallable[_survey_pb2.SurveyRequest, _survey_pb2.NodeSurvey]  # type: ignore[assignment]
+    """Everything that nvidia-smi prints, read now. That the driver does not answer is no error: the
+    reply says so. What a user may not see of others' processes is a failure with code 4.
+    """
     SetGuard: _aio.UnaryUnaryMultiCallable[_node_pb2.SetGuardRequest, _node_pb2.GuardStatus]  # type: ignore[assignment]
     """Deny devices to processes without a lease, on the whole host, or stop doing so. Repeating it
     changes nothing. FAILED_PRECONDITION: the guard cannot be had here, and why.
@@ -100,6 +109,16 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.PingReply, _abc.Awaitable[_node_pb2.PingReply]]:
         """Nothing, answered at once: is the daemon there?"""
+
+    @_abc_1.abstractmethod
+    def Survey(
+        self,
+        request: _survey_pb2.SurveyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_survey_pb2.NodeSurvey, _abc.Awaitable[_survey_pb2.NodeSurvey]]:
+        """Everything that nvidia-smi prints, read now. That the driver does not answer is no error: the
+        reply says so. What a user may not see of others' processes is a failure with code 4.
+        """
 
     @_abc_1.abstractmethod
     def SetGuard(
