@@ -16,6 +16,7 @@ from gpusched.core.enforcement import Ability
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
+from gpusched.core.marks import Marks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
 
@@ -128,13 +129,34 @@ class GhostChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MarksChanged:
+    """A device has other marks; `UNMARKED`: none any more."""
+
+    device: DeviceUuid
+    marks: Marks
+
+
+@dataclass(frozen=True, slots=True)
+class DriverReleased:
+    """An operator had the driver let go, or has it taken up again.
+
+    Attributes:
+        why: The operator's reason, which may be empty; None: it is taken up again.
+    """
+
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoryTold:
     """A line of history."""
 
     line: StoryLine
 
 
-Durable: TypeAlias = LeaseChanged | LeaseForgotten | GhostChanged | StoryTold
+Durable: TypeAlias = (
+    LeaseChanged | LeaseForgotten | GhostChanged | MarksChanged | DriverReleased | StoryTold
+)
 """The changes that a store keeps."""
 
 Fleeting: TypeAlias = (

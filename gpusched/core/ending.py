@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from gpusched.core.actions import Action, Kill, TakeSample, Terminate, Unprepare
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import Change, GhostChanged, LeaseChanged
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcing import let_go, sharers, usable_in
 from gpusched.core.events import CgroupEmptied
 from gpusched.core.ghost import Ghost, unattributed
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share, confirm, end
+from gpusched.core.lease import EndReason, Lease, LeaseState, Share, confirm, end
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NodeSample, Unavailable
 from gpusched.core.story import ended, ending, ghost_found, ghost_gone, signalled

@@ -3,13 +3,14 @@
 from gpusched.core.actions import WatchExit
 from gpusched.core.attaching import begin, cannot_hold, foreign, record
 from gpusched.core.changes import LeaseChanged
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
 from gpusched.core.events import AllocateRequested, ExplainRequested
 from gpusched.core.explain import refuse
 from gpusched.core.ghost import unattributed
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
-from gpusched.core.lease import Clocks, Lease, LeaseState, Share
+from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose, judge
 from gpusched.core.replies import Attachment, Explained, Granted, Refusal, Rejected, Underway

@@ -11,10 +11,12 @@ WARNING: a new state needs a row in `TRANSITIONS`, a column in `LIVE`, a value i
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gpusched.core.clocks import NOTHING_RUNS, Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
-from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId
+from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.request import Request
+from gpusched.core.violation import Violation
 
 
 class LeaseState(Enum):
@@ -50,6 +52,9 @@ class EndReason(Enum):
     REVOKED = "revoked"
     PREPARE_FAILED = "prepare_failed"
     REBOOT = "reboot"
+    OVER_LIMIT = "over_limit"
+    DRAINED = "drained"
+    DEVICE_FAILED = "device_failed"
 
 
 TRANSITIONS: dict[tuple[LeaseState, Signal], LeaseState] = {
@@ -81,41 +86,19 @@ class Share:
         memory: Bytes promised; None for a whole device.
         baseline: Bytes of the device that belonged to no process when it was granted; None where
             that was not known. More than that at the end is memory that is not back yet.
+        peak: Most bytes that a sample showed its processes to hold there; None: none did yet.
     """
 
     device: DeviceUuid
     domain: str
     memory: int | None
     baseline: int | None = None
+    peak: int | None = None
 
     @property
     def exclusive(self) -> bool:
         """Whether nobody else may have a share of the device."""
         return self.memory is None
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Deadlines of a lease (CLOCK_BOOTTIME nanoseconds); None does not run.
-
-    Attributes:
-        attach: Nobody came.
-        keepalive: It was not renewed.
-        time_limit: It lasted as long as was asked for.
-        kill: It ends, SIGTERM has been sent to its processes, and SIGKILL is next.
-        settle: It ends, and what memory is not back by then is ghost memory.
-    """
-
-    attach: Instant | None = None
-    keepalive: Instant | None = None
-    time_limit: Instant | None = None
-    kill: Instant | None = None
-    settle: Instant | None = None
-
-    def extended(self, by: int) -> "Clocks":
-        """Give the clocks with *by* nanoseconds more on each that runs."""
-        running = (self.attach, self.keepalive, self.time_limit, self.kill, self.settle)
-        return Clocks(*(_later(one, by) for one in running))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +126,10 @@ class Lease:
         ended: When it ended.
         reason: Why it ends or ended.
         detail: The same in the words of whoever ended it; empty where there are none.
+        peak: Most bytes that one sample showed its processes to hold on all its devices together;
+            None: none did yet.
+        violations: Breaches of its terms that last.
+        adopted: Whether it was made of processes that ran already, instead of asked for.
     """
 
     id: LeaseId
@@ -156,7 +143,7 @@ class Lease:
     processes: tuple[ProcessId, ...] = ()
     cgroup: LeaseCgroup | None = None
     origin: str = ""
-    clocks: Clocks = Clocks()
+    clocks: Clocks = NOTHING_RUNS
     level: Level = Level.ADVISORY
     level_reason: str = ""
     entered: Moment | None = None
@@ -164,6 +151,9 @@ class Lease:
     ended: Moment | None = None
     reason: EndReason | None = None
     detail: str = ""
+    peak: int | None = None
+    violations: tuple[Violation, ...] = ()
+    adopted: bool = False
 
     @property
     def live(self) -> bool:
@@ -290,7 +280,3 @@ def void(lease: Lease, reason: EndReason, now: Moment) -> Lease:
     state = step(lease, Signal.VOID)
     ending = lease.ending or now
     return replace(lease, state=state, reason=reason, ending=ending, ended=now, clocks=Clocks())
-
-
-def _later(deadline: Instant | None, by: int) -> Instant | None:
-    return None if deadline is None else Instant(deadline + by)

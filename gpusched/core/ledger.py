@@ -14,12 +14,14 @@ from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
     AbilityFound,
     Change,
+    DriverReleased,
     Durable,
     Fleeting,
     GhostChanged,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
+    MarksChanged,
     ObservationTaken,
     PolicyChanged,
     SampleTaken,
@@ -33,6 +35,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, RequestId
 from gpusched.core.invariants import faults_of
 from gpusched.core.lease import Lease, Share
+from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, governed_by
@@ -74,6 +77,8 @@ class Ledger:
         observed_at: When the kernel was last looked at for cgroups and programs; None: not yet.
         guard_denied: Opens that the guard had denied then; None where they are not counted.
         ghosts: Memory that ended leases did not give back, by device.
+        marks: Cordons and taints, by device; a device without any is not in it.
+        released: Why an operator had the driver let go; None: it is not let go.
         stories: The newest lines of history, oldest first.
     """
 
@@ -90,6 +95,8 @@ class Ledger:
         self.observed_at: Instant | None = None
         self.guard_denied: int | None = None
         self.ghosts: dict[DeviceUuid, Ghost] = {}
+        self.marks: dict[DeviceUuid, Marks] = {}
+        self.released: str | None = None
         self.stories: deque[StoryLine] = deque(maxlen=STORIES_KEPT)
         self._leases: dict[LeaseId, Lease] = {}
         self._live: dict[LeaseId, Lease] = {}
@@ -105,9 +112,13 @@ class Ledger:
         stories: Iterable[StoryLine],
         generation: int,
         ghosts: Mapping[DeviceUuid, Ghost] = MappingProxyType({}),
+        marks: Mapping[DeviceUuid, Marks] = MappingProxyType({}),
+        released: str | None = None,
     ) -> None:
         """Take over what a store kept; only for an empty ledger."""
         self.ghosts.update(ghosts)
+        self.marks.update(marks)
+        self.released = released
         # Live ones come in the order in which they began, ended ones in that of their end.
         for lease in sorted(leases, key=lambda one: (one.ended or one.created).wall):
             self._put(lease)
@@ -136,8 +147,9 @@ class Ledger:
                 )
                 self.stories.append(told.line)
                 return told
-            case GhostChanged(device, ghost):
-                self._haunt(device, ghost)
+            case GhostChanged() | MarksChanged() | DriverReleased():
+                self.generation += 1
+                self._mark(change)
                 return change
             case _:
                 self._find_out(change)
@@ -163,12 +175,23 @@ class Ledger:
             case _:  # pragma: no mutate - the type checker proves that this is not reached
                 assert_never(change)  # pragma: no mutate
 
-    def _haunt(self, device: DeviceUuid, ghost: Ghost | None) -> None:
-        self.generation += 1
-        if ghost is None:
-            self.ghosts.pop(device, None)
-        else:
-            self.ghosts[device] = ghost
+    def _mark(self, change: GhostChanged | MarksChanged | DriverReleased) -> None:
+        """Make a change of what is known of a device, or of the driver, true."""
+        match change:
+            case GhostChanged(device, ghost):
+                self.ghosts.pop(device, None)
+                if ghost is not None:
+                    self.ghosts[device] = ghost
+            case MarksChanged(device, marks):
+                self.marks.pop(device, None)
+                if not marks.none:
+                    self.marks[device] = marks
+            case _:
+                self.released = change.why
+
+    def marks_of(self, device: DeviceUuid) -> Marks:
+        """Give the marks of a device."""
+        return self.marks.get(device, UNMARKED)
 
     def get(self, lease_id: LeaseId) -> Lease | None:
         """Find a lease, live or ended within the history."""

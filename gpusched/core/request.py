@@ -25,6 +25,14 @@ class Enforce(Enum):
     ADVISORY = "advisory"
 
 
+class OverUse(Enum):
+    """What happens to a lease that holds more memory than its limit."""
+
+    CONFIGURED = "configured"
+    WARN = "warn"
+    TERMINATE = "terminate"
+
+
 class MaskFormat(Enum):
     """How `CUDA_VISIBLE_DEVICES` names devices."""
 
@@ -70,6 +78,7 @@ class Request:
         attach_caller: The calling process becomes the lease's first process.
         confines_itself: The calling process denies itself what it is not granted, by Landlock,
             before it runs anything, where the daemon cannot.
+        over_use: What happens when it holds more memory than its limit.
     """
 
     request_id: RequestId
@@ -89,6 +98,7 @@ class Request:
     owner: Owner | None = None
     attach_caller: bool = False
     confines_itself: bool = False
+    over_use: OverUse = OverUse.CONFIGURED
 
     def __post_init__(self) -> None:
         _check_count(self)

@@ -19,6 +19,9 @@ REASONS: dict[EndReason, str] = {
     EndReason.REVOKED: "it was revoked",
     EndReason.PREPARE_FAILED: "its mask could not be prepared",
     EndReason.REBOOT: "the host was started anew",
+    EndReason.OVER_LIMIT: "it held more memory than its limit",
+    EndReason.DRAINED: "its device was drained",
+    EndReason.DEVICE_FAILED: "its device failed",
 }
 
 

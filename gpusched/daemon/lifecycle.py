@@ -136,7 +136,14 @@ async def _restored(world: World, executor: Executor, kernel: Kernel) -> tuple[E
     boot = world.clock.boot_id()
     stored = world.store.load(boot)
     ledger = Ledger(world.policy)
-    ledger.restore(stored.leases, stored.stories, stored.generation, stored.ghosts)
+    ledger.restore(
+        stored.leases,
+        stored.stories,
+        stored.generation,
+        stored.ghosts,
+        stored.marks,
+        stored.released,
+    )
     ledger.check_invariants()
     ability = await world.enforcer.ability()
     structlog.get_logger().info("enforcement", reached=ability.level.value, why=ability.sentence)

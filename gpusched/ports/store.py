@@ -8,6 +8,7 @@ from gpusched.core.changes import Durable, StoryLine
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant
 from gpusched.core.lease import Lease
+from gpusched.core.marks import Marks
 
 
 class StoreError(Exception):
@@ -28,6 +29,8 @@ class Stored:
         alive_at: Last instant at which the daemon is known to have run.
         generation: Of the ledger when it was last written.
         ghosts: Memory that had not come back, by device.
+        marks: Cordons and taints, by device.
+        released: Why an operator had the driver let go; None: it is not let go.
     """
 
     leases: tuple[Lease, ...] = ()
@@ -36,6 +39,8 @@ class Stored:
     alive_at: Instant | None = None
     generation: int = 0
     ghosts: Mapping[DeviceUuid, Ghost] = field(default_factory=dict)
+    marks: Mapping[DeviceUuid, Marks] = field(default_factory=dict)
+    released: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
     EndReason.REVOKED: lease_pb2.END_REASON_REVOKED,
     EndReason.PREPARE_FAILED: lease_pb2.END_REASON_PREPARE_FAILED,
     EndReason.REBOOT: lease_pb2.END_REASON_REBOOT,
+    EndReason.OVER_LIMIT: lease_pb2.END_REASON_OVER_LIMIT,
+    EndReason.DRAINED: lease_pb2.END_REASON_DRAINED,
+    EndReason.DEVICE_FAILED: lease_pb2.END_REASON_DEVICE_FAILED,
 }
 _IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)

@@ -9,13 +9,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from json.encoder import encode_basestring as text
-from typing import Never, TypeAlias
+from typing import Never, TypeAlias, TypeVar
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+
+T = TypeVar("T")
 
 Write: TypeAlias = Callable[[Never], str]
 """Writes what protobuf hands out for a field, whose type only the descriptor knows."""
@@ -60,9 +62,7 @@ def _named(name: str, write: Write) -> Write:
 def _writer(field: FieldDescriptor) -> Write:
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
-        if kind.fields_by_name["value"].cpp_type != FieldDescriptor.CPPTYPE_STRING:
-            raise TypeError(f"{field.full_name}: maps are of texts in this protocol")
-        return _encode_map
+        return _map_of(_single(kind.fields_by_name["value"]))
     return _list_of(_single(field)) if field.is_repeated else _single(field)
 
 
@@ -93,9 +93,12 @@ def _enum_of(enum: EnumDescriptor) -> Write:
     return write
 
 
-def _encode_map(values: Mapping[str, str]) -> str:
-    pairs = (f"{text(key)}:{text(value)}" for key, value in values.items())
-    return f"{{{','.join(pairs)}}}"
+def _map_of(write: Callable[[T], str]) -> Write:
+    def write_all(values: Mapping[str, T]) -> str:
+        pairs = (f"{text(key)}:{write(value)}" for key, value in values.items())
+        return f"{{{','.join(pairs)}}}"
+
+    return write_all
 
 
 def _wide(value: int) -> str:

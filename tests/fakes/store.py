@@ -8,16 +8,19 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from gpusched.core.changes import (
+    DriverReleased,
     Durable,
     GhostChanged,
     LeaseChanged,
     LeaseForgotten,
+    MarksChanged,
     StoryLine,
     StoryTold,
 )
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
+from gpusched.core.marks import Marks
 from gpusched.ports import Batch, Stored, StoreError
 
 STORIES_LOADED = 1000
@@ -33,6 +36,8 @@ class Disk:
     alive_at: Instant | None = None
     generation: int = 0
     ghosts: dict[DeviceUuid, Ghost] = field(default_factory=dict)
+    marks: dict[DeviceUuid, Marks] = field(default_factory=dict)
+    released: str | None = None
 
 
 class MemoryStore:
@@ -65,6 +70,8 @@ class MemoryStore:
             alive_at=disk.alive_at,
             generation=disk.generation,
             ghosts=dict(disk.ghosts),
+            marks=dict(disk.marks),
+            released=disk.released,
         )
         disk.boot_id = disk.boot_id or boot_id
         return stored
@@ -81,11 +88,13 @@ class MemoryStore:
             leases=dict(self.disk.leases),
             stories=dict(self.disk.stories),
             ghosts=dict(self.disk.ghosts),
+            marks=dict(self.disk.marks),
         )
         for change in batch.changes:
-            _keep(after, change)
+            keep(after, change)
         self.disk.leases, self.disk.stories = after.leases, after.stories
         self.disk.ghosts = after.ghosts
+        self.disk.marks, self.disk.released = after.marks, after.released
         self.disk.boot_id = self._boot_id
         self.disk.alive_at, self.disk.generation = batch.alive_at, batch.generation
         self.batches.append(batch)
@@ -94,7 +103,8 @@ class MemoryStore:
         self._boot_id = None
 
 
-def _keep(disk: Disk, change: Durable) -> None:
+def keep(disk: Disk, change: Durable) -> None:  # noqa: C901 - a dispatch
+    """Make *disk* what it is after a commit of *change*."""
     match change:
         case LeaseChanged(lease):
             disk.leases[lease.id] = lease
@@ -104,6 +114,12 @@ def _keep(disk: Disk, change: Durable) -> None:
             disk.ghosts.pop(device, None)
             if ghost is not None:
                 disk.ghosts[device] = ghost
+        case MarksChanged(device, marks):
+            disk.marks.pop(device, None)
+            if not marks.none:
+                disk.marks[device] = marks
+        case DriverReleased(why):
+            disk.released = why
         case StoryTold(line):
             if line.sequence in disk.stories:
                 raise StoreError(f"story line {line.sequence} is there already")

@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
-from gpusched.core.request import MAX_LABELS, MAX_TEXT, Enforce, MaskFormat, Owner, Request
+from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
+from gpusched.core.request import (
+    MAX_LABELS,
+    MAX_TEXT,
+    Enforce,
+    MaskFormat,
+    OverUse,
+    Owner,
+    Request,
+)
+from gpusched.core.violation import Violation, ViolationKind
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _INT64 = 2**63 - 1
@@ -44,6 +55,7 @@ shares = st.builds(
     domain=gpu_uuids,
     memory=st.none() | sizes,
     baseline=st.none() | sizes,
+    peak=st.none() | sizes,
 )
 clocks = st.builds(
     Clocks,
@@ -60,6 +72,36 @@ cgroups = st.builds(
     made=st.booleans(),
 )
 ghosts = st.builds(Ghost, memory=sizes, baseline=sizes, lease=lease_ids, since=moments)
+violations = st.builds(
+    Violation,
+    kind=st.sampled_from(ViolationKind),
+    device=device_uuids,
+    process=st.none() | process_ids,
+    since=moments,
+    memory=sizes,
+    deadline=st.none() | instants,
+)
+cordons = st.builds(
+    Cordon,
+    reason=words,
+    uid=uids,
+    user=st.just("") | words,
+    at=moments,
+    deadline=st.none() | instants,
+    in_place=st.booleans(),
+)
+taints = st.builds(
+    Taint,
+    key=words,
+    effect=st.sampled_from(TaintEffect),
+    reason=words,
+    at=moments,
+    clears=st.none() | instants,
+    recovery=st.just("") | words,
+)
+marks = st.builds(
+    Marks, cordon=st.none() | cordons, taints=st.lists(taints, max_size=3).map(tuple)
+)
 
 
 @st.composite
@@ -87,6 +129,7 @@ def requests(draw: st.DrawFn) -> Request:
         owner=draw(st.none() | owners),
         attach_caller=attach_caller,
         confines_itself=attach_caller and draw(st.booleans()),
+        over_use=draw(st.sampled_from(OverUse)),
     )
 
 
@@ -113,6 +156,9 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         ended=st.none() | moments,
         reason=st.none() | st.sampled_from(EndReason),
         detail=st.just("") | words,
+        peak=st.none() | sizes,
+        violations=st.lists(violations, max_size=2).map(tuple),
+        adopted=st.booleans(),
     )
 
 

@@ -188,6 +188,7 @@ def durable(ledger: Ledger) -> tuple[object, ...]:
         {one: (dict(h.shares), h.promised, h.exclusive) for one, h in ledger._holdings.items()},
         tuple(ledger.stories),
         dict(ledger.ghosts),
+        (dict(ledger.marks), ledger.released),
         ledger._sequence,
     )
 

@@ -10,21 +10,27 @@ import pytest
 from gpusched.adapters.store.file import create
 from gpusched.adapters.store.schema import MIGRATIONS
 from gpusched.adapters.store.sqlite import SqliteStore
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import Level
 from gpusched.core.ids import Instant, LeaseId, Moment, ProcessId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
+from gpusched.core.lease import EndReason, Lease, LeaseState
+from gpusched.core.request import OverUse
 from gpusched.ports import Stored, StoreError
 from tests.fakes.ledger_file import BOOT, contents
 
-FIRST_ROW = (Path(__file__).parents[1] / "unit" / "lease_row.1.golden.json").read_text()
+ROWS = Path(__file__).parents[1] / "unit"
+FIRST_ROW = (ROWS / "lease_row.1.golden.json").read_text()
 """A row as the gpusched of schema 1 wrote it; never written anew."""
 
+SECOND_ROW = (ROWS / "lease_row.2.golden.json").read_text()
+"""A row as the gpusched of schema 2 wrote it; never written anew."""
 
-def first_ledger(folder: Path, row: str = FIRST_ROW) -> Path:
-    """A ledger of schema 1 with one ended lease."""
+
+def old_ledger(folder: Path, row: str = FIRST_ROW, schema: int = 1) -> Path:
+    """A ledger of an earlier schema with one ended lease."""
     folder.mkdir()
     path = folder / "ledger.db"
-    create(path, MIGRATIONS[:1])
+    create(path, MIGRATIONS[:schema])
     with closing(sqlite3.connect(path)) as connection:
         values = ("lease-0123456789", "ended", 1000, 21, 71, row)
         connection.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)", values)
@@ -43,7 +49,7 @@ def test_a_lease_of_schema_1_is_kept(tmp_path: Path) -> None:
     """A lease from before there were masks is what it was: advisory, in no cgroup, with the
     clocks it had and no others, and with nothing known of the memory before it.
     """
-    path = first_ledger(tmp_path / "state")
+    path = old_ledger(tmp_path / "state")
     for _ in range(2):
         (lease,) = loaded(path).leases
         check_first(lease)
@@ -65,11 +71,26 @@ def check_first(lease: Lease) -> None:
     assert not lease.request.confines_itself
 
 
+def test_a_lease_of_schema_2_is_kept(tmp_path: Path) -> None:
+    """A lease from before there were peaks has none, nor violations; it was asked for, and what
+    happens to it when it holds too much is what is configured.
+    """
+    path = old_ledger(tmp_path / "state", SECOND_ROW, schema=2)
+    for _ in range(2):
+        (lease,) = loaded(path).leases
+        assert (lease.peak, lease.violations, lease.adopted) == (None, (), False)
+        assert [share.peak for share in lease.shares] == [None, None]
+        assert [share.baseline for share in lease.shares] == [5, None]
+        assert lease.request.over_use is OverUse.CONFIGURED
+        assert (lease.level, lease.detail) == (Level.DEVICE_PROGRAM, "not needed")
+
+
 def test_the_rest_of_a_ledger_of_schema_1_is_kept(tmp_path: Path) -> None:
-    """History and generation are those that were stored, and no device has ghost memory."""
-    stored = loaded(first_ledger(tmp_path / "state"))
+    """History and generation are those that were stored; no device has ghost memory or marks."""
+    stored = loaded(old_ledger(tmp_path / "state"))
     assert [line.sentence for line in stored.stories] == ["began"]
     assert (stored.generation, stored.ghosts) == (3, {})
+    assert (stored.marks, stored.released) == ({}, None)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +108,7 @@ def test_an_unreadable_row_is_not_made_readable(tmp_path: Path, row: str, why: s
     """A row that the earlier gpusched cannot have written is refused with its reason, and the
     file stays one of the earlier schema.
     """
-    path = first_ledger(tmp_path / "state", row)
+    path = old_ledger(tmp_path / "state", row)
     before = contents(path.parent)
     named = f"the row of lease lease-0123456789 cannot be read: {why}"
     with pytest.raises(StoreError) as refused:

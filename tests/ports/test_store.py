@@ -9,10 +9,12 @@ import pytest
 
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.core.changes import (
+    DriverReleased,
     Durable,
     GhostChanged,
     LeaseChanged,
     LeaseForgotten,
+    MarksChanged,
     StoryKind,
     StoryLine,
     StoryTold,
@@ -20,6 +22,7 @@ from gpusched.core.changes import (
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId, Moment, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.marks import UNMARKED, Cordon, Marks, Taint, TaintEffect
 from gpusched.core.request import Request
 from gpusched.ports import Batch, Store, Stored, StoreError
 from tests.fakes.store import Disk, MemoryStore
@@ -192,6 +195,35 @@ def test_ghost_memory_is_kept_until_it_is_gone(start: Start) -> None:
     store.load(FIRST_BOOT)
     store.commit(batch(GhostChanged(one, None), GhostChanged(two, ghost(3)), generation=2))
     assert start().load(FIRST_BOOT).ghosts == {two: ghost(3)}
+
+
+def test_marks_are_kept_until_they_are_taken_off(start: Start) -> None:
+    """The marks of a device are what was last written of them, and nothing once they are off."""
+    store = start()
+    store.load(FIRST_BOOT)
+    one, two = DeviceUuid("GPU-1"), DeviceUuid("GPU-2")
+    now = Moment(Instant(1), 2)
+    cordoned = Marks(Cordon("fan", 0, "root", now))
+    tainted = Marks(taints=(Taint("xid-79", TaintEffect.NO_SCHEDULE, "lost", now),))
+    store.commit(batch(MarksChanged(one, cordoned), MarksChanged(two, cordoned)))
+    assert start().load(FIRST_BOOT).marks == {one: cordoned, two: cordoned}
+    store = start()
+    store.load(FIRST_BOOT)
+    store.commit(batch(MarksChanged(one, UNMARKED), MarksChanged(two, tainted), generation=2))
+    assert start().load(FIRST_BOOT).marks == {two: tainted}
+
+
+@pytest.mark.parametrize("why", ["", "driver 580"])
+def test_that_the_driver_is_let_go_is_kept(start: Start, why: str) -> None:
+    """A daemon that starts while the driver is let go knows it, with the operator's reason."""
+    store = start()
+    assert store.load(FIRST_BOOT).released is None
+    store.commit(batch(DriverReleased(None), DriverReleased(why)))
+    assert start().load(FIRST_BOOT).released == why
+    store = start()
+    store.load(FIRST_BOOT)
+    store.commit(batch(DriverReleased(None), generation=2))
+    assert start().load(FIRST_BOOT).released is None
 
 
 def test_ghost_memory_that_comes_and_goes_in_one_batch_is_gone(start: Start) -> None:

@@ -14,6 +14,7 @@ from gpusched.core.actions import (
     WatchExit,
 )
 from gpusched.core.attaching import join_failed
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Level, Mode
 from gpusched.core.enforcing import nothing
@@ -26,7 +27,7 @@ from gpusched.core.events import (
     Unprepared,
 )  # fmt: skip
 from gpusched.core.ids import Instant, RequestId
-from gpusched.core.lease import Clocks, EndReason, LeaseState
+from gpusched.core.lease import EndReason, LeaseState
 from gpusched.core.replies import Attachment, Done, Granted, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sample import OpenNode

@@ -8,13 +8,14 @@ from gpusched.core.actions import (
     Prepare,
 )
 from gpusched.core.attaching import cannot_hold, foreign
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Ability, Level, Mode
 from gpusched.core.events import (
     AttachRequested,
 )  # fmt: skip
 from gpusched.core.ids import Caller, Instant
-from gpusched.core.lease import Clocks, EndReason
+from gpusched.core.lease import EndReason
 from gpusched.core.replies import Refusal, Rejected, Underway
 from gpusched.core.standing import Standing
 from tests.fakes.attaching import (

@@ -8,6 +8,7 @@ import pytest
 from gpusched.core.actions import Kill, Remask, TakeSample, Terminate, Unprepare
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import GhostChanged
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.denial import DeniedOpen
 from gpusched.core.ending import Ending, Manner, begin, given_up, kills, settle, vanished_ghosts
@@ -16,7 +17,7 @@ from gpusched.core.enforcing import nothing
 from gpusched.core.events import CgroupEmptied, Ticked
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, Instant, ProcessId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import UNREADABLE, context, moment, process, reading, sample
 from tests.fakes.host import Host, changed_leases, sentences

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.actions import Remask, Terminate, Unprepare
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.enforcing import let_go, mask_for, masks, nothing
 from gpusched.core.events import Masked
 from gpusched.core.ids import Instant, RequestId
-from gpusched.core.lease import Clocks, Lease, LeaseState
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.mask import mask_of
 from gpusched.core.request import Enforce, Request
 from tests.fakes.host import changed_leases, sentences

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.actions import WatchExit
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import Level
 from gpusched.core.ids import SECOND, Instant, LeaseId
-from gpusched.core.lease import Clocks, EndReason, LeaseState, Share
+from gpusched.core.lease import EndReason, LeaseState, Share
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Granted, Refusal
 from gpusched.core.request import Enforce, Request

@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
 from gpusched.core.ids import Instant
 from gpusched.core.lease import (
     LIVE,
-    Clocks,
     EndReason,
     Lease,
     LeaseState,

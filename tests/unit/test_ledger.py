@@ -5,10 +5,12 @@ from dataclasses import replace
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
     AbilityFound,
+    DriverReleased,
     GhostChanged,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
+    MarksChanged,
     ObservationTaken,
     PolicyChanged,
     SampleTaken,
@@ -21,6 +23,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
 from gpusched.core.ledger import NOTHING_HELD, STORIES_KEPT, Holding, Ledger
+from gpusched.core.marks import Cordon, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
@@ -44,6 +47,7 @@ NOW = moment()
 S = LeaseState
 MASKING = Ability(Level.DEVICE_PROGRAM, "the kernel holds masks", cgroups=True)
 GHOST = Ghost(GIB, 0, LeaseId("lease-9"), NOW)
+CORDONED = Marks(Cordon("fan", 0, "root", NOW))
 CGROUP = LeaseCgroup("/unit", 7, made=False)
 
 
@@ -78,7 +82,7 @@ def test_a_lease_is_found_by_id_until_it_is_forgotten() -> None:
     made.check_invariants()
 
 
-def test_only_leases_ghosts_and_stories_are_durable() -> None:
+def test_only_leases_marks_and_stories_are_durable() -> None:
     """What the next start reads anew is not stored; the rest is, as it was applied."""
     made = ledger()
     change = LeaseChanged(lease())
@@ -91,6 +95,8 @@ def test_only_leases_ghosts_and_stories_are_durable() -> None:
     assert made.apply(ObservationTaken(NOW.instant)) is None
     for haunted in (GhostChanged(GPU.uuid, GHOST), GhostChanged(GPU.uuid, None)):
         assert made.apply(haunted) == haunted
+    for mark in (MarksChanged(GPU.uuid, CORDONED), DriverReleased("upgrade")):
+        assert made.apply(mark) == mark
 
 
 def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
@@ -151,6 +157,7 @@ def test_a_new_ledger_is_empty() -> None:
     assert (made.sample, made.ticked_at, list(made.stories)) == (None, None, [])
     assert (made.live_count(), made.ended_count()) == (0, 0)
     assert (made.ability, made.governed, made.ghosts) == (NOT_PROBED, Governed(), {})
+    assert (made.marks, made.released) == ({}, None)
     assert (made.observed_at, made.guard_denied) == (None, None)
     assert made.apply(StoryTold(line("x"))) == StoryTold(replace(line("x"), sequence=1))
 
@@ -253,10 +260,13 @@ def test_a_ledger_is_rebuilt_from_what_was_stored() -> None:
     over = [aged(lease(S.ENDED, name=str(n)), 10 - n, ended=n) for n in (3, 4)]
     stories = [replace(line("told"), sequence=number) for number in (40, 41, 42)]
     made = Ledger(Policy())
-    made.restore([over[1], live[1], over[0], live[0]], stories, 7, {GPU.uuid: GHOST})
+    marked = {GPU.uuid: CORDONED}
+    kept = [over[1], live[1], over[0], live[0]]
+    made.restore(kept, stories, 7, {GPU.uuid: GHOST}, marked, "upgrade")
     assert list(made.live()) == live
     assert list(made.ended()) == over
     assert (made.generation, made.ghosts) == (7, {GPU.uuid: GHOST})
+    assert (made.marks, made.released) == (marked, "upgrade")
     assert [one.sequence for one in made.stories] == [40, 41, 42]
     assert made.apply(StoryTold(line("x"))) == StoryTold(replace(line("x"), sequence=43))
     made.check_invariants()

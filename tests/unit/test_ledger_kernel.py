@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from gpusched.core.changes import (
     AbilityFound,
+    DriverReleased,
     GhostChanged,
     LeaseChanged,
+    MarksChanged,
     ObservationTaken,
     SampleTaken,
 )
@@ -14,6 +16,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import LeaseId
 from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
 from gpusched.core.ledger import Ledger
+from gpusched.core.marks import UNMARKED, Cordon, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
@@ -52,6 +55,28 @@ def test_ghost_memory_is_kept_by_device_until_it_is_gone() -> None:
     for _ in range(2):
         made.apply(GhostChanged(GPU.uuid, None))
         assert made.ghosts == {}
+
+
+def test_marks_are_kept_by_device_until_they_are_off() -> None:
+    """A device has the marks that were last put on it, and a new generation with each of them."""
+    made = ledger()
+    assert made.marks_of(GPU.uuid) == UNMARKED
+    cordoned = Marks(Cordon("fan", 0, "root", NOW))
+    made.apply(MarksChanged(GPU.uuid, cordoned))
+    assert (made.marks_of(GPU.uuid), made.generation) == (cordoned, 1)
+    for _ in range(2):
+        made.apply(MarksChanged(GPU.uuid, UNMARKED))
+        assert made.marks == {}
+    assert made.generation == 3
+
+
+def test_the_driver_is_let_go_until_it_is_taken_up() -> None:
+    """That the driver is let go is known with its reason, an empty one included."""
+    made = ledger()
+    for why in ("", "upgrade", None):
+        made.apply(DriverReleased(why))
+        assert made.released == why
+    assert made.generation == 3
 
 
 def test_what_was_found_out_of_the_kernel_is_in_force() -> None:

@@ -8,13 +8,19 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import BytesValue
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusched.api.v1 import device_pb2, lease_pb2, reading_pb2, rejection_pb2, request_pb2
+from gpusched.api.v1 import (
+    device_pb2,
+    lease_pb2,
+    reading_pb2,
+    rejection_pb2,
+    request_pb2,
+    survey_pb2,
+)
 from gpusched.rpc.registry import SERVICES
 from gpusched.web.message_json import text_of
 
@@ -106,11 +112,17 @@ def test_odd_floats(value: float, text: str) -> None:
 
 
 def test_undecided() -> None:
-    """Fields that would need a decision are refused: bytes, and maps of anything but texts."""
+    """Fields that would need a decision are refused: bytes."""
     with pytest.raises(TypeError, match="bytes"):
         text_of(BytesValue(value=b"x"))
-    with pytest.raises(TypeError, match="maps"):
-        text_of(Struct())
+
+
+def test_a_map_of_messages() -> None:
+    """A map is an object, whatever its values are."""
+    message = survey_pb2.NodeSurvey()
+    message.fields["cuda_version"].text = "12.8"
+    message.fields["count"].failure.code = 3
+    assert json.loads(text_of(message)) == standard(message)
 
 
 def test_text() -> None:

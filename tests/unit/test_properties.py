@@ -7,13 +7,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gpusched.core.changes import (
-    GhostChanged,
-    LeaseChanged,
-    LeaseForgotten,
-    StoryLine,
-    StoryTold,
-)
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.events import (
@@ -28,12 +21,10 @@ from gpusched.core.events import (
     RenewRequested,
     Ticked,
 )
-from gpusched.core.ghost import Ghost
 from gpusched.core.ids import (
     SECOND,
     BootId,
     Caller,
-    DeviceUuid,
     Instant,
     LeaseId,
     Moment,
@@ -47,6 +38,7 @@ from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process, standing
+from tests.fakes.store import Disk, keep
 from tests.fakes.turmoil import (
     DEVICES,
     INSTANCES,
@@ -84,25 +76,14 @@ class Turmoil(RuleBasedStateMachine):
         self.ledger = Ledger(PACK)
         self.now = moment()
         self.count = 0
-        self.rows: dict[LeaseId, Lease] = {}
-        self.stories: list[StoryLine] = []
-        self.ghosts: dict[DeviceUuid, Ghost] = {}
+        self.disk = Disk()
 
     def apply(self, decision: Decision) -> None:
         """Apply a decision, and keep what a store would keep."""
         for change in decision.changes:
-            match self.ledger.apply(change):
-                case LeaseChanged(lease):
-                    self.rows[lease.id] = lease
-                case LeaseForgotten(lease_id):
-                    del self.rows[lease_id]
-                case StoryTold(line):
-                    self.stories.append(line)
-                case GhostChanged(device, ghost):
-                    self.ghosts.pop(device, None)
-                    self.ghosts |= {} if ghost is None else {device: ghost}
-                case None:
-                    pass
+            kept = self.ledger.apply(change)
+            if kept is not None:
+                keep(self.disk, kept)
 
     def decided(self, event: Event) -> Decision:
         """Decide; the ledger is only read, and a refusal changes and starts nothing."""
@@ -128,7 +109,7 @@ class Turmoil(RuleBasedStateMachine):
     def any_lease(self, pick: int) -> Lease:
         """One of the leases that there are: mostly a live one."""
         live = list(self.ledger.live())
-        some = live if live and pick % 4 else list(self.rows.values())
+        some = live if live and pick % 4 else list(self.disk.leases.values())
         return some[pick % len(some)]
 
     @initialize()
@@ -192,7 +173,7 @@ class Turmoil(RuleBasedStateMachine):
         granted = self.decided(AllocateRequested(by, fresh, LeaseId("lease-fresh"))).reply
         assert isinstance(granted, Granted) == (reply.devices is not None)
 
-    @precondition(lambda self: self.rows)
+    @precondition(lambda self: self.disk.leases)
     @rule(pick=picks, pid=st.sampled_from(PIDS))
     def attach(self, pick: int, pid: int) -> None:
         """A process joins a lease."""
@@ -200,7 +181,7 @@ class Turmoil(RuleBasedStateMachine):
         its = standing(pid, uid=lease.uid)
         self.twice(AttachRequested(own(lease), lease.id, process(pid), its))
 
-    @precondition(lambda self: self.rows)
+    @precondition(lambda self: self.disk.leases)
     @rule(pick=picks, by=callers)
     def renew(self, pick: int, by: Caller) -> None:
         """A holder renews; doing so again at once sets the clock to where it is."""
@@ -210,7 +191,7 @@ class Turmoil(RuleBasedStateMachine):
         self.apply(self.decided(event))
         assert everything(self.ledger) == before
 
-    @precondition(lambda self: self.rows)
+    @precondition(lambda self: self.disk.leases)
     @rule(pick=picks, by=callers)
     def release(self, pick: int, by: Caller) -> None:
         """Somebody releases a lease."""
@@ -264,8 +245,9 @@ class Turmoil(RuleBasedStateMachine):
         """The daemon starts anew from its rows: it is the ledger that it was."""
         before = durable(self.ledger)
         rebuilt = Ledger(self.ledger.policy)
-        rows, told = self.rows.values(), self.stories[-1000:]
-        rebuilt.restore(rows, told, self.ledger.generation, self.ghosts)
+        disk, told = self.disk, list(self.disk.stories.values())[-1000:]
+        marks = (disk.ghosts, disk.marks, disk.released)
+        rebuilt.restore(disk.leases.values(), told, self.ledger.generation, *marks)
         assert durable(rebuilt) == before
         assert rebuilt.generation == self.ledger.generation
         self.ledger = rebuilt
@@ -286,7 +268,7 @@ class Turmoil(RuleBasedStateMachine):
     def no_device_is_promised_twice(self) -> None:
         """Counted from the leases alone: capacity holds and whole devices have one lease."""
         held: dict[str, dict[LeaseId, list[int | None]]] = defaultdict(lambda: defaultdict(list))
-        for lease in self.rows.values():
+        for lease in self.disk.leases.values():
             for share in lease.shares if lease.state is not LeaseState.ENDED else ():
                 held[share.domain][lease.id].append(share.memory)
         for domain, by_lease in held.items():

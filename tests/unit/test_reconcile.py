@@ -6,12 +6,13 @@ import pytest
 
 from gpusched.core.actions import Follow, Observe, Remask, SetGuard, Unprepare
 from gpusched.core.changes import ObservationTaken
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import NOT_PROBED, Ability, LeaseCgroup, Level
 from gpusched.core.enforcing import mask_for, nothing
 from gpusched.core.events import Observed
 from gpusched.core.ids import Instant, Moment
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.observation import Observation, SeenCgroup
 from gpusched.core.policy import Policy
 from gpusched.core.reconcile import observed, reconcile

@@ -4,6 +4,7 @@ import pytest
 
 from gpusched.core.actions import TakeSample, Terminate, Unprepare
 from gpusched.core.changes import AbilityFound, GhostChanged
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import Ability, LeaseCgroup, Level
 from gpusched.core.events import (
     AttachRequested,
@@ -13,7 +14,7 @@ from gpusched.core.events import (
 )
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, Instant, LeaseId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.placement import judge
 from gpusched.core.policy import Policy
 from gpusched.core.replies import NOT_ADMIN, Done, Obstacle, Refusal, Rejected

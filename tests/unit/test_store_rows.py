@@ -9,23 +9,25 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given, settings
 
+from gpusched.adapters.store.device_rows import decode_ghost, decode_marks, ghost_row, marks_row
 from gpusched.adapters.store.fields import UnreadableRow
 from gpusched.adapters.store.rows import (
-    decode_ghost,
     decode_lease,
     decode_story,
-    ghost_row,
     lease_columns,
     lease_row,
     story_columns,
 )
 from gpusched.core.changes import StoryKind, StoryLine
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
-from gpusched.core.request import Enforce, MaskFormat, Owner, Request
-from tests.fakes.strategies import ghosts, leases, story_lines
+from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.marks import Marks
+from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
+from gpusched.core.violation import Violation, ViolationKind
+from tests.fakes.strategies import ghosts, leases, marks, story_lines
 
 GOLDEN = Path(__file__).with_name("lease_row.golden.json")
 GPU = DeviceUuid("GPU-8a1f4f5e-7c1b-4f3a-9d55-0123456789ab")
@@ -50,11 +52,12 @@ FULL_LEASE = Lease(
         owner=Owner("slurm:1234", ProcessId(10, 11)),
         attach_caller=True,
         confines_itself=True,
+        over_use=OverUse.TERMINATE,
     ),
     uid=1000,
     gid=100,
     user="ann",
-    shares=(Share(GPU, GPU, 4 << 30, baseline=5), Share(GPU, GPU, None)),
+    shares=(Share(GPU, GPU, 4 << 30, baseline=5, peak=6), Share(GPU, GPU, None)),
     created=Moment(Instant(20), 21),
     processes=(ProcessId(30, 31),),
     cgroup=LeaseCgroup("/gpusched/lease-0123456789", 80, made=True),
@@ -67,6 +70,18 @@ FULL_LEASE = Lease(
     ended=Moment(Instant(70), 71),
     reason=EndReason.RELEASED,
     detail="not needed",
+    peak=7,
+    violations=(
+        Violation(
+            ViolationKind.OUTSIDE_MASK,
+            GPU,
+            ProcessId(90, 91),
+            Moment(Instant(92), 93),
+            94,
+            Instant(95),
+        ),
+    ),
+    adopted=True,
 )
 
 
@@ -108,6 +123,13 @@ def test_story_line_survives(line: StoryLine) -> None:
     assert decode_story(story_columns(line)) == line
 
 
+@settings(max_examples=60, deadline=None)
+@given(marks)
+def test_marks_survive(found: Marks) -> None:
+    """Cordon and taints of a device come back as they were written."""
+    assert decode_marks(marks_row(found)) == found
+
+
 def test_form_is_the_golden_one() -> None:
     """The durable form changes only on purpose: with a new format number and a migration."""
     golden: dict[str, object] = json.loads(GOLDEN.read_text())
@@ -124,6 +146,7 @@ def test_every_field_is_durable() -> None:
     row = json.loads(json.dumps(lease_row(FULL_LEASE)))
     assert row.keys() == {"format"} | {field.name for field in fields(Lease)}
     parts = [(row["request"], Request), (row["clocks"], Clocks), (row["cgroup"], LeaseCgroup)]
+    parts += [(one, Violation) for one in row["violations"]]
     for part, kind in [*parts, *((one, Share) for one in row["shares"])]:
         assert part.keys() == {field.name for field in fields(kind)}
 
@@ -141,8 +164,8 @@ def test_columns_repeat_what_queries_need() -> None:
         ("[" * 100_000, "not JSON"),
         ("[]", "the row is"),
         ("{}", "format is missing"),
-        (row_with(lambda row: row.update(format=1)), "format 1 instead of 2"),
-        (row_with(lambda row: row.update(format=3)), "format 3 instead of 2"),
+        (row_with(lambda row: row.update(format=1)), "format 1 instead of 3"),
+        (row_with(lambda row: row.update(format=4)), "format 4 instead of 3"),
         (row_with(lambda row: row.update(state="asleep")), "unknown state 'asleep'"),
         (row_with(lambda row: row.update(reason="boredom")), "unknown reason 'boredom'"),
         (row_with(lambda row: row.update(uid="0")), "uid is '0' instead of a number"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import NOT_PROBED
 from gpusched.core.events import (
@@ -11,7 +12,7 @@ from gpusched.core.events import (
     RevokeRequested,
 )
 from gpusched.core.ids import Caller, Instant, LeaseId, RequestId
-from gpusched.core.lease import Clocks, Lease, LeaseState
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.replies import Done, Refusal, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.standing import Standing

@@ -4,17 +4,21 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gpusched.adapters.store.rows import ghost_row, lease_columns, story_columns
+from gpusched.adapters.store.device_rows import ghost_row, marks_row
+from gpusched.adapters.store.rows import lease_columns, story_columns
 from gpusched.core.changes import (
+    DriverReleased,
     GhostChanged,
     LeaseChanged,
     LeaseForgotten,
+    MarksChanged,
     StoryLine,
     StoryTold,
 )
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.lease import Lease
+from gpusched.core.marks import Marks
 from gpusched.ports import Batch
 
 _PUT_LEASE = """INSERT INTO lease (id, state, uid, created, ended, row) VALUES (?, ?, ?, ?, ?, ?)
@@ -25,6 +29,9 @@ _PUT_STORY = """INSERT INTO story (sequence, wall, kind, entity, sentence, data)
     VALUES (?, ?, ?, ?, ?, ?)"""
 _PUT_GHOST = "INSERT OR REPLACE INTO ghost (device, row) VALUES (?, ?)"
 _DROP_GHOST = "DELETE FROM ghost WHERE device = ?"
+_PUT_MARKS = "INSERT OR REPLACE INTO mark (device, row) VALUES (?, ?)"
+_DROP_MARKS = "DELETE FROM mark WHERE device = ?"
+_PUT_RELEASED = "UPDATE meta SET value = ? WHERE key = 'released'"
 
 
 @dataclass(slots=True)
@@ -33,6 +40,8 @@ class SortedBatch:
 
     leases: dict[LeaseId, Lease | None] = field(default_factory=dict)
     ghosts: dict[DeviceUuid, Ghost | None] = field(default_factory=dict)
+    marks: dict[DeviceUuid, Marks] = field(default_factory=dict)
+    released: list[DriverReleased] = field(default_factory=list)
     told: list[StoryLine] = field(default_factory=list)
 
     @classmethod
@@ -47,6 +56,10 @@ class SortedBatch:
                     found.leases[lease_id] = None
                 case GhostChanged(device, ghost):
                     found.ghosts[device] = ghost
+                case MarksChanged(device, marks):
+                    found.marks[device] = marks
+                case DriverReleased():
+                    found.released = [change]
                 case StoryTold(line):
                     found.told.append(line)
         return found
@@ -61,11 +74,16 @@ class SortedBatch:
         dropped = [(name,) for name, one in self.leases.items() if one is None]
         ghosts = [(name, ghost_row(one)) for name, one in self.ghosts.items() if one is not None]
         gone = [(name,) for name, one in self.ghosts.items() if one is None]
+        marks = [(name, marks_row(one)) for name, one in self.marks.items() if not one.none]
+        unmarked = [(name,) for name, one in self.marks.items() if one.none]
         rows: tuple[tuple[str, Sequence[tuple[object, ...]]], ...] = (
             (_PUT_LEASE, put),
             (_DROP_LEASE, dropped),
             (_PUT_GHOST, ghosts),
             (_DROP_GHOST, gone),
+            (_PUT_MARKS, marks),
+            (_DROP_MARKS, unmarked),
+            (_PUT_RELEASED, [(one.why,) for one in self.released]),
             (_PUT_STORY, [story_columns(line) for line in self.told]),
         )
         for statement, values in rows:

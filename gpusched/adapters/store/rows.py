@@ -5,19 +5,27 @@ migration in `schema` and a new golden row in the tests. No SQL stands here, no 
 a field that is added to `Lease` is durable only once it is named twice below.
 """
 
-import json
 from typing import TypeAlias
 
 from gpusched.adapters.store.fields import Fields, UnreadableRow, parsed
+from gpusched.adapters.store.parts import (
+    compact,
+    moment_of,
+    moment_row,
+    process_of,
+    process_row,
+    violation_of,
+    violation_row,
+)
 from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
+from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidRequest
-from gpusched.core.ghost import Ghost
-from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import Clocks, EndReason, Lease, LeaseState, Share
-from gpusched.core.request import NO_LABELS, Enforce, MaskFormat, Owner, Request
+from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
+from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.request import NO_LABELS, Enforce, MaskFormat, OverUse, Owner, Request
 
-FORMAT = 2
+FORMAT = 3
 """Number of the form of a lease's row."""
 
 LeaseColumns: TypeAlias = tuple[str, str, int, int, int | None, str]
@@ -25,9 +33,6 @@ LeaseColumns: TypeAlias = tuple[str, str, int, int, int | None, str]
 
 StoryColumns: TypeAlias = tuple[int, int, str, str, str, str]
 """Values of `story`: sequence, wall (Unix time in nanoseconds), kind, entity, sentence, data."""
-
-# One encoder for all: `json.dumps` with arguments builds a new one per call, twice the time.
-_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def lease_columns(lease: Lease) -> LeaseColumns:
@@ -39,7 +44,7 @@ def lease_columns(lease: Lease) -> LeaseColumns:
         lease.uid,
         lease.created.wall,
         None if ended is None else ended.wall,
-        _compact(lease_row(lease)),
+        compact(lease_row(lease)),
     )
 
 
@@ -50,7 +55,7 @@ def story_columns(line: StoryLine) -> StoryColumns:
     for good, because SQLite would refuse them and a commit must not fail over a name.
     """
     sentence = line.sentence.encode("utf-8", "backslashreplace").decode()
-    data = "{}" if not line.data else _compact(dict(line.data))
+    data = "{}" if not line.data else compact(dict(line.data))
     return (line.sequence, line.wall, line.kind.value, line.entity, sentence, data)
 
 
@@ -66,17 +71,9 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "uid": lease.uid,
         "gid": lease.gid,
         "user": lease.user,
-        "shares": [
-            {
-                "device": share.device,
-                "domain": share.domain,
-                "memory": share.memory,
-                "baseline": share.baseline,
-            }
-            for share in lease.shares
-        ],
-        "created": _moment_row(lease.created),
-        "processes": [_process_row(process) for process in lease.processes],
+        "shares": [_share_row(share) for share in lease.shares],
+        "created": moment_row(lease.created),
+        "processes": [process_row(process) for process in lease.processes],
         "cgroup": None if lease.cgroup is None else _cgroup_row(lease.cgroup),
         "origin": lease.origin,
         "clocks": {
@@ -88,11 +85,24 @@ def lease_row(lease: Lease) -> dict[str, object]:
         },
         "level": lease.level.value,
         "level_reason": lease.level_reason,
-        "entered": None if lease.entered is None else _moment_row(lease.entered),
-        "ending": None if lease.ending is None else _moment_row(lease.ending),
-        "ended": None if lease.ended is None else _moment_row(lease.ended),
+        "entered": None if lease.entered is None else moment_row(lease.entered),
+        "ending": None if lease.ending is None else moment_row(lease.ending),
+        "ended": None if lease.ended is None else moment_row(lease.ended),
         "reason": None if reason is None else reason.value,
         "detail": lease.detail,
+        "peak": lease.peak,
+        "violations": [violation_row(one) for one in lease.violations],
+        "adopted": lease.adopted,
+    }
+
+
+def _share_row(share: Share) -> dict[str, object]:
+    return {
+        "device": share.device,
+        "domain": share.domain,
+        "memory": share.memory,
+        "baseline": share.baseline,
+        "peak": share.peak,
     }
 
 
@@ -116,6 +126,7 @@ def _request_row(request: Request) -> dict[str, object]:
         "owner": None if owner is None else _owner_row(owner),
         "attach_caller": request.attach_caller,
         "confines_itself": request.confines_itself,
+        "over_use": request.over_use.value,
     }
 
 
@@ -123,46 +134,12 @@ def _owner_row(owner: Owner) -> dict[str, object]:
     process = owner.process
     return {
         "reference": owner.reference,
-        "process": None if process is None else _process_row(process),
+        "process": None if process is None else process_row(process),
     }
-
-
-def _moment_row(moment: Moment) -> dict[str, object]:
-    return {"instant": moment.instant, "wall": moment.wall}
 
 
 def _cgroup_row(cgroup: LeaseCgroup) -> dict[str, object]:
     return {"path": cgroup.path, "inode": cgroup.inode, "made": cgroup.made}
-
-
-def ghost_row(ghost: Ghost) -> str:
-    """Give the value of `ghost.row`."""
-    row = {
-        "memory": ghost.memory,
-        "baseline": ghost.baseline,
-        "lease": ghost.lease,
-        "since": _moment_row(ghost.since),
-    }
-    return _compact(row)
-
-
-def decode_ghost(text: str) -> Ghost:
-    """Read ghost memory back from its row.
-
-    Raises:
-        UnreadableRow: As `decode_lease`.
-    """
-    row = Fields(parsed(text))
-    return Ghost(
-        memory=row.number("memory"),
-        baseline=row.number("baseline"),
-        lease=LeaseId(row.text("lease")),
-        since=_moment(row.fields("since")),
-    )
-
-
-def _process_row(process: ProcessId) -> dict[str, object]:
-    return {"pid": process.pid, "start_ticks": process.start_ticks}
 
 
 def decode_lease(text: str) -> Lease:
@@ -209,18 +186,21 @@ def _lease(row: Fields) -> Lease:
         gid=row.number("gid"),
         user=row.text("user"),
         shares=tuple(_share(share) for share in row.rows("shares")),
-        created=_moment(row.fields("created")),
-        processes=tuple(_process(process) for process in row.rows("processes")),
+        created=moment_of(row.fields("created")),
+        processes=tuple(process_of(process) for process in row.rows("processes")),
         cgroup=row.maybe("cgroup", lambda key: _cgroup(row.fields(key))),
         origin=row.text("origin"),
         clocks=_clocks(row.fields("clocks")),
         level=row.word("level", Level),
         level_reason=row.text("level_reason"),
-        entered=row.maybe("entered", lambda key: _moment(row.fields(key))),
-        ending=row.maybe("ending", lambda key: _moment(row.fields(key))),
-        ended=row.maybe("ended", lambda key: _moment(row.fields(key))),
+        entered=row.maybe("entered", lambda key: moment_of(row.fields(key))),
+        ending=row.maybe("ending", lambda key: moment_of(row.fields(key))),
+        ended=row.maybe("ended", lambda key: moment_of(row.fields(key))),
         reason=row.maybe("reason", lambda key: row.word(key, EndReason)),
         detail=row.text("detail"),
+        peak=row.maybe("peak", row.number),
+        violations=tuple(violation_of(one) for one in row.rows("violations")),
+        adopted=row.flag("adopted"),
     )
 
 
@@ -243,11 +223,12 @@ def _request(row: Fields) -> Request:
         owner=row.maybe("owner", lambda key: _owner(row.fields(key))),
         attach_caller=row.flag("attach_caller"),
         confines_itself=row.flag("confines_itself"),
+        over_use=row.word("over_use", OverUse),
     )
 
 
 def _owner(row: Fields) -> Owner:
-    process = row.maybe("process", lambda key: _process(row.fields(key)))
+    process = row.maybe("process", lambda key: process_of(row.fields(key)))
     return Owner(reference=row.text("reference"), process=process)
 
 
@@ -257,6 +238,7 @@ def _share(row: Fields) -> Share:
         domain=row.text("domain"),
         memory=row.maybe("memory", row.number),
         baseline=row.maybe("baseline", row.number),
+        peak=row.maybe("peak", row.number),
     )
 
 
@@ -272,11 +254,3 @@ def _clocks(row: Fields) -> Clocks:
         kill=row.maybe("kill", row.instant),
         settle=row.maybe("settle", row.instant),
     )
-
-
-def _moment(row: Fields) -> Moment:
-    return Moment(instant=row.instant("instant"), wall=row.number("wall"))
-
-
-def _process(row: Fields) -> ProcessId:
-    return ProcessId(pid=row.number("pid"), start_ticks=row.number("start_ticks"))

@@ -38,10 +38,22 @@ def _create_tables(connection: sqlite3.Connection) -> None:
 def _add_masks_and_ghosts(connection: sqlite3.Connection) -> None:
     """Make rows of format 2: leases have cgroups and a level with a reason, shares a baseline."""
     connection.execute("CREATE TABLE ghost (device TEXT PRIMARY KEY, row TEXT NOT NULL)")
+    _each_lease(connection, _with_mask)
+
+
+def _add_marks_and_peaks(connection: sqlite3.Connection) -> None:
+    """Make rows of format 3: leases have peaks, violations and an answer to over-use."""
+    connection.execute("CREATE TABLE mark (device TEXT PRIMARY KEY, row TEXT NOT NULL)")
+    connection.execute("INSERT INTO meta VALUES ('released', NULL)")
+    _each_lease(connection, _with_peaks)
+
+
+def _each_lease(connection: sqlite3.Connection, newer: Callable[["_Row"], "_Row"]) -> None:
+    """Give every lease's row its newer form; one that cannot be read stays as it is."""
     for lease_id, text in connection.execute("SELECT id, row FROM lease").fetchall():
         # Reading it says what is wrong.
         with suppress(ValueError, LookupError, TypeError, RecursionError):
-            changed = json.dumps(_with_mask(json.loads(text)), separators=(",", ":"))
+            changed = json.dumps(newer(json.loads(text)), separators=(",", ":"))
             connection.execute("UPDATE lease SET row = ? WHERE id = ?", (changed, lease_id))
 
 
@@ -52,14 +64,16 @@ class _Clocks(TypedDict):
 
 class _Share(TypedDict):
     baseline: None
+    peak: None
 
 
 class _Request(TypedDict):
     confines_itself: bool
+    over_use: str
 
 
 class _Row(TypedDict):
-    """The fields of a lease's row that format 2 added."""
+    """The fields of a lease's row that later formats added."""
 
     format: int
     cgroup: None
@@ -69,6 +83,9 @@ class _Row(TypedDict):
     clocks: _Clocks
     request: _Request
     shares: list[_Share]
+    peak: None
+    violations: list[object]
+    adopted: bool
 
 
 def _with_mask(row: _Row) -> _Row:
@@ -83,10 +100,24 @@ def _with_mask(row: _Row) -> _Row:
     return row
 
 
+def _with_peaks(row: _Row) -> _Row:
+    if row["format"] != 2:  # noqa: PLR2004 - the format before
+        raise ValueError("not a row of this schema")
+    row["format"], row["peak"], row["violations"], row["adopted"] = 3, None, [], False
+    row["request"]["over_use"] = "configured"
+    for share in row["shares"]:
+        share["peak"] = None
+    return row
+
+
 Migration: TypeAlias = Callable[[sqlite3.Connection], None]
 """One step of the schema; runs inside a transaction and must not end it."""
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_masks_and_ghosts)
+MIGRATIONS: tuple[Migration, ...] = (
+    _create_tables,
+    _add_masks_and_ghosts,
+    _add_marks_and_peaks,
+)
 """Step n makes schema n + 1 of schema n; their number is the present schema."""
 
 

@@ -5,15 +5,17 @@ and words of the errors live in the modules beside.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from gpusched.adapters.store.batch import SortedBatch
+from gpusched.adapters.store.device_rows import decode_ghost, decode_marks
 from gpusched.adapters.store.faults import CorruptFile, cannot_commit, cannot_open, not_open
 from gpusched.adapters.store.fields import Fields, UnreadableRow
 from gpusched.adapters.store.file import create, examined, writable
-from gpusched.adapters.store.rows import decode_ghost, decode_lease, decode_story
+from gpusched.adapters.store.rows import decode_lease, decode_story
 from gpusched.adapters.store.schema import (
     MIGRATIONS,
     ForeignDatabase,
@@ -22,10 +24,11 @@ from gpusched.adapters.store.schema import (
     migrate,
 )
 from gpusched.core.changes import StoryLine
-from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid
 from gpusched.core.lease import Lease
 from gpusched.ports import Batch, Stored
+
+T = TypeVar("T")
 
 STORIES_KEPT = 100_000
 """Story lines kept unless the constructor is told otherwise."""
@@ -164,19 +167,22 @@ def _read(connection: sqlite3.Connection) -> Stored:
         boot_id=None if boot_id is None else BootId(boot_id),
         alive_at=meta.maybe("alive_at", meta.instant),
         generation=meta.number("generation"),
-        ghosts=_read_ghosts(connection),
+        ghosts=dict(_by_device(connection, "ghost", decode_ghost, "ghost memory")),
+        marks=dict(_by_device(connection, "mark", decode_marks, "marks")),
+        released=meta.maybe("released", meta.text),
     )
 
 
-def _read_ghosts(connection: sqlite3.Connection) -> dict[DeviceUuid, Ghost]:
-    ghosts: dict[DeviceUuid, Ghost] = {}
-    for device, row in connection.execute("SELECT device, row FROM ghost"):
+def _by_device(
+    connection: sqlite3.Connection, table: str, decode: Callable[[str], T], what: str
+) -> Iterator[tuple[DeviceUuid, T]]:
+    """Read a table of one row for each device that has something of its kind."""
+    for device, row in connection.execute(f"SELECT device, row FROM {table}"):  # noqa: S608 - ours
         try:
-            ghosts[DeviceUuid(device)] = decode_ghost(row)
+            yield DeviceUuid(device), decode(row)
         except UnreadableRow as error:
-            why = f"the row of the ghost memory of {device} cannot be read: {error}"
+            why = f"the row of the {what} of {device} cannot be read: {error}"
             raise UnreadableRow(why) from error
-    return ghosts
 
 
 def _read_leases(connection: sqlite3.Connection) -> Iterator[Lease]:

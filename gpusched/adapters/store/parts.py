@@ -1,0 +1,55 @@
+"""The durable form of what rows of several kinds consist of. See `rows` for the rules."""
+
+import json
+
+from gpusched.adapters.store.fields import Fields
+from gpusched.core.ids import DeviceUuid, Moment, ProcessId
+from gpusched.core.violation import Violation, ViolationKind
+
+# One encoder for all: `json.dumps` with arguments builds a new one per call, twice the time.
+compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def moment_row(moment: Moment) -> dict[str, object]:
+    """Give the durable form of a moment."""
+    return {"instant": moment.instant, "wall": moment.wall}
+
+
+def process_row(process: ProcessId) -> dict[str, object]:
+    """Give the durable form of a process."""
+    return {"pid": process.pid, "start_ticks": process.start_ticks}
+
+
+def violation_row(violation: Violation) -> dict[str, object]:
+    """Give the durable form of a violation."""
+    process = violation.process
+    return {
+        "kind": violation.kind.value,
+        "device": violation.device,
+        "process": None if process is None else process_row(process),
+        "since": moment_row(violation.since),
+        "memory": violation.memory,
+        "deadline": violation.deadline,
+    }
+
+
+def moment_of(row: Fields) -> Moment:
+    """Read a moment back."""
+    return Moment(instant=row.instant("instant"), wall=row.number("wall"))
+
+
+def process_of(row: Fields) -> ProcessId:
+    """Read a process back."""
+    return ProcessId(pid=row.number("pid"), start_ticks=row.number("start_ticks"))
+
+
+def violation_of(row: Fields) -> Violation:
+    """Read a violation back."""
+    return Violation(
+        kind=row.word("kind", ViolationKind),
+        device=DeviceUuid(row.text("device")),
+        process=row.maybe("process", lambda key: process_of(row.fields(key))),
+        since=moment_of(row.fields("since")),
+        memory=row.number("memory"),
+        deadline=row.maybe("deadline", row.instant),
+    )
