@@ -17,6 +17,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
+from gpusched.core.notice import Notice
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
 
@@ -129,6 +130,13 @@ class GhostChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeGiven:
+    """A notice to whoever watches a lease; not durable: what it warns of is."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
 class MarksChanged:
     """A device has other marks; `UNMARKED`: none any more."""
 
@@ -160,7 +168,7 @@ Durable: TypeAlias = (
 """The changes that a store keeps."""
 
 Fleeting: TypeAlias = (
-    InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken
+    InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken | NoticeGiven
 )
 """The changes that are found out anew at each start."""
 

@@ -5,8 +5,8 @@ nothing. It can check itself: `check_invariants`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -22,6 +22,7 @@ from gpusched.core.changes import (
     LeaseChanged,
     LeaseForgotten,
     MarksChanged,
+    NoticeGiven,
     ObservationTaken,
     PolicyChanged,
     SampleTaken,
@@ -32,36 +33,21 @@ from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED, Ability
 from gpusched.core.errors import InvariantBroken
 from gpusched.core.ghost import Ghost
-from gpusched.core.ids import DeviceUuid, Instant, LeaseId, RequestId
+from gpusched.core.ids import DeviceUuid, Instant
 from gpusched.core.invariants import faults_of
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
+from gpusched.core.lease_table import LeaseTable
 from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
+from gpusched.core.notice import Notice
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, governed_by
 
 STORIES_KEPT = 1000
+NOTICES_KEPT = 1000
 
 
-@dataclass(slots=True)
-class Holding:
-    """The live shares of one memory domain.
-
-    Attributes:
-        shares: By lease and device: a lease may hold two compute instances of one GI.
-        promised: Sum of their bytes.
-        exclusive: The lease that has the domain for itself.
-    """
-
-    shares: dict[tuple[LeaseId, DeviceUuid], Share] = field(default_factory=dict)
-    promised: int = 0
-    exclusive: LeaseId | None = None
-
-
-NOTHING_HELD = Holding()
-
-
-class Ledger:
+class Ledger(LeaseTable):
     """All state that decisions read.
 
     Attributes:
@@ -80,9 +66,11 @@ class Ledger:
         marks: Cordons and taints, by device; a device without any is not in it.
         released: Why an operator had the driver let go; None: it is not let go.
         stories: The newest lines of history, oldest first.
+        notices: The newest notices since the daemon started, oldest first.
     """
 
     def __init__(self, policy: Policy) -> None:
+        super().__init__()
         self.generation = 0
         self.policy = policy
         self.devices: dict[DeviceUuid, Device] = {}
@@ -98,12 +86,7 @@ class Ledger:
         self.marks: dict[DeviceUuid, Marks] = {}
         self.released: str | None = None
         self.stories: deque[StoryLine] = deque(maxlen=STORIES_KEPT)
-        self._leases: dict[LeaseId, Lease] = {}
-        self._live: dict[LeaseId, Lease] = {}
-        self._ended: dict[LeaseId, None] = {}
-        self._holdings: dict[str, Holding] = {}
-        self._requests: dict[tuple[int, RequestId], LeaseId] = {}
-        self._cgroups: dict[str, dict[LeaseId, None]] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self._sequence = 0
 
     def restore(
@@ -134,8 +117,7 @@ class Ledger:
                 self._put(lease)
                 return change
             case LeaseForgotten(lease_id):
-                self._ended.pop(lease_id, None)
-                self._leases.pop(lease_id, None)
+                self._drop(lease_id)
                 return change
             case StoryTold(line):
                 self._sequence += 1
@@ -169,6 +151,10 @@ class Ledger:
                 self.policy = policy
             case ObservationTaken(at, guard_denied):
                 self.observed_at, self.guard_denied = at, guard_denied
+            case NoticeGiven(notice):
+                self.generation += 1
+                sequence = self.notices[-1].sequence + 1 if self.notices else 1
+                self.notices.append(replace(notice, sequence=sequence))
             case AbilityFound(ability):
                 self.generation += 1
                 self.ability = ability
@@ -193,43 +179,6 @@ class Ledger:
         """Give the marks of a device."""
         return self.marks.get(device, UNMARKED)
 
-    def get(self, lease_id: LeaseId) -> Lease | None:
-        """Find a lease, live or ended within the history."""
-        return self._leases.get(lease_id)
-
-    def live(self) -> Iterator[Lease]:
-        """Give the leases that hold shares, oldest first."""
-        return iter(self._live.values())
-
-    def live_count(self) -> int:
-        """Count the leases that hold shares."""
-        return len(self._live)
-
-    def ended(self) -> Iterator[Lease]:
-        """Give the ended leases of the history, the one that ended first at the front."""
-        return (self._leases[lease_id] for lease_id in self._ended)
-
-    def ended_count(self) -> int:
-        """Count the ended leases of the history."""
-        return len(self._ended)
-
-    def by_request(self, uid: int, request_id: RequestId) -> Lease | None:
-        """Find the usable lease that this user's request was answered with."""
-        lease_id = self._requests.get((uid, request_id))
-        return None if lease_id is None else self._leases[lease_id]
-
-    def in_cgroup(self, path: str) -> list[Lease]:
-        """Give the live leases that have exactly this cgroup, oldest first."""
-        return [self._live[lease_id] for lease_id in self._cgroups.get(path, ())]
-
-    def cgroups(self) -> Iterator[str]:
-        """Give the paths of all cgroups of live leases."""
-        return iter(self._cgroups)
-
-    def holding(self, domain: str) -> Holding:
-        """Give what is promised of a memory domain."""
-        return self._holdings.get(domain, NOTHING_HELD)
-
     def check_invariants(self) -> None:
         """Make sure that the record does not contradict itself.
 
@@ -239,50 +188,3 @@ class Ledger:
         faults = [*faults_of(self._leases.values(), self.devices), *self._index_faults()]
         if faults:
             raise InvariantBroken(tuple(faults))
-
-    def _put(self, lease: Lease) -> None:
-        before = self._live.get(lease.id)
-        if before is not None:
-            self._unindex(before)
-        self._leases[lease.id] = lease
-        if lease.live:
-            self._live[lease.id] = lease
-            if lease.usable:
-                self._requests[lease.uid, lease.request.request_id] = lease.id
-            for share in lease.shares:
-                self._hold(lease.id, share)
-            if lease.cgroup is not None:
-                self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
-        else:
-            self._live.pop(lease.id, None)
-            self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
-
-    def _hold(self, lease_id: LeaseId, share: Share) -> None:
-        holding = self._holdings.setdefault(share.domain, Holding())
-        holding.shares[lease_id, share.device] = share
-        holding.promised += share.memory or 0
-        if share.exclusive:
-            holding.exclusive = lease_id
-
-    def _unindex(self, lease: Lease) -> None:
-        if lease.usable:
-            del self._requests[lease.uid, lease.request.request_id]
-        if lease.cgroup is not None:
-            here = self._cgroups[lease.cgroup.path]
-            del here[lease.id]
-            if not here:
-                del self._cgroups[lease.cgroup.path]
-        for share in lease.shares:
-            holding = self._holdings[share.domain]
-            del holding.shares[lease.id, share.device]
-            holding.promised -= share.memory or 0
-            if not holding.shares:
-                del self._holdings[share.domain]
-
-    def _index_faults(self) -> Iterator[str]:
-        fresh = Ledger(self.policy)  # pragma: no mutate - the indexes do not depend on it
-        for lease in self._leases.values():
-            fresh._put(lease)
-        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups"):
-            if getattr(fresh, name) != getattr(self, name):
-                yield f"index {name[1:]} does not agree with the leases"

@@ -6,7 +6,8 @@ from gpusched.api.v1 import device_pb2
 from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
 from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
-from gpusched.core.ledger import Holding, Ledger
+from gpusched.core.lease_table import Holding
+from gpusched.core.ledger import Ledger
 from gpusched.core.placement import allocatable
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable

@@ -22,7 +22,8 @@ from gpusched.core.enforcement import NOT_PROBED, Ability, LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
-from gpusched.core.ledger import NOTHING_HELD, STORIES_KEPT, Holding, Ledger
+from gpusched.core.lease_table import NOTHING_HELD, Holding
+from gpusched.core.ledger import STORIES_KEPT, Ledger
 from gpusched.core.marks import Cordon, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy

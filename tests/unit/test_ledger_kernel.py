@@ -8,6 +8,7 @@ from gpusched.core.changes import (
     GhostChanged,
     LeaseChanged,
     MarksChanged,
+    NoticeGiven,
     ObservationTaken,
     SampleTaken,
 )
@@ -15,9 +16,10 @@ from gpusched.core.enforcement import Ability, LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import LeaseId
 from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
-from gpusched.core.ledger import Ledger
+from gpusched.core.ledger import NOTICES_KEPT, Ledger
 from gpusched.core.marks import UNMARKED, Cordon, Marks
 from gpusched.core.mask import Governed
+from gpusched.core.notice import Notice, NoticeKind
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
 from gpusched.core.sizes import GIB
@@ -77,6 +79,16 @@ def test_the_driver_is_let_go_until_it_is_taken_up() -> None:
         made.apply(DriverReleased(why))
         assert made.released == why
     assert made.generation == 3
+
+
+def test_notices_are_numbered_and_the_oldest_go_first() -> None:
+    """Each notice has its own number, is news to those who watch, and is not stored."""
+    made = ledger()
+    warned = Notice(LeaseId("lease-1"), NoticeKind.OVER_LIMIT, "too much", NOW)
+    for _ in range(NOTICES_KEPT + 1):
+        assert made.apply(NoticeGiven(warned)) is None
+    assert made.generation == NOTICES_KEPT + 1
+    assert [one.sequence for one in made.notices] == list(range(2, NOTICES_KEPT + 2))
 
 
 def test_what_was_found_out_of_the_kernel_is_in_force() -> None:

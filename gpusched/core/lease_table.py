@@ -1,0 +1,128 @@
+"""The leases of the ledger and their indexes: by request, by cgroup, and what is promised where.
+
+The ledger's `apply` alone puts leases in and takes them out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
+from gpusched.core.lease import Lease, Share
+
+
+@dataclass(slots=True)
+class Holding:
+    """The live shares of one memory domain.
+
+    Attributes:
+        shares: By lease and device: a lease may hold two compute instances of one GI.
+        promised: Sum of their bytes.
+        exclusive: The lease that has the domain for itself.
+    """
+
+    shares: dict[tuple[LeaseId, DeviceUuid], Share] = field(default_factory=dict)
+    promised: int = 0
+    exclusive: LeaseId | None = None
+
+
+NOTHING_HELD = Holding()
+
+
+class LeaseTable:
+    """Leases, live ones and those of the history."""
+
+    def __init__(self) -> None:
+        self._leases: dict[LeaseId, Lease] = {}
+        self._live: dict[LeaseId, Lease] = {}
+        self._ended: dict[LeaseId, None] = {}
+        self._holdings: dict[str, Holding] = {}
+        self._requests: dict[tuple[int, RequestId], LeaseId] = {}
+        self._cgroups: dict[str, dict[LeaseId, None]] = {}
+
+    def get(self, lease_id: LeaseId) -> Lease | None:
+        """Find a lease, live or ended within the history."""
+        return self._leases.get(lease_id)
+
+    def live(self) -> Iterator[Lease]:
+        """Give the leases that hold shares, oldest first."""
+        return iter(self._live.values())
+
+    def live_count(self) -> int:
+        """Count the leases that hold shares."""
+        return len(self._live)
+
+    def ended(self) -> Iterator[Lease]:
+        """Give the ended leases of the history, the one that ended first at the front."""
+        return (self._leases[lease_id] for lease_id in self._ended)
+
+    def ended_count(self) -> int:
+        """Count the ended leases of the history."""
+        return len(self._ended)
+
+    def by_request(self, uid: int, request_id: RequestId) -> Lease | None:
+        """Find the usable lease that this user's request was answered with."""
+        lease_id = self._requests.get((uid, request_id))
+        return None if lease_id is None else self._leases[lease_id]
+
+    def in_cgroup(self, path: str) -> list[Lease]:
+        """Give the live leases that have exactly this cgroup, oldest first."""
+        return [self._live[lease_id] for lease_id in self._cgroups.get(path, ())]
+
+    def cgroups(self) -> Iterator[str]:
+        """Give the paths of all cgroups of live leases."""
+        return iter(self._cgroups)
+
+    def holding(self, domain: str) -> Holding:
+        """Give what is promised of a memory domain."""
+        return self._holdings.get(domain, NOTHING_HELD)
+
+    def _put(self, lease: Lease) -> None:
+        before = self._live.get(lease.id)
+        if before is not None:
+            self._unindex(before)
+        self._leases[lease.id] = lease
+        if lease.live:
+            self._live[lease.id] = lease
+            if lease.usable:
+                self._requests[lease.uid, lease.request.request_id] = lease.id
+            for share in lease.shares:
+                self._hold(lease.id, share)
+            if lease.cgroup is not None:
+                self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
+        else:
+            self._live.pop(lease.id, None)
+            self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
+
+    def _hold(self, lease_id: LeaseId, share: Share) -> None:
+        holding = self._holdings.setdefault(share.domain, Holding())
+        holding.shares[lease_id, share.device] = share
+        holding.promised += share.memory or 0
+        if share.exclusive:
+            holding.exclusive = lease_id
+
+    def _unindex(self, lease: Lease) -> None:
+        if lease.usable:
+            del self._requests[lease.uid, lease.request.request_id]
+        if lease.cgroup is not None:
+            here = self._cgroups[lease.cgroup.path]
+            del here[lease.id]
+            if not here:
+                del self._cgroups[lease.cgroup.path]
+        for share in lease.shares:
+            holding = self._holdings[share.domain]
+            del holding.shares[lease.id, share.device]
+            holding.promised -= share.memory or 0
+            if not holding.shares:
+                del self._holdings[share.domain]
+
+    def _drop(self, lease_id: LeaseId) -> None:
+        self._ended.pop(lease_id, None)
+        self._leases.pop(lease_id, None)
+
+    def _index_faults(self) -> Iterator[str]:
+        fresh = LeaseTable()
+        for lease in self._leases.values():
+            fresh._put(lease)
+        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups"):
+            if getattr(fresh, name) != getattr(self, name):
+                yield f"index {name[1:]} does not agree with the leases"
