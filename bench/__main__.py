@@ -19,6 +19,7 @@ from bench.latency import latency
 from bench.masks import masks
 from bench.splice import splice
 from bench.throughput import throughput
+from bench.ticks import ticks
 from tools.stage import Failed
 
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
@@ -28,6 +29,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "splice": splice,
     "cold": cold,
     "idle": idle,
+    "ticks": ticks,
 }
 ON_DEMAND: dict[str, Callable[[], list[Figure]]] = {"profile": profile}
 """What only prints, and only when it is named."""

@@ -223,6 +223,35 @@ def test_what_cannot_be_counted_fails() -> None:
         sampler.sample()
 
 
+def test_a_name_is_asked_for_again_in_its_turn() -> None:
+    """A process that stays has a new name after ten passes at the latest; one that comes back has
+    it at once, and one without a name is asked at each pass.
+    """
+    one = gpu(0)
+    one.rows["Compute"] = row = [(333, 1 << 30, NO_INSTANCE, NO_INSTANCE)]
+    library = FakeLibrary(one)
+    binding.use_library(library)
+    binding.start()
+    sampler = NvmlSampler(PLACES, simulated=False)
+    library.processes.clear()
+    assert _name(sampler) == Unavailable("Not Found")
+    library.processes[333] = b"before"
+    assert _name(sampler) == "before"
+    library.processes[333] = b"after"
+    assert "after" in [_name(sampler) for _ in range(10)]
+    one.rows["Compute"] = []
+    sampler.sample()
+    one.rows["Compute"], library.processes[333] = row, b"another"
+    assert _name(sampler) == "another"
+
+
+def _name(sampler: NvmlSampler) -> object:
+    """The name of the only process, by a pass."""
+    (device,) = sampler.sample().devices
+    assert not isinstance(device.contexts, Unavailable)
+    return device.contexts[0].name
+
+
 def test_a_name_that_is_no_text() -> None:
     """A process may call itself anything; its name is shown as far as it is text."""
     library = FakeLibrary(gpu(0))

@@ -32,6 +32,10 @@ _NO_LIST: Final = frozenset({binding.NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND})
 # The list of a partitioned GPU needs a privilege, and would count its instances' processes twice.
 _PARTITIONED: Final = Unavailable("MIG is enabled: its instances are read one by one")
 _OF_THE_GPU: Final = Unavailable("not of a MIG instance: it belongs to the whole GPU")
+_NOT_ASKED: Final = Unavailable("not asked")
+_TURNS: Final = 10
+"""Passes until a process that stays has been asked for its name again."""
+
 _NO_SIZE: Final = Unavailable("the driver does not know it (N/A)")
 
 
@@ -42,6 +46,7 @@ class NvmlSampler:
         self._places = places
         self._inventory = Inventory(places)
         self._simulated = simulated
+        self._names = _Names()
         self._versions = DriverVersions(
             driver=binding.reading(binding.driver_version),
             nvml=binding.reading(binding.nvml_version),
@@ -57,7 +62,8 @@ class NvmlSampler:
         begun_at = _now()
         devices: list[DeviceReading] = []
         lost: list[LostDevice] = []
-        names = _Names()
+        names = self._names
+        names.begin()
         for index in range(binding.count()):
             try:
                 found, gone = self._inventory.gpu(index)
@@ -100,15 +106,29 @@ def _key(row: ProcessRow) -> tuple[int | None, int | None, int]:
 
 
 class _Names:
-    """Names of processes; a process on eight devices is asked for once per pass."""
+    """Names of processes, from one pass to the next.
+
+    A process on eight devices is asked for once. One that was there in the pass before, too, is
+    asked for again only in its turn: a name costs as much as two sensors, and changes by an exec.
+    """
 
     def __init__(self) -> None:
+        self._pass = 0
+        self._before: dict[int, Reading[str]] = {}
         self._known: dict[int, Reading[str]] = {}
+
+    def begin(self) -> None:
+        """Begin a pass: who is not asked for in it is forgotten after it."""
+        self._pass += 1
+        self._before, self._known = self._known, {}
 
     def of(self, pid: int) -> Reading[str]:
         name = self._known.get(pid)
         if name is None:
-            name = self._known[pid] = binding.reading(binding.process_name, pid)
+            name = self._before.get(pid, _NOT_ASKED)
+            if isinstance(name, Unavailable) or (self._pass + pid) % _TURNS == 0:
+                name = binding.reading(binding.process_name, pid)
+            self._known[pid] = name
         return name
 
 

@@ -1,6 +1,7 @@
 """Describes a process for those who will be told of it: name, command line, parents, place.
 
-Here psutil reads what only screens show. Nothing that is read of every process at each tick.
+Here psutil reads what only screens show. Nothing that is read of every process at each tick;
+who is described anew at a tick is for `known` to say.
 """
 
 from collections.abc import Iterable, Mapping

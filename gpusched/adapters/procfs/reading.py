@@ -25,7 +25,8 @@ _UIDS = b"\nUid:\t"
 # An exec takes less than so many looks, seconds apart; so many agree on an empty environment.
 _LOOKS, _PAUSE, _SURE = 500, 0.0002, 2
 # Places in `stat` after the name; PF_KTHREAD of linux/sched.h.
-_STATE, _FLAGS, _ENV_START, _ENV_END = 0, 6, 47, 48
+_STATE, _PARENT, _FLAGS, _START, _STACK = 0, 1, 6, 19, 25
+_ARG_START, _ENV_START, _ENV_END = 45, 47, 48
 _KERNEL_THREAD = 0x00200000
 
 
@@ -37,6 +38,23 @@ class Stat(NamedTuple):
     parent: int
     session: int
     ended: bool
+
+
+class Program(NamedTuple):
+    """A process and the program that it runs: another after an exec.
+
+    Attributes:
+        identity: Pid and start time.
+        name: comm.
+        parent: Pid.
+        places: Where its stack, arguments and environment begin, which an exec draws anew; all 0
+            where this process may not be looked into.
+    """
+
+    identity: ProcessId
+    name: bytes
+    parent: bytes
+    places: tuple[bytes, bytes, bytes]
 
 
 class Files:
@@ -103,6 +121,23 @@ def stat_of(pid: int) -> Stat | None:
         return _parsed(pid, _first(os.open(f"/proc/{pid}/stat", os.O_RDONLY)))
     except ABSENT:
         return None
+
+
+def program_of(pid: int) -> Program | None:
+    """Say which program a process runs; None where there is no such process.
+
+    Raises:
+        OSError: As `stat_of`.
+    """
+    try:
+        data = _first(os.open(f"/proc/{pid}/stat", os.O_RDONLY))
+    except ABSENT:
+        return None
+    end = data.rindex(b")")
+    fields = data[end + 2 :].split()
+    places = (fields[_STACK], fields[_ARG_START], fields[_ENV_START])
+    identity = ProcessId(pid, int(fields[_START]))
+    return Program(identity, data[data.index(b"(") + 1 : end], fields[_PARENT], places)
 
 
 def environment(pid: int) -> bytes:

@@ -6,8 +6,8 @@ import psutil
 
 from gpusched.adapters.procfs.descent import Descent
 from gpusched.adapters.procfs.descriptors import open_nodes_of
-from gpusched.adapters.procfs.facts import facts_of
 from gpusched.adapters.procfs.hierarchy import Hierarchy
+from gpusched.adapters.procfs.known import Held, KnownProcesses
 from gpusched.adapters.procfs.reading import ABSENT, Files, stat_of
 from gpusched.adapters.procfs.tree import member_of, standing_of
 from gpusched.core.ids import LeaseId, ProcessId
@@ -16,7 +16,7 @@ from gpusched.ports import Standing, Watched
 
 
 class ProcfsProcessTable:
-    """The host's process table. Not safe for two threads at once: `members` remembers."""
+    """The host's process table. Not safe for two threads at once: it remembers."""
 
     def __init__(self, hierarchy: Hierarchy | None = None) -> None:
         """Know no lease yet.
@@ -26,6 +26,8 @@ class ProcfsProcessTable:
         """
         self._hierarchy = Hierarchy.here() if hierarchy is None else hierarchy
         self._descent = Descent()
+        self._known = KnownProcesses(self._hierarchy)
+        self._held: Held = {}
 
     def identify(self, pid: int) -> ProcessId | None:
         """Give the identity of the process that has *pid* now; None where there is none.
@@ -75,8 +77,8 @@ class ProcfsProcessTable:
         return open_nodes_of(processes)
 
     def facts(self, pids: Iterable[int]) -> Mapping[int, ProcessFacts]:
-        """Describe the processes among *pids* that exist and stay while they are read."""
-        return facts_of(pids, self._hierarchy)
+        """Describe the processes among *pids* that exist; see `known` for what may be older."""
+        return self._known.facts(pids, self._held)
 
     def members(self, watched: Iterable[Watched]) -> Mapping[LeaseId, frozenset[ProcessId]]:
         """Find the living processes of each lease.
@@ -93,6 +95,7 @@ class ProcfsProcessTable:
             for lease in leases
             if lease.cgroup is not None and (members := self._held_in(lease.cgroup)) is not None
         }
+        self._held = held
         apart = frozenset[ProcessId]().union(*held.values())
         loose = [lease for lease in leases if lease.cgroup is None]
         return {**held, **self._descent.members(loose, apart)}
