@@ -176,10 +176,10 @@ INDEX: dict[str, Entry] = {
         "gpusched bentoml serve service:svc",
     ),
     "nvidia-smi": Entry(
-        "later",
-        "[-L | --query-gpu=… | --query-compute-apps=… | -q -x]",
-        "Print what nvidia-smi prints, of the leased devices.",
-        "gpusched nvidia-smi -L",
+        "nvidia_smi",
+        "[-L | --query-gpu=… | --query-compute-apps=… | -q [-x]] [--layout BRANCH]",
+        "Print what nvidia-smi prints, with NVIDIA's own flags.",
+        "gpusched nvidia-smi --query-gpu=index,memory.used --format=csv",
     ),
 }
 """Every command by its name, in the order of the help."""

@@ -16,7 +16,6 @@ INSTEAD = {
     " once it is free",
     "nvml": "it arrives with driver upgrades; instead: stop the daemon, leases outlive it",
     "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
-    "nvidia-smi": "it arrives with the integrations; instead: `gpusched status`",
 }
 """By command: when it comes, and what would do today."""
 

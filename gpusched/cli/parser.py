@@ -152,6 +152,8 @@ def _split(name: str, words: list[str]) -> tuple[list[str], list[str]]:
     helps = [one for one in words if one in ("--help", "-h")]
     if INDEX[name].later:
         return helps, []  # what it will take is not known here
+    if name == "nvidia-smi":  # its flags are NVIDIA's, also those that are spelled like ours
+        return (helps, []) if helps else ([], words)
     if name != "run":
         return words, []
     if "--" in words:
