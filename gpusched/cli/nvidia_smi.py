@@ -45,7 +45,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("-f", "--filename", metavar="FILE", help="write into a file")
     add("-l", "--loop", metavar="SECONDS", help="again and again, until Ctrl-C")
     add("--loop-ms", metavar="MS", help="the same in milliseconds; also -lms")
-    add("--query", action="store_true", help="everything of each GPU; also -q")
+    add("-q", "--query", action="store_true", help="everything of each GPU")
     add("-d", "--display", metavar="SECTIONS", help="with -q: only these, such as MEMORY,PIDS")
     add("-x", "--xml-format", action="store_true", help="with -q: as XML")
     add("--query-gpu", metavar="NAMES", help="these values of each GPU")
@@ -53,7 +53,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", metavar="FORMAT", help="csv[,noheader][,nounits], with a query")
     add("--help-query-gpu", action="store_true", help="the names for --query-gpu")
     add("--help-query-compute-apps", action="store_true", help="those for the other query")
-    add("--layout", choices=tuple(LAYOUTS), help=f"the driver branch (default {DEFAULT})")
+    add("--layout", choices=sorted(LAYOUTS), help=f"the driver branch (default {DEFAULT})")
 
 
 def _run(invocation: Invocation) -> int:
@@ -109,6 +109,9 @@ def _once(invocation: Invocation, flags: Flags, make: Make, mode: str) -> int:
     devices = selected(survey, flags.value("id"))
     if not devices:
         raise NoSuchDevice
+    if reply.flag("simulated") and sys.stderr.isatty():
+        # NVIDIA's layouts have no place for it, and scripts read standard error too.
+        invocation.warn("SIMULATED: no real GPU is behind these numbers")
     _write(written(make(survey, devices)), flags.value("file"), mode)
     return LOST if any(one.lost for one in devices) else SUCCESS
 

@@ -109,7 +109,9 @@ def parser_of(name: str, command: Command) -> Parser:
     )
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     parser.add_argument("--json", action="store_true", help="print the API's JSON")
-    parser.add_argument("--quiet", "-q", action="store_true", help="no notes, no warnings")
+    # Behind nvidia-smi, -q is NVIDIA's.
+    short = () if name == "nvidia-smi" else ("-q",)
+    parser.add_argument("--quiet", *short, action="store_true", help="no notes, no warnings")
     command.arguments(parser)
     return parser
 

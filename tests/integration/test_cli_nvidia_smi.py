@@ -108,6 +108,25 @@ def test_json_is_the_survey(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out) == HOST
 
 
+def test_a_wide_terminal_shows_longer_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a terminal, and only where no branch was asked for; people are told of a simulation."""
+    monkeypatch.setenv("COLUMNS", "140")
+    name = "/home/alice/" + "x" * 40
+    host = survey(gpu(0, processes=[row(1, name)]))
+    assert run(tmp_path, "", host) == 0
+    assert name not in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(tmp_path, "", host) == 0
+    out, error = capsys.readouterr()
+    assert f"  {name}  " in out
+    assert error == "gpusched: SIMULATED: no real GPU is behind these numbers\n"
+    assert run(tmp_path, "--layout 570", host) == 0
+    assert name not in capsys.readouterr().out
+
+
 def test_output_goes_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`-f` writes what would be printed."""
     target = tmp_path / "out.csv"

@@ -98,10 +98,14 @@ def _state(device: Device, layout: Layout) -> str:
     level = shown(device.value("pstate"))
     # What is missing stands one column further left than a state.
     level = f"{level} " if level in (MISSING, ERROR) else level
-    usage = _power(device, "power.draw", layout)
-    cap = _power(device, _cap(device), layout)
+    return f"{fan:>4}{heat:>6}{level:>6}{_power(device, layout)} "
+
+
+def _power(device: Device, layout: Layout) -> str:
     table = layout.devices
-    return f"{fan:>4}{heat:>6}{level:>6}{usage:>{table.usage}} / {cap:>{table.cap}} "
+    usage, cap = (_watts(device, name, layout) for name in ("power.draw", _cap(device)))
+    width = table.usage + len(" / ") + table.cap
+    return fitted(f"{usage:>{table.usage}} / {cap:>{table.cap}}", width)
 
 
 def _cap(device: Device) -> str:
@@ -110,7 +114,7 @@ def _cap(device: Device) -> str:
     return "power.limit" if device.value(enforced).missing else enforced
 
 
-def _power(device: Device, name: str, layout: Layout) -> str:
+def _watts(device: Device, name: str, layout: Layout) -> str:
     text = shown(device.value(name), "W", _MILLI)
     return layout.devices.missing_power if text == MISSING else text
 
