@@ -10,6 +10,7 @@ from gpusched.core.enforcement import Ability, LeaseCgroup, Level
 from gpusched.core.mask import Governed, Mask
 from gpusched.core.observation import NOTHING_SEEN, Observation
 from gpusched.core.sample import NodeReading, Reading, Unavailable
+from gpusched.core.survey import NodeSurvey
 from gpusched.ports import DeniedOpen, EnforceError, Entered, GuardState
 
 
@@ -33,6 +34,10 @@ class NullSampler:
 
     async def sample(self) -> Reading[NodeReading]:
         """Give the reason why no device can be read."""
+        return Unavailable(self._reason)
+
+    async def survey(self) -> Reading[NodeSurvey]:
+        """Give the same reason."""
         return Unavailable(self._reason)
 
     async def close(self) -> None:

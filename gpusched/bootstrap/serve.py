@@ -116,7 +116,8 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
     config, clock = plan.config, SystemClock()
     manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
     patience = Patience(deadline=config.sample_deadline)
-    sampler = RememberingSampler(NvmlChild(child_command(plan.simulation), patience=patience))
+    child = NvmlChild(child_command(plan.simulation), patience=patience)
+    sampler = RememberingSampler(child)
     enforcement = enforcement_of(plan, clock, sampler.nodes, wrap)
     table = enforcement.table
     facing = Facing(
@@ -124,6 +125,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         ids=RandomIds(),
         table=table,
         host=_host(plan, clock, remarks),
+        surveyor=child,
         is_admin=_is_admin(config.admin_group),
         limits=FrontLimits(connections_per_uid=config.connections_per_user),
     )

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from gpusched import __version__
 from gpusched.cli.command import Command, Invocation, complain, show_json
 from gpusched.cli.parser import columns
-from gpusched.cli.smi.cells import written
+from gpusched.cli.smi.cells import lines_of, written
 from gpusched.cli.smi.flags import INVALID, NOT_THERE, SUCCESS, Flags, Refused
 from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
 from gpusched.cli.smi.selection import NoSuchDevice, selected
 from gpusched.cli.smi.survey import LOST, Device, Survey
+from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable
 
 NAME = "nvidia-smi"
@@ -172,8 +173,25 @@ def _csv(flags: Flags, *, again: bool) -> Make:
 
 
 def _everything(flags: Flags) -> Make:
-    del flags
-    raise Refused("-q needs more of the survey than there is yet")
+    from gpusched.cli.smi.xml import xml_of  # noqa: PLC0415 - cold start
+
+    if "xml" in flags:
+        return lambda survey, devices: lines_of(xml_of(_of(survey, devices)))
+    from gpusched.cli.smi import text  # noqa: PLC0415 - cold start: brings a parser of XML
+
+    sections = flags.value("display")
+    try:
+        wanted = None if sections is None else text.wanted_of(sections)
+    except text.UnknownSection as unknown:
+        raise Refused(f'"{unknown}" is not a valid section to display.') from None
+    return lambda survey, devices: text.text_lines(xml_of(_of(survey, devices)), wanted)
+
+
+def _of(survey: Survey, devices: list[Device]) -> Document:
+    """Give the survey with these devices alone."""
+    return Document(
+        {**survey.document.fields, "devices": [one.document.fields for one in devices]}
+    )
 
 
 def _versions(survey: Survey) -> list[str]:

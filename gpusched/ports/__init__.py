@@ -16,6 +16,7 @@ from gpusched.ports.world import (
     ProcessTable,
     Sampler,
     ServiceManager,
+    Surveyor,
     Watched,
 )
 
@@ -40,5 +41,6 @@ __all__ = [
     "Store",
     "StoreError",
     "Stored",
+    "Surveyor",
     "Watched",
 ]

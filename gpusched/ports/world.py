@@ -7,6 +7,7 @@ from typing import Protocol
 from gpusched.core.ids import BootId, LeaseId, Moment, ProcessId
 from gpusched.core.sample import NodeReading, OpenNode, ProcessFacts, Reading
 from gpusched.core.standing import Standing
+from gpusched.core.survey import NodeSurvey
 
 
 class Clock(Protocol):
@@ -42,6 +43,14 @@ class Sampler(Protocol):
 
     async def close(self) -> None:
         """Let go of the library. Idempotent."""
+        ...
+
+
+class Surveyor(Protocol):
+    """Reads everything that nvidia-smi prints, when it is asked for."""
+
+    async def survey(self) -> Reading[NodeSurvey]:
+        """Survey the host, or say in one line why it cannot be; as `Sampler.sample`."""
         ...
 
 

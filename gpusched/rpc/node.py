@@ -1,9 +1,10 @@
 """The service that speaks for the host and the daemon itself."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
-from gpusched.api.v1 import node_pb2
+from gpusched.api.v1 import node_pb2, survey_pb2
 from gpusched.core.events import GuardRequested
 from gpusched.core.replies import Guarding, Rejected
+from gpusched.core.sample import Unavailable
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_device import as_seen, devices_of
 from gpusched.rpc.convert_enforcement import ability_of
@@ -20,6 +21,7 @@ from gpusched.rpc.convert_node import (
 )
 from gpusched.rpc.convert_process import rows_of, unreadable_of
 from gpusched.rpc.convert_reading import time_of
+from gpusched.rpc.convert_survey import no_survey, survey_of
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World
 
@@ -41,6 +43,17 @@ class Node:
     async def Ping(self, _request: node_pb2.PingRequest, _call: Call) -> node_pb2.PingReply:
         """Say that the daemon is there."""
         return node_pb2.PingReply()
+
+    async def Survey(
+        self, _request: survey_pb2.SurveyRequest, call: Call
+    ) -> survey_pb2.NodeSurvey:
+        """Read everything that nvidia-smi prints."""
+        world = self._world
+        survey = await world.surveyor.survey()
+        now, node = world.clock.now(), world.host.node
+        if isinstance(survey, Unavailable):
+            return no_survey(survey, node, now)
+        return survey_of(survey, node, world.authority.ledger, now, call)
 
     async def SetGuard(
         self, request: node_pb2.SetGuardRequest, call: Call

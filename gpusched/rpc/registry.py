@@ -59,10 +59,6 @@ NOT_YET: Mapping[tuple[str, str], str] = {
         "draining arrives with health marks; until then wait for the leases on the device and"
         " hold it yourself: `gpusched allocate --device DEVICE`"
     ),
-    (
-        "Node",
-        "Survey",
-    ): "it arrives with nvidia-smi's screens; until then `gpusched status`",
     ("Node", "ReleaseDriver"): (
         "letting go of the driver arrives with driver upgrades; until then stop the daemon:"
         " leases survive its restart"

@@ -6,7 +6,7 @@ from typing import TypeVar
 from gpusched.core.events import Event
 from gpusched.core.replies import Done, Explained, Granted, Rejected, Reply, Underway
 from gpusched.core.request import Request
-from gpusched.ports import Authority, Clock, IdSource, ProcessTable
+from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor
 from gpusched.rpc.call import Users
 from gpusched.rpc.convert_grant import GrantWriter
 from gpusched.rpc.convert_rejection import refusal_of
@@ -25,6 +25,7 @@ class World:
         ids: For fresh leases and request ids.
         processes: Looks up processes that a request names.
         host: What is told of the host.
+        surveyor: Reads what nvidia-smi prints.
         users: Names of uids.
         grants: Writes grants.
     """
@@ -34,6 +35,7 @@ class World:
     ids: IdSource
     processes: ProcessTable
     host: Host
+    surveyor: Surveyor
     users: Users = field(default_factory=Users)
     grants: GrantWriter = field(init=False)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpusched.ports import Authority, Clock, IdSource, ProcessTable
+from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor
 from gpusched.rpc.call import Callers, Users
 from gpusched.rpc.front import Front, FrontLimits
 from gpusched.rpc.host import Host
@@ -34,6 +34,7 @@ class Facing:
         ids: For fresh leases and request ids.
         table: Looks up processes that a request names.
         host: What is told of the host.
+        surveyor: Reads what nvidia-smi prints.
         is_admin: Says of a uid and gid whether it administers.
         limits: What a client may take of the front.
     """
@@ -42,6 +43,7 @@ class Facing:
     ids: IdSource
     table: ProcessTable
     host: Host
+    surveyor: Surveyor
     is_admin: Callable[[int, int], bool]
     limits: FrontLimits
 
@@ -68,7 +70,15 @@ class PublicDoors:
             OSError: The socket or its folder cannot be made.
         """
         facing, peers, users = self._facing, PeerTable(), Users()
-        world = World(authority, facing.clock, facing.ids, facing.table, facing.host, users)
+        world = World(
+            authority,
+            facing.clock,
+            facing.ids,
+            facing.table,
+            facing.host,
+            facing.surveyor,
+            users,
+        )
         callers = Callers(facing.is_admin, users)
         registry = registry_of(world)
         backend = self._private() / "grpc.sock"

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from gpusched.core.sample import NOT_SAMPLED, NodeReading, Reading
+from gpusched.core.sample import NOT_SAMPLED, NodeReading, Reading, Unavailable
+from gpusched.core.survey import NodeSurvey
 
 
 class FakeSampler:
@@ -19,6 +20,9 @@ class FakeSampler:
         self.calls += 1
         await self.answering.wait()
         return self.reading
+
+    async def survey(self) -> Reading[NodeSurvey]:
+        return Unavailable("no survey in this test")
 
     async def close(self) -> None:
         self.closed = True

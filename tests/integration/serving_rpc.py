@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from gpusched.adapters.null import NullSampler
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2
 from gpusched.core.events import AllocateRequested
@@ -78,7 +79,15 @@ async def public(
     authority = FakeAuthority(clock, look)
     authority.tick()
     path = folder / "gpusched.sock"
-    facing = Facing(clock, FakeIds(), ProcfsProcessTable(), HOST, is_admin, FrontLimits())
+    facing = Facing(
+        clock,
+        FakeIds(),
+        ProcfsProcessTable(),
+        HOST,
+        NullSampler("no devices in this test"),
+        is_admin,
+        FrontLimits(),
+    )
     doors = PublicDoors(path, facing)
     await doors.open(authority)
     options = (("grpc.use_local_subchannel_pool", 1),)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gpusched.adapters.null import NullSampler
 from gpusched.rpc.front import FrontLimits
 from gpusched.rpc.host import Host
 from gpusched.web.doors import Facing, PublicDoors
@@ -17,7 +18,15 @@ from tests.fakes.processes import FakeProcessTable
 def doors_at(socket: Path, clock: FakeClock) -> PublicDoors:
     host = Host("here", "1", str(socket), "b", 1, 8, 1 << 30)
     everybody = FrontLimits()
-    facing = Facing(clock, FakeIds(), FakeProcessTable(), host, lambda *_: False, everybody)
+    facing = Facing(
+        clock,
+        FakeIds(),
+        FakeProcessTable(),
+        host,
+        NullSampler("none"),
+        lambda *_: False,
+        everybody,
+    )
     return PublicDoors(socket, facing)
 
 

@@ -65,7 +65,7 @@ def test_a_profile_comes_back_through_pynvml(directory: Path, profile: Profile) 
         assert (code_of("nvmlDeviceGetFanSpeed", gpu) == 0) == (profile.fan_percent is not None)
         assert (code_of("nvmlDeviceGetMigMode", gpu) == 0) == bool(profile.mig)
         assert (code_of("nvmlDeviceGetNvLinkState", gpu, 0) == 0) == (profile.nvlinks > 0)
-        assert code_of("nvmlDeviceGetAccountingMode", gpu) == Code.NOT_SUPPORTED
+        assert pynvml.nvmlDeviceGetAccountingMode(gpu) == 0
 
 
 @pytest.mark.parametrize(("profile", "capture"), CAPTURED.items())

@@ -20,6 +20,7 @@ from gpusched.core.sample import (
     NodeReading,
     Unavailable,
 )
+from gpusched.core.survey import NodeSurvey, SurveyedDevice, SurveyedProcess, SurveyFailure
 
 DEVICE = Device(
     uuid=DeviceUuid("MIG-1"),
@@ -114,3 +115,16 @@ def test_foreign_objects_stay_here() -> None:
     """What is not a value type of a reading is a defect on the sender's side, not an answer."""
     with pytest.raises(TypeError, match="PosixPath does not cross"):
         json.dumps(Path("/"), default=wire._plain)
+
+
+def test_a_survey_crosses_the_pipe() -> None:
+    """A survey arrives as it was sent: texts, numbers, failures, rows and MIG devices."""
+    row = SurveyedProcess(333, "M+C", "/usr/bin/python3", SurveyFailure(3, "Not Supported"), True)  # noqa: FBT003 - of the compute list
+    mig = SurveyedDevice(0, "MIG-1", {"memory.used": 5}, processes=(row,))
+    lost = SurveyFailure(15, "GPU is lost")
+    gpus = (
+        SurveyedDevice(0, "GPU-1", {"name": "~", "fan.speed": lost}, mig_devices=(mig,)),
+        SurveyedDevice(1, failure=lost, processes=lost),
+    )
+    survey = NodeSurvey(Instant(7), {"driver_version": "570"}, gpus, simulated=True)
+    assert wire.answer_of(wire.frame(survey)[wire.HEADER_SIZE :]) == survey

@@ -12,14 +12,18 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from gpusched.adapters.nvml import binding, wire
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.adapters.nvml.sampler import NvmlSampler
+from gpusched.adapters.nvml.survey import survey
 from gpusched.core.sample import NodeReading, Reading, Unavailable
+from gpusched.core.survey import NodeSurvey
+
+T = TypeVar("T")
 
 SIMULATED: Final = "--simulated"
 """Option: the folder of a simulation that answers in the place of the library."""
@@ -60,8 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     requests, answers = _own_pipes()
     library = _Library(Path(arguments[1]) if arguments[:1] == [SIMULATED] else None)
     with requests, answers:
-        while requests.read(len(wire.ASK)):
-            answer = library.sample()
+        while request := requests.read(len(wire.ASK)):
+            answer = library.survey() if request == wire.SURVEY else library.sample()
             answers.write(wire.frame(answer))
             answers.flush()
             if isinstance(answer, Unavailable):
@@ -81,10 +85,16 @@ class _Library:
         self._sampler: NvmlSampler | None = None
 
     def sample(self) -> Reading[NodeReading]:
+        return self._answer(lambda sampler: sampler.sample())
+
+    def survey(self) -> Reading[NodeSurvey]:
+        return self._answer(lambda _: survey(simulated=self._simulation is not None))
+
+    def _answer(self, read: Callable[[NvmlSampler], T]) -> Reading[T]:
         try:
             if self._sampler is None:
                 self._sampler = self._start()
-            return self._sampler.sample()
+            return read(self._sampler)
         except binding.NvmlFailure as failure:
             general = f"NVML answers: {failure.words} (code {failure.code})"
             return Unavailable(_WHAT_TO_DO.get(failure.code, general))

@@ -155,7 +155,7 @@ def _sensor(found: Found, ask: Callable[[binding.Handle], T]) -> Reading[T]:
 
 def _contexts(device: binding.Handle, names: _Names) -> Reading[tuple[ContextReading, ...]]:
     """Read and merge the three lists; one that cannot be read leaves all of them unknown."""
-    lists = binding.reading(_lists, device)
+    lists = binding.reading(lists_of, device)
     if isinstance(lists, Unavailable):
         return lists
     return tuple(
@@ -171,7 +171,12 @@ def _contexts(device: binding.Handle, names: _Names) -> Reading[tuple[ContextRea
     )
 
 
-def _lists(device: binding.Handle) -> ProcessLists:
+def lists_of(device: binding.Handle) -> ProcessLists:
+    """Read the three lists of a device, as NVML gives them.
+
+    Raises:
+        binding.NvmlFailure: One of them cannot be read.
+    """
     return {
         ContextKind.COMPUTE: processes(device, ContextKind.COMPUTE),
         ContextKind.GRAPHICS: _if_there(device, ContextKind.GRAPHICS),

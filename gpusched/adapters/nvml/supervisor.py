@@ -16,6 +16,7 @@ from typing import Final
 
 from gpusched.adapters.nvml import wire
 from gpusched.core.sample import NodeReading, Reading, Unavailable
+from gpusched.core.survey import NodeSurvey
 
 _CLOSED: Final = Unavailable("NVML has been released; this daemon reads no devices")
 # Where the library and Python are found; the rest of the environment is none of its business.
@@ -45,6 +46,7 @@ class Patience:
 
     Attributes:
         deadline: For one sample.
+        survey: For one survey, which asks a hundred times as much.
         start: For the first sample of a process: without persistence mode the driver initialises
             each GPU then, 1 to 3 seconds and more apiece, and would begin again after a kill.
         first_pause: Between the first failure and the next process.
@@ -52,6 +54,7 @@ class Patience:
     """
 
     deadline: float = 5.0
+    survey: float = 15.0
     start: float = 60.0
     first_pause: float = 0.5
     longest_pause: float = 30.0
@@ -75,7 +78,7 @@ class _Running:
     process: Process
     started_at: float
     answered: bool = False
-    owed: asyncio.Task[Reading[NodeReading]] | None = None
+    owed: asyncio.Task[wire.Answer] | None = None
     killed_at: float | None = None
 
 
@@ -114,13 +117,22 @@ class NvmlChild:
         or answers nonsense is ended; the next one is started after a pause, and until then the
         reason is given at once.
         """
+        answer = await self._answered(wire.ASK, self._patience.deadline)
+        return answer if isinstance(answer, NodeReading) else _no(answer)
+
+    async def survey(self) -> Reading[NodeSurvey]:
+        """Survey the host, or say why there is none; as `sample`, and in turn with it."""
+        answer = await self._answered(wire.SURVEY, self._patience.survey)
+        return answer if isinstance(answer, NodeSurvey) else _no(answer)
+
+    async def _answered(self, request: bytes, deadline: float) -> wire.Answer:
         async with self._turn:
             hindrance = self._hindrance()
             if hindrance is not None:
                 return hindrance
             try:
-                async with asyncio.timeout(self._patience.deadline):
-                    answer = await self._ask()
+                async with asyncio.timeout(deadline):
+                    answer = await self._ask(request)
             except TimeoutError:
                 if self._is_starting():
                     return Unavailable(
@@ -128,7 +140,7 @@ class NvmlChild:
                         " mode (`nvidia-smi -pm 1`)"
                     )
                 answer = Unavailable(
-                    f"NVML did not answer for {self._patience.deadline:.1f} s;"
+                    f"NVML did not answer for {deadline:.1f} s;"
                     " its process was ended and is started again"
                 )
             self._note(answer)
@@ -172,7 +184,7 @@ class NvmlChild:
         age = asyncio.get_running_loop().time() - self._child.started_at
         return age < self._patience.start
 
-    async def _ask(self) -> Reading[NodeReading]:
+    async def _ask(self, request: bytes) -> wire.Answer:
         if self._child is None:
             try:
                 self._child = await self._start()
@@ -181,7 +193,7 @@ class NvmlChild:
         child = self._child
         while True:
             stale = child.owed is not None
-            child.owed = child.owed or asyncio.create_task(_exchange(child.process))
+            child.owed = child.owed or asyncio.create_task(_exchange(child.process, request))
             answer = await asyncio.shield(child.owed)
             child.owed = None
             child.answered = True
@@ -195,9 +207,9 @@ class NvmlChild:
         )
         return _Running(process, asyncio.get_running_loop().time())
 
-    def _note(self, answer: Reading[NodeReading]) -> None:
+    def _note(self, answer: wire.Answer) -> None:
         """Count failures in a row, and end the process that failed."""
-        if isinstance(answer, NodeReading):
+        if not isinstance(answer, Unavailable):
             self._failures = 0
             return
         pause = self._patience.first_pause * 2**self._failures
@@ -218,11 +230,18 @@ class NvmlChild:
         self._child = None
 
 
-async def _exchange(process: Process) -> Reading[NodeReading]:
+def _no(answer: wire.Answer) -> Unavailable:
+    """Give the reason; an answer to another question is none to this."""
+    if isinstance(answer, Unavailable):
+        return answer
+    return Unavailable("NVML's process answered another question")
+
+
+async def _exchange(process: Process, request: bytes) -> wire.Answer:
     """Ask once; whatever goes wrong with the process is the answer."""
     assert process.stdin is not None and process.stdout is not None  # noqa: PT018, S101 - PIPE
     try:
-        process.stdin.write(wire.ASK)
+        process.stdin.write(request)
         await process.stdin.drain()
         header = await process.stdout.readexactly(wire.HEADER_SIZE)
         return wire.answer_of(await process.stdout.readexactly(wire.body_size(header)))

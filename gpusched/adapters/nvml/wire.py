@@ -8,7 +8,7 @@ come out. Imported by both processes; neither the library nor asyncio may enter.
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from gpusched.core.device import Device, DeviceNode, MigInstance
 from gpusched.core.gputype import GpuType
@@ -21,18 +21,24 @@ from gpusched.core.sample import (
     LostDevice,
     Memory,
     NodeReading,
-    Reading,
     Unavailable,
 )
+from gpusched.core.survey import NodeSurvey, SurveyedDevice, SurveyedProcess, SurveyFailure
 
 ASK: Final = b"?"
 """The request for one sample."""
+
+SURVEY: Final = b"!"
+"""The request for a survey."""
 
 HEADER_SIZE: Final = 4
 """Bytes of an answer's length, big-endian."""
 
 MAX_SIZE: Final = 64 * 2**20
 """Longest answer; 16 MIG-partitioned GPUs with 950 processes each need a tenth of it."""
+
+Answer: TypeAlias = NodeReading | NodeSurvey | Unavailable
+"""What the NVML process answers with."""
 
 _TYPE: Final = "~"
 _TYPES: Final[Mapping[str, Callable[..., object]]] = {
@@ -51,6 +57,10 @@ _TYPES: Final[Mapping[str, Callable[..., object]]] = {
         NodeRange,
         NodeReading,
         Unavailable,
+        NodeSurvey,
+        SurveyedDevice,
+        SurveyedProcess,
+        SurveyFailure,
     )
 }
 
@@ -59,7 +69,7 @@ class Garbled(Exception):
     """The other side wrote something that is not an answer."""
 
 
-def frame(answer: Reading[NodeReading]) -> bytes:
+def frame(answer: Answer) -> bytes:
     """Give an answer as it crosses the pipe."""
     # A name that is no valid text travels as \\ud800-like escapes: JSON stays pure ASCII.
     body = json.dumps(answer, default=_plain, separators=(",", ":")).encode("ascii")
@@ -78,7 +88,7 @@ def body_size(header: bytes) -> int:
     return size
 
 
-def answer_of(body: bytes) -> Reading[NodeReading]:
+def answer_of(body: bytes) -> Answer:
     """Read an answer.
 
     Raises:
@@ -88,7 +98,7 @@ def answer_of(body: bytes) -> Reading[NodeReading]:
         answer: object = json.loads(body, object_hook=_value)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Garbled(f"{type(error).__name__}: {error}") from None
-    if not isinstance(answer, NodeReading | Unavailable):
+    if not isinstance(answer, NodeReading | NodeSurvey | Unavailable):
         raise Garbled(f"{type(answer).__name__} is not a reading")
     return answer
 
@@ -107,7 +117,10 @@ def _plain(value: object) -> dict[str, object]:
 
 def _value(plain: dict[str, object]) -> object:
     """Put together again what `_plain` took apart; called from the inside out."""
-    one = _TYPES[str(plain.pop(_TYPE))]
+    name = plain.pop(_TYPE, None)
+    if name is None:
+        return plain  # values by their names: of a survey
+    one = _TYPES[str(name)]
     # The value types have tuples only, JSON has lists only.
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()}
     return one(**fields)

@@ -20,6 +20,11 @@ def as_bytes(text: str) -> str:
     return text.translate(_CONTROL).encode("utf-8", "replace").decode("latin-1")
 
 
+def lines_of(text: str) -> list[str]:
+    """Give the lines of a text whose characters are right already, as bytes."""
+    return text.removesuffix("\n").encode("utf-8", "replace").decode("latin-1").split("\n")
+
+
 def written(lines: Sequence[str]) -> bytes:
     """Give laid-out lines as they are written."""
     return "".join(f"{line}\n" for line in lines).encode("latin-1")

@@ -25,6 +25,7 @@ class Code(IntEnum):
     RESET_REQUIRED = 16
     LIB_RM_VERSION_MISMATCH = 18
     ARGUMENT_VERSION_MISMATCH = 25
+    DEPRECATED = 26
     UNKNOWN = 999
 
 
@@ -43,6 +44,7 @@ TEXTS = {
     Code.RESET_REQUIRED: "GPU requires reset",
     Code.LIB_RM_VERSION_MISMATCH: "Driver/library version mismatch",
     Code.ARGUMENT_VERSION_MISMATCH: "Argument version mismatch",
+    Code.DEPRECATED: "Requested functionality has been deprecated",
     Code.UNKNOWN: "Unknown Error",
 }
 

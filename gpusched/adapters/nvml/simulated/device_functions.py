@@ -45,7 +45,7 @@ _NUMBERS: Mapping[str, Callable[[Subject], int | None]] = {
     "nvmlDeviceGetMinorNumber": lambda one: one.gpu.minor,
     "nvmlDeviceGetBrand": lambda one: _BRANDS[one.gpu.profile.brand],
     "nvmlDeviceGetArchitecture": lambda one: _ARCHITECTURES[one.gpu.profile.architecture],
-    "nvmlDeviceGetBoardId": lambda one: int(one.gpu.bus_id[9:11], 16) << 8,
+    "nvmlDeviceGetBoardId": lambda one: int(one.gpu.bus_id[9:11] + one.gpu.bus_id[12:14], 16),
     "nvmlDeviceGetPowerUsage": lambda one: one.gpu.state.power,
     "nvmlDeviceGetEnforcedPowerLimit": lambda one: one.gpu.state.power_limit,
     "nvmlDeviceGetPowerManagementLimit": lambda one: one.gpu.state.power_limit,
@@ -54,8 +54,6 @@ _NUMBERS: Mapping[str, Callable[[Subject], int | None]] = {
     "nvmlDeviceGetPersistenceMode": lambda one: int(one.gpu.state.persistence),
     "nvmlDeviceGetFanSpeed": lambda one: one.gpu.profile.fan_percent,
     "nvmlDeviceGetPerformanceState": lambda one: one.gpu.profile.performance_state,
-    "nvmlDeviceGetDisplayActive": lambda _: 0,
-    "nvmlDeviceGetDisplayMode": lambda _: 0,
     "nvmlDeviceGetSupportedEventTypes": lambda _: _EVENTS_XID_AND_ECC,
     "nvmlDeviceGetMaxMigDeviceCount": lambda one: _MIG_DEVICES if one.gpu.profile.mig else 0,
 }
@@ -253,8 +251,6 @@ OF_GPUS: Mapping[str, DeviceFunction] = {
     "nvmlDeviceGetP2PStatus": _p2p_status,
     "nvmlDeviceGetNvLinkState": _nvlink_state,
     "nvmlDeviceGetNvLinkRemotePciInfo_v2": _nvlink_remote,
-    "nvmlDeviceGetAccountingMode": _not_supported,
-    "nvmlDeviceGetAccountingBufferSize": _not_supported,
     "nvmlDeviceGetAccountingPids": _not_supported,
     "nvmlDeviceGetAccountingStats": _not_supported,
 }

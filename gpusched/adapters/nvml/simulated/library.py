@@ -10,7 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpusched.adapters.nvml.simulated import device_functions, memory_functions, names
+from gpusched.adapters.nvml.simulated import (
+    device_functions,
+    memory_functions,
+    names,
+    readings,
+)
 from gpusched.adapters.nvml.simulated.calls import (
     Call,
     DeviceFunction,
@@ -31,8 +36,8 @@ from gpusched.adapters.nvml.simulated.watch import Watch
 
 Function = Callable[..., object]
 
-_OF_GPUS = device_functions.OF_GPUS
-_OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY}
+_OF_GPUS = {**device_functions.OF_GPUS, **readings.OF_GPUS}
+_OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY, **readings.OF_ANY}
 _VERSION_ONLY = {"nvmlSystemGetNVMLVersion", "nvmlErrorString"}
 _INIT = {"nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags"}
 
