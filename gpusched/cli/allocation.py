@@ -49,7 +49,16 @@ def add_allocation(parser: argparse.ArgumentParser) -> None:
         choices=asking.MASK_FORMATS,
         help="how CUDA_VISIBLE_DEVICES names devices; default auto",
     )
+    _add_over_use(group)
     add("--label", action="append", metavar="K=V", help="kept with the lease; may be repeated")
+
+
+def _add_over_use(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--over-use",
+        choices=asking.OVER_USES,
+        help="above --memory: only warn, or end the processes after a grace; default: configured",
+    )
 
 
 def request_of(options: argparse.Namespace) -> dict[str, object]:
@@ -72,6 +81,7 @@ def request_of(options: argparse.Namespace) -> dict[str, object]:
             "time_limit": options.time_limit,
             "enforce": options.enforce,
             "mask_format": options.mask_format,
+            "over_use": options.over_use,
             "labels": _labels(options.label),
         }
     )

@@ -64,6 +64,8 @@ def limit_of(lease: Document) -> str:
 
 def end_of(lease: Document, now: float) -> str:
     """Say what ends a lease next, or what ended it."""
+    if lease.parts("violations"):
+        return "; ".join(_violation(one) for one in lease.parts("violations"))
     reason = lease.text("end_reason")
     if lease.text("state") in ("LEASE_STATE_RELEASING", "LEASE_STATE_ENDED"):
         ended = instant(lease.text("ended_at"))
@@ -78,6 +80,11 @@ def end_of(lease: Document, now: float) -> str:
         return "with its last process"
     deadline, words = min(running)
     return f"{words} {span(deadline - now)}"
+
+
+def _violation(violation: Document) -> str:
+    action = violation.text("next_action")
+    return violation.text("sentence") + (f": {action}" if action else "")
 
 
 def _used(lease: Document) -> str:

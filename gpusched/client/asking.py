@@ -139,6 +139,7 @@ def _choice(prefix: str, *allowed: str) -> Callable[[str, object], str]:
 
 
 ENFORCE = ("required", "preferred", "advisory")
+OVER_USES = ("warn", "terminate")
 MASK_FORMATS = ("auto", "index", "relative", "uuid")
 mask_format = _choice("MASK_FORMAT", *MASK_FORMATS)
 
@@ -155,6 +156,7 @@ _WORDS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "priority": ("priority", _text),
     "enforce": ("enforce", _choice("ENFORCE", *ENFORCE)),
     "mask_format": ("mask_format", mask_format),
+    "over_use": ("over_use", _choice("OVER_USE", *OVER_USES)),
     "labels": ("labels", _labels),
     "owner": ("owner", _owner),
     "request_id": ("request_id", _text),

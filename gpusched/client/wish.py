@@ -23,6 +23,8 @@ class Wish(TypedDict, total=False):
         priority: Priority class.
         enforce: How much the kernel must hold the mask. Default: `"preferred"`.
         mask_format: How `CUDA_VISIBLE_DEVICES` names devices. Default: `"auto"`.
+        over_use: What happens above `memory`: only a warning, or the end of its processes after
+            a grace. Default: as configured; the stricter of the two holds.
         labels: Free words, kept with the lease.
         owner: Reference of an owner in another system, such as `"ray:<worker id>"`.
         request_id: Asking again with the same one gives the same lease, not a second.
@@ -41,6 +43,7 @@ class Wish(TypedDict, total=False):
     priority: str | None
     enforce: Literal["required", "preferred", "advisory"] | None
     mask_format: Literal["auto", "index", "relative", "uuid"] | None
+    over_use: Literal["warn", "terminate"] | None
     labels: Mapping[str, str] | None
     owner: str | None
     request_id: str | None

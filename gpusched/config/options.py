@@ -197,6 +197,36 @@ GUARD_ADMITS = Option(
     _words,
     "Units, or paths of cgroups, that the guard lets through without a lease.",
 )
+OVERUSE = Option(
+    "overuse.policy",
+    "warn",
+    _one_of("warn", "terminate"),
+    "What happens to a lease above its memory limit: `warn`, or its processes are ended.",
+)
+OVERUSE_GRACE = Option(
+    "overuse.grace",
+    "30s",
+    _duration,
+    "Between the warning and SIGTERM; `leases.grace` later SIGKILL.",
+)
+OVERUSE_COOL_DOWN = Option(
+    "overuse.cool_down",
+    "60s",
+    _duration,
+    "Between two ends for one device; a breach is forgotten after so long within the limit.",
+)
+OVERUSE_TOLERANCE = Option(
+    "overuse.tolerance", "0", _size, "Memory above the limit that does not count as over-use."
+)
+OVERUSE_IN_PLACE = Option(
+    "overuse.in_place",
+    "off",
+    _one_of("on", "off"),
+    "Whether a lease attached in place is ended, too: SIGTERM to its processes, never SIGKILL.",
+)
+OVERUSE_DRY_RUN = Option(
+    "overuse.dry_run", "off", _one_of("on", "off"), "Whether what would be done is only told."
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -210,5 +240,7 @@ OPTIONS: tuple[
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, GRACE, SETTLE, TOLERANCE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
     *(WITHHELD, PLACEMENT, INFRA),
+    *(OVERUSE, OVERUSE_GRACE, OVERUSE_COOL_DOWN, OVERUSE_TOLERANCE),
+    *(OVERUSE_IN_PLACE, OVERUSE_DRY_RUN),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )

@@ -9,7 +9,7 @@ from typing import TypeVar
 from gpusched.config import options
 from gpusched.config.paths import SYSTEM_CONFIG
 from gpusched.core.ids import SECOND
-from gpusched.core.policy import Policy
+from gpusched.core.policy import OverUseRules, Policy
 
 T = TypeVar("T")
 
@@ -138,6 +138,7 @@ def _config(reader: _Reader) -> Config:
         recheck=reader.get(options.RECHECK),
         guard=reader.get(options.GUARD) == "on",
         others=reader.get(options.OTHERS),
+        overuse=_overuse(reader),
     )
     return Config(
         policy=policy,
@@ -150,6 +151,17 @@ def _config(reader: _Reader) -> Config:
         prices=reader.prices(),
         guard_top=reader.get(options.GUARD_TOP),
         guard_admits=reader.get(options.GUARD_ADMITS),
+    )
+
+
+def _overuse(reader: _Reader) -> OverUseRules:
+    return OverUseRules(
+        terminate=reader.get(options.OVERUSE) == "terminate",
+        grace=reader.get(options.OVERUSE_GRACE),
+        cool_down=reader.get(options.OVERUSE_COOL_DOWN),
+        tolerance=reader.get(options.OVERUSE_TOLERANCE),
+        in_place=reader.get(options.OVERUSE_IN_PLACE) == "on",
+        dry_run=reader.get(options.OVERUSE_DRY_RUN) == "on",
     )
 
 

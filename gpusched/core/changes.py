@@ -40,6 +40,7 @@ class StoryKind(Enum):
     SIGNALLED = "signalled"
     GHOST = "ghost"
     GUARD = "guard"
+    VIOLATION = "violation"
 
 
 @dataclass(frozen=True, slots=True)

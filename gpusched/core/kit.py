@@ -7,6 +7,7 @@ holds is the kernel's rule.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gpusched.core.cooperative import environment_of
 from gpusched.core.device import Device
 from gpusched.core.lease import Lease
 from gpusched.core.request import MaskFormat
@@ -73,6 +74,7 @@ def kit_of(
     }
     if lease.request.memory is not None:
         environment["GPUSCHED_MEMORY_LIMIT"] = str(lease.request.memory)
+    environment |= environment_of(lease.request.memory, granted)
     return Kit(environment, used, _warnings(lease, used, isolated=isolated))
 
 

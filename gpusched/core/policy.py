@@ -18,6 +18,31 @@ INFRASTRUCTURE = (
 
 
 @dataclass(frozen=True, slots=True)
+class OverUseRules:
+    """What happens to a lease that holds more memory than its limit. Durations in nanoseconds.
+
+    Attributes:
+        terminate: Whether its processes are ended; else it is only warned.
+        grace: Between the warning and SIGTERM.
+        cool_down: Between two leases that are ended for one device, and how long one has to stay
+            within its limit until an earlier breach is forgotten.
+        tolerance: Bytes above the limit that do not count.
+        in_place: Whether processes in a cgroup that is not gpusched's get SIGTERM, too.
+        dry_run: Whether what would be done is only told.
+    """
+
+    terminate: bool = False
+    grace: int = 30 * SECOND
+    cool_down: int = 60 * SECOND
+    tolerance: int = 0
+    in_place: bool = False
+    dry_run: bool = False
+
+
+WARN_ONLY = OverUseRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How to decide. Durations are nanoseconds, sizes bytes.
 
@@ -36,6 +61,7 @@ class Policy:
         guard: Whether the host-wide guard is turned on when the daemon starts.
         recheck: Between two looks at the cgroups and programs of all leases.
         others: What a user may see of the leases and processes of others.
+        overuse: What happens to a lease that holds more memory than its limit.
     """
 
     placement: str = "pack"
@@ -52,3 +78,4 @@ class Policy:
     recheck: int = 30 * SECOND
     guard: bool = False
     others: Sight = COMMON
+    overuse: OverUseRules = WARN_ONLY

@@ -8,6 +8,7 @@ from gpusched.core.ids import SECOND, DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease
 from gpusched.core.sample import OpenNode
 from gpusched.core.sizes import in_words
+from gpusched.core.violation import Violation
 
 REASONS: dict[EndReason, str] = {
     EndReason.RELEASED: "its holder released it",
@@ -87,6 +88,18 @@ def guard(on: bool, now: Moment) -> StoryTold:  # noqa: FBT001 - a fact
 def signalled(lease: Lease, what: str, now: Moment) -> StoryTold:
     """Tell that processes of a lease were sent a signal."""
     return StoryTold(StoryLine(now.wall, StoryKind.SIGNALLED, lease.id, what))
+
+
+def violated(lease: Lease, violation: Violation, what: str, now: Moment) -> StoryTold:
+    """Tell of a breach of a lease's terms: that it began, is over, or is acted on."""
+    data = {
+        "violation": violation.kind.value,
+        "device": violation.device,
+        "bytes": str(violation.memory),
+    }
+    if violation.process is not None:
+        data["pid"] = str(violation.process.pid)
+    return StoryTold(StoryLine(now.wall, StoryKind.VIOLATION, lease.id, what, data))
 
 
 def ghost_found(device: DeviceUuid, ghost: Ghost, now: Moment) -> StoryTold:

@@ -23,6 +23,7 @@ from gpusched.core.guarding import turned
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
+from gpusched.core.overuse import judged
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.story import denied, device_appeared, device_lost, extended
 
@@ -42,9 +43,14 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
         changes += extend_all(ledger, slept, "the host slept", now)
         return Decision(tuple(changes))
     actions: list[Action] = []
-    over = {lease.id: _over(lease, sample, now) for lease in ledger.live()}
+    terms = judged(ledger, sample, uses, now)
+    changes += terms.changes
+    over = {
+        lease.id: _over(lease, sample, now) or terms.ends.get(lease.id) for lease in ledger.live()
+    }
     along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
-    for lease in ledger.live():
+    for before in ledger.live():
+        lease = terms.leases.get(before.id, before)
         manner = over[lease.id]
         if manner is not None:
             after = begin(ledger, lease, manner, now, along=along)
@@ -71,6 +77,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
             lease.clocks.time_limit,
             lease.clocks.kill,
             lease.clocks.settle,
+            *(one.deadline for one in lease.violations if one.within is None),
         )
         if deadline is not None
     )
@@ -81,9 +88,10 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
     """Give every running clock *by* nanoseconds more."""
     changes: list[Change] = []
     for lease in ledger.live():
-        clocks = lease.clocks.extended(by)
-        if clocks != lease.clocks:
-            changes.append(LeaseChanged(replace(lease, clocks=clocks)))
+        violations = tuple(one.extended(by) for one in lease.violations)
+        after = replace(lease, clocks=lease.clocks.extended(by), violations=violations)
+        if after != lease:
+            changes.append(LeaseChanged(after))
     return [*changes, extended(by, why, now)] if changes else []
 
 

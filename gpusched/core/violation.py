@@ -1,6 +1,6 @@
 """A breach of a lease's terms that lasts, and how far it has been answered. Values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
@@ -22,8 +22,10 @@ class Violation:
         device: Where.
         process: Who, where one can be named; None: the lease as a whole.
         since: When a sample first showed it.
-        memory: Bytes that the last sample showed there.
+        memory: Bytes that were held there when it was found.
         deadline: When the lease is ended for it; None: it is not.
+        within: Since when samples show it to be over; None: it goes on. It is forgotten only
+            after the cool-down, so that who goes back and forth does not begin anew each time.
     """
 
     kind: ViolationKind
@@ -32,3 +34,10 @@ class Violation:
     since: Moment
     memory: int
     deadline: Instant | None = None
+    within: Instant | None = None
+
+    def extended(self, by: int) -> "Violation":
+        """Give it with *by* nanoseconds more on each clock that runs."""
+        deadline = None if self.deadline is None else Instant(self.deadline + by)
+        within = None if self.within is None else Instant(self.within + by)
+        return replace(self, deadline=deadline, within=within)

@@ -6,6 +6,7 @@ The hot path of the daemon: what does not change of a device is turned into mess
 from collections.abc import Sequence
 
 from gpusched.api.v1 import device_pb2, lease_pb2
+from gpusched.core.cooperative import limits_of
 from gpusched.core.device import Device, DeviceNode
 from gpusched.core.enforcement import HELD, Level
 from gpusched.core.enforcing import mask_for, sharers
@@ -60,15 +61,15 @@ class GrantWriter:
         chosen, held = _naming(lease, ledger, mask_format)
         kit = kit_of(lease, here, socket, mask_format=chosen, isolated=held)
         inside = kit_of(lease, here, socket, mask_format=mask_format, isolated=True)
-        devices = [self._device(share, at, ledger) for at, share in enumerate(lease.shares)]
         return lease_pb2.Grant(
             lease=lease_of(lease, ledger, now, call),
-            devices=devices,
+            devices=[self._device(share, at, ledger) for at, share in enumerate(lease.shares)],
             control_nodes=self._control_of(ledger) if lease.shares else (),
             environment={**kit.environment, **extra},
             container_environment={**inside.environment, **extra},
             mask_format=MASK_FORMATS_OUT[kit.mask_format],
             enforcement=enforcement_of(lease, ledger),
+            cooperative_limits=limits_of(lease.request.memory, _devices(lease, ledger)),
             attachment=None if attachment is None else attachment_of(attachment, ledger),
             warnings=[*kit.warnings, *attachment_warnings(attachment)],
             denied_nodes=_denied(lease, ledger) if lease.level is Level.LANDLOCK else (),
@@ -110,6 +111,12 @@ class GrantWriter:
         )
         self._constant[device.uuid] = (device, made)
         return made
+
+
+def _devices(lease: Lease, ledger: Ledger) -> list[Device]:
+    """Give the devices of a lease; none where one of them is not known."""
+    found = [ledger.devices.get(share.device) for share in lease.shares]
+    return [one for one in found if one is not None] if None not in found else []
 
 
 def nodes_of(nodes: Sequence[DeviceNode]) -> list[device_pb2.DeviceNode]:

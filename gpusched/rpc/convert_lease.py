@@ -19,6 +19,7 @@ from gpusched.rpc.convert_reading import (
     process_of,
 )
 from gpusched.rpc.convert_request import message_of, owner_of
+from gpusched.rpc.convert_violation import violations_of
 
 STATES: dict[LeaseState, lease_pb2.LeaseState.ValueType] = {
     LeaseState.RESERVED: lease_pb2.LEASE_STATE_RESERVED,
@@ -59,8 +60,7 @@ def lease_of(
     own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
     request, members = lease.request, members_of(lease, ledger)
     used = [_used(lease, share, ledger) for share in lease.shares]
-    clocks = lease.clocks
-    return lease_pb2.Lease(
+    message = lease_pb2.Lease(
         id=lease.id,
         state=STATES[lease.state],
         end_reason=REASONS[lease.reason],
@@ -77,6 +77,19 @@ def lease_of(
         processes=processes_of(members) if members else None,
         asker_gone=_asker_gone(lease, members),
         enforcement=_enforcement_of(lease, ledger, own=own),
+        used_memory=_bytes(_sum(used) if seen.memory else OF_ANOTHER),
+        peak_memory=_NO_PEAK,
+        violations=violations_of(lease, ledger, now) if own else None,
+        story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
+    )
+    message.MergeFrom(_times(lease, now))
+    return message
+
+
+def _times(lease: Lease, now: Moment) -> lease_pb2.Lease:
+    """Give when it began and ended, and what may end it when."""
+    clocks = lease.clocks
+    return lease_pb2.Lease(
         created_at=moment_of(lease.created),
         entered_at=moment_of(lease.entered),
         ending_at=moment_of(lease.ending),
@@ -84,9 +97,6 @@ def lease_of(
         attach_deadline=deadline_of(clocks.attach, now),
         keepalive_deadline=deadline_of(clocks.keepalive, now),
         time_limit_deadline=deadline_of(clocks.time_limit, now),
-        used_memory=_bytes(_sum(used) if seen.memory else OF_ANOTHER),
-        peak_memory=_NO_PEAK,
-        story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
     )
 
 

@@ -11,7 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from gpusched.api.v1 import leases_pb2, process_pb2, request_pb2
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
-from gpusched.core.request import Enforce, MaskFormat, Owner, Request
+from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
 from gpusched.rpc.call import Call, Code, Refused
 from gpusched.rpc.convert_reading import process_of
 from gpusched.rpc.status import not_yet
@@ -38,8 +38,14 @@ MASK_FORMATS = {
     request_pb2.MASK_FORMAT_RELATIVE: MaskFormat.RELATIVE,
     request_pb2.MASK_FORMAT_UUID: MaskFormat.UUID,
 }
+OVER_USES = {
+    request_pb2.OVER_USE_UNSPECIFIED: OverUse.CONFIGURED,
+    request_pb2.OVER_USE_WARN: OverUse.WARN,
+    request_pb2.OVER_USE_TERMINATE: OverUse.TERMINATE,
+}
 # A core value and the last of its names on the wire: UNSPECIFIED, the first, is never sent.
 ENFORCE_OUT = {value: key for key, value in ENFORCE.items()}
+OVER_USES_OUT = {value: key for key, value in OVER_USES.items()}
 MASK_FORMATS_OUT = {value: key for key, value in MASK_FORMATS.items()}
 
 NOT_YET_FIELDS = {
@@ -96,6 +102,7 @@ def request_of(
         owner=owner,
         attach_caller=wish.attach_caller,
         confines_itself=wish.confines_itself,
+        over_use=_over_use(wish.over_use),
     )
 
 
@@ -115,6 +122,7 @@ def message_of(request: Request) -> Wish:
         labels=request.labels,
         attach_caller=request.attach_caller,
         confines_itself=request.confines_itself,
+        over_use=OVER_USES_OUT[request.over_use],
     )
     if request.attach_deadline is not None:
         wish.attach_deadline.CopyFrom(_span(request.attach_deadline))
@@ -143,6 +151,13 @@ def mask_format_of(value: request_pb2.MaskFormat.ValueType) -> MaskFormat:
         return MASK_FORMATS[value]
     except KeyError:
         raise InvalidRequest("mask_format", f"there is no value {value}") from None
+
+
+def _over_use(value: request_pb2.OverUse.ValueType) -> OverUse:
+    try:
+        return OVER_USES[value]
+    except KeyError:
+        raise InvalidRequest("over_use", f"there is no value {value}") from None
 
 
 def grace_of(request: leases_pb2.ReleaseRequest | leases_pb2.RevokeRequest) -> int | None:
@@ -177,8 +192,6 @@ def _checked(wish: Wish, call: Call) -> set[str]:
         raise not_yet(f"{name}: {NOT_YET_FIELDS[name]}")
     if wish.topology not in (request_pb2.TOPOLOGY_UNSPECIFIED, request_pb2.TOPOLOGY_ANY):
         raise not_yet("topology: arrives later; until then name the devices in `device_uuids`")
-    if wish.over_use not in (request_pb2.OVER_USE_UNSPECIFIED, request_pb2.OVER_USE_WARN):
-        raise not_yet("over_use: TERMINATE arrives with limits; until then over-use is only shown")
     for name, wanted, own in (
         ("holder_uid", wish.holder_uid, call.caller.uid),
         ("holder_gid", wish.holder_gid, call.caller.gid),

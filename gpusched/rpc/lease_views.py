@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 
 from gpusched.api.v1 import lease_pb2, leases_pb2
-from gpusched.core.ids import DeviceUuid
+from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.notice import Notice
 from gpusched.core.replies import Refusal
 from gpusched.core.request import MaskFormat
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_node import sampled_at
 from gpusched.rpc.convert_request import mask_format_of
+from gpusched.rpc.convert_violation import notices_of
 from gpusched.rpc.explaining import explained
 from gpusched.rpc.resolve import find_device, find_lease, held, named_lease
 from gpusched.rpc.status import refuse
@@ -56,14 +58,18 @@ class LeaseViews:
         only = find_lease(authority.ledger, name).id if name else None
         told = -1
         before: Lease | None = None
+        heard = _latest_notice(authority.ledger)
         while True:
             ledger = authority.ledger
             lease = None if only is None else ledger.get(only)
-            if ledger.generation == told or (only is not None and told >= 0 and lease is before):
+            notices = tuple(_notices(ledger, heard, only, call))
+            same = only is not None and told >= 0 and lease is before and not notices
+            if ledger.generation == told or same:
                 await authority.news()
                 continue
-            told, before = ledger.generation, lease
+            told, before, heard = ledger.generation, lease, _latest_notice(ledger)
             reply = self._list(_watched(ledger, lease, request, call), call)
+            reply.notices.extend(notices_of(notices, self._world.clock.now()))
             yield reply
             if only is not None and (lease is None or not lease.live):
                 return
@@ -98,6 +104,20 @@ class LeaseViews:
             node=self._world.host.node,
             sampled_at=sampled_at(ledger, now),
         )
+
+
+def _latest_notice(ledger: Ledger) -> int:
+    return ledger.notices[-1].sequence if ledger.notices else 0
+
+
+def _notices(ledger: Ledger, heard: int, only: LeaseId | None, call: Call) -> Iterator[Notice]:
+    """Give the notices after *heard* that are the caller's to know."""
+    for one in ledger.notices:
+        lease = ledger.get(one.lease)
+        if one.sequence <= heard or lease is None or only not in (None, one.lease):
+            continue
+        if call.may_see(lease.uid):
+            yield one
 
 
 def _kept(ledger: Ledger, request: leases_pb2.ListLeasesRequest, call: Call) -> Iterator[Lease]:

@@ -80,6 +80,7 @@ violations = st.builds(
     since=moments,
     memory=sizes,
     deadline=st.none() | instants,
+    within=st.none() | instants,
 )
 cordons = st.builds(
     Cordon,

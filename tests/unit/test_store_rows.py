@@ -79,6 +79,7 @@ FULL_LEASE = Lease(
             Moment(Instant(92), 93),
             94,
             Instant(95),
+            Instant(96),
         ),
     ),
     adopted=True,

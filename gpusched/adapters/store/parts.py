@@ -30,6 +30,7 @@ def violation_row(violation: Violation) -> dict[str, object]:
         "since": moment_row(violation.since),
         "memory": violation.memory,
         "deadline": violation.deadline,
+        "within": violation.within,
     }
 
 
@@ -52,4 +53,5 @@ def violation_of(row: Fields) -> Violation:
         since=moment_of(row.fields("since")),
         memory=row.number("memory"),
         deadline=row.maybe("deadline", row.instant),
+        within=row.maybe("within", row.instant),
     )

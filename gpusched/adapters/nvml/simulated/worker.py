@@ -118,13 +118,19 @@ def _work(memory: SimulatedMemory, arguments: argparse.Namespace) -> int:
     print(json.dumps({**ready, "bytes": arguments.memory}), flush=True)  # noqa: T201 - its output
     grow: Growth | None = arguments.grow
     return _hold(
+        _ENDED_BY - ({signal.SIGTERM} if arguments.ignore_term else set()),
         arguments.seconds,
         None if grow is None else grow.seconds,
         lambda: memory.take({one.uuid: grow.size for one in devices} if grow else {}),
     )
 
 
-def _hold(seconds: float | None, every: float | None, grow: Callable[[], None]) -> int:
+def _hold(
+    ended_by: set[signal.Signals],
+    seconds: float | None,
+    every: float | None,
+    grow: Callable[[], None],
+) -> int:
     """Wait for a signal or until the time is up, growing on the way."""
     begun = time.monotonic_ns()
     grown = 0
@@ -138,15 +144,15 @@ def _hold(seconds: float | None, every: float | None, grow: Callable[[], None]) 
             continue
         limits = [] if seconds is None else [seconds - passed]
         limits += [] if every is None else [(grown + 1) * every - passed]
-        if _signalled(min(limits, default=None)):
+        if _signalled(min(limits, default=None)) in ended_by:
             return 0
 
 
-def _signalled(seconds: float | None) -> bool:
+def _signalled(seconds: float | None) -> int | None:
     if seconds is None:
-        signal.sigwait(_ENDED_BY)
-        return True
-    return signal.sigtimedwait(_ENDED_BY, seconds) is not None
+        return signal.sigwait(_ENDED_BY)
+    found = signal.sigtimedwait(_ENDED_BY, seconds)
+    return None if found is None else found.si_signo
 
 
 def _denied(node: Path) -> str | None:
@@ -201,6 +207,11 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="SIZE",
         help="on each device, the CUDA context included, such as 4GiB",
+    )
+    parser.add_argument(
+        "--ignore-term",
+        action="store_true",
+        help="go on at SIGTERM: only SIGKILL and SIGINT end it",
     )
     parser.add_argument(
         "--grow", type=_growth, metavar="SIZE/SECONDS", help="take SIZE more every SECONDS"
