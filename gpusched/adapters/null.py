@@ -35,6 +35,12 @@ class NullSampler:
         """Give the reason why no device can be read."""
         return Unavailable(self._reason)
 
+    def release(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+    def resume(self) -> None:
+        """Do nothing: there is nothing to take up again."""
+
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 

@@ -40,6 +40,12 @@ class StoryKind(Enum):
     SIGNALLED = "signalled"
     GHOST = "ghost"
     GUARD = "guard"
+    CORDONED = "cordoned"
+    UNCORDONED = "uncordoned"
+    TAINTED = "tainted"
+    TAINT_CLEARED = "taint_cleared"
+    FAULT = "fault"
+    DRIVER = "driver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,9 @@ Durable: TypeAlias = (
     LeaseChanged | LeaseForgotten | GhostChanged | MarksChanged | DriverReleased | StoryTold
 )
 """The changes that a store keeps."""
+
+POWER_SAFE = (MarksChanged, DriverReleased)
+"""Those that must survive a loss of power: an operator's word does not end with the boot."""
 
 Fleeting: TypeAlias = (
     InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken | NoticeGiven

@@ -12,6 +12,7 @@ class FakeSampler:
         self.reading = reading
         self.calls = 0
         self.closed = False
+        self.released = False
         self.answering = asyncio.Event()
         self.answering.set()
 
@@ -19,6 +20,12 @@ class FakeSampler:
         self.calls += 1
         await self.answering.wait()
         return self.reading
+
+    def release(self) -> None:
+        self.released = True
+
+    def resume(self) -> None:
+        self.released = False
 
     async def close(self) -> None:
         self.closed = True

@@ -49,7 +49,7 @@ level = "debug"
 "gpu.l4.1" = "0.80 €/h"
 """
 
-TABLES = "access, devices, enforcement, leases, log, prices, sampling"
+TABLES = "access, devices, enforcement, health, leases, log, prices, sampling"
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (
         "[sampling]\ninterval = 5",
