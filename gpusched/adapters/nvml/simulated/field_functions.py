@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpusched.adapters.nvml.simulated.calls import Call, DeviceFunction, number
+from gpusched.adapters.nvml.simulated.calls import Call, DeviceFunction, number, target
 from gpusched.adapters.nvml.simulated.codes import Code
 
 _RESET, _DRAIN_AND_RESET = 1, 4
@@ -17,7 +17,7 @@ _FIELDS: Mapping[int, Callable[[int], int]] = {
 
 def _field_values(call: Call, count: Any, values: Any) -> int:
     for place in range(number(count)):
-        value = values[place]
+        value = target(values)[place]
         known = _FIELDS.get(value.fieldId)
         value.nvmlReturn = Code.NOT_SUPPORTED if known is None else Code.SUCCESS
         if known is not None:
