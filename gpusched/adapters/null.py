@@ -40,6 +40,12 @@ class NullSampler:
         """Give the same reason."""
         return Unavailable(self._reason)
 
+    def release(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+    def resume(self) -> None:
+        """Do nothing: there is nothing to take up again."""
+
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 

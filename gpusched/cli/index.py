@@ -143,19 +143,19 @@ INDEX: dict[str, Entry] = {
         "gpusched forget 3",
     ),
     "cordon": Entry(
-        "later",
+        "marking",
         "DEVICE --reason R",
         "No new leases on a device; those there stay (Slurm calls this DRAIN).",
         'gpusched cordon 3 --reason "fan is loud"',
     ),
     "uncordon": Entry(
-        "later", "DEVICE", "Take cordon, drain and taints off a device.", "gpusched uncordon 3"
+        "marking", "DEVICE", "Take cordon, drain and taints off a device.", "gpusched uncordon 3"
     ),
     "drain": Entry(
-        "later",
-        "DEVICE --reason R",
+        "marking",
+        "DEVICE --reason R [--deadline TIME] [--signal-in-place]",
         "Cordon a device and end its leases (Slurm's DRAIN does not end jobs).",
-        'gpusched drain 3 --reason "replace it"',
+        'gpusched drain 3 --reason "replace it" --deadline 30m',
     ),
     "guard": Entry(
         "guard",
@@ -164,10 +164,10 @@ INDEX: dict[str, Entry] = {
         "gpusched guard on",
     ),
     "nvml": Entry(
-        "later",
-        "release|resume",
-        "Let go of the driver for an upgrade, and take it up again.",
-        "gpusched nvml release",
+        "nvml",
+        "release [--reason R] | resume",
+        "Let go of the driver for an upgrade or a reset, and take it up again.",
+        'gpusched nvml release --reason "driver upgrade"',
     ),
     "bentoml": Entry(
         "later",

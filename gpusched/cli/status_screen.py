@@ -140,7 +140,8 @@ def _leases(device: Document, strays: set[str]) -> str:
     notes = [
         words
         for words, holds in (
-            ("cordoned", "cordon" in device),
+            (_mark(device), "cordon" in device),
+            ("tainted", bool(device.parts("taints"))),
             ("settling", device.flag("settling")),
             (f"ghost memory {mib(ghost)}", bool(ghost)),
             ("strays", device.text("uuid") in strays),
@@ -150,6 +151,14 @@ def _leases(device: Document, strays: set[str]) -> str:
     if not found:
         found = "free" if device.flag("schedulable") and not notes else "no lease"
     return f"{found} ({', '.join(notes)})" if notes else found
+
+
+def _mark(device: Document) -> str:
+    """Say what a cordon means for the leases on a device, in Slurm's words for the two stages."""
+    cordon = device.part("cordon")
+    if cordon.flag("drained"):
+        return "drained"
+    return "draining" if "drain_deadline" in cordon else "cordoned"
 
 
 def _without_process(status: Document, width: int | None) -> list[str]:

@@ -68,8 +68,17 @@ def grace(value: object) -> str:
     Raises:
         BadRequest: As `duration`.
     """
+    return duration_or_none("grace", value)
+
+
+def duration_or_none(field: str, value: object) -> str:
+    """Give a time as `duration` does; 0 and `0s` are no time at all.
+
+    Raises:
+        BadRequest: As `duration`.
+    """
     at_once = value == "0s" or (value == 0 and not isinstance(value, bool))
-    return "0s" if at_once else duration("grace", value)
+    return "0s" if at_once else duration(field, value)
 
 
 def _size(field: str, value: object) -> str:

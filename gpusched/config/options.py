@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from gpusched.core.durations import parse_duration
 from gpusched.core.errors import InvalidRequest
+from gpusched.core.marks import TaintEffect
 from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
 from gpusched.core.sight import COMMON, Sight, sight_of
@@ -79,6 +80,19 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _numbers(value: object) -> tuple[int, ...]:
+    wrong = TypeError(f"{value!r} is not a list of whole numbers")
+    if not isinstance(value, list | tuple):
+        raise wrong
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in value):
+        raise wrong
+    return tuple(value)
+
+
+def _effect(value: object) -> TaintEffect:
+    return TaintEffect(_one_of(*(one.value for one in TaintEffect))(value))
+
+
 def _sight(value: object) -> Sight:
     return sight_of(_words(value))
 
@@ -133,6 +147,12 @@ PLACEMENT = Option(
     "pack",
     _one_of(*ORDERS),
     "Where a memory share goes: `pack` fills one device before the next, `spread` evens out.",
+)
+DRAIN_DEADLINE = Option(
+    "devices.drain_deadline",
+    "10m",
+    _duration,
+    "How long the leases of a drained device may go on when the operator does not say.",
 )
 INFRA = Option(
     "devices.infrastructure",
@@ -227,6 +247,29 @@ OVERUSE_IN_PLACE = Option(
 OVERUSE_DRY_RUN = Option(
     "overuse.dry_run", "off", _one_of("on", "off"), "Whether what would be done is only told."
 )
+SOFT = Option(
+    "health.soft",
+    TaintEffect.NO_SCHEDULE.value,
+    _effect,
+    "What a fault does that need not last: `none`, `no-schedule`, or `evict`: leases end as well.",
+)
+SOFT_TIME = Option(
+    "health.soft_time", "10m", _duration, "How long that stays after the last such fault."
+)
+HARD = Option(
+    "health.hard",
+    TaintEffect.NO_SCHEDULE.value,
+    _effect,
+    "What a fault does that stays until the GPU has recovered, or `gpusched uncordon`.",
+)
+LOST = Option(
+    "health.lost",
+    TaintEffect.NO_SCHEDULE.value,
+    _effect,
+    "What it does to the leases of a GPU that NVML says is lost; `evict` ends them.",
+)
+IGNORE_XIDS = Option("health.ignore_xids", (), _numbers, "XIDs that mark no device.")
+FATAL_XIDS = Option("health.fatal_xids", (), _numbers, "XIDs that are hard, too.")
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -234,13 +277,21 @@ LOG_LEVEL = Option(
     "Least severe lines that are written.",
 )
 OPTIONS: tuple[
-    Option[int] | Option[int | None] | Option[str] | Option[tuple[str, ...]] | Option[Sight], ...
+    Option[int]
+    | Option[int | None]
+    | Option[str]
+    | Option[tuple[str, ...]]
+    | Option[tuple[int, ...]]
+    | Option[TaintEffect]
+    | Option[Sight],
+    ...,
 ] = (
     *(INTERVAL, DEADLINE, MAX_AGE, MAX_GAP, BOOT_PATIENCE),
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, GRACE, SETTLE, TOLERANCE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
-    *(WITHHELD, PLACEMENT, INFRA),
+    *(WITHHELD, PLACEMENT, DRAIN_DEADLINE, INFRA),
     *(OVERUSE, OVERUSE_GRACE, OVERUSE_COOL_DOWN, OVERUSE_TOLERANCE),
     *(OVERUSE_IN_PLACE, OVERUSE_DRY_RUN),
+    *(SOFT, SOFT_TIME, HARD, LOST, IGNORE_XIDS, FATAL_XIDS),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )

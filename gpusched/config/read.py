@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from gpusched.config import options
 from gpusched.config.paths import SYSTEM_CONFIG
+from gpusched.core.health_rules import HealthRules
 from gpusched.core.ids import SECOND
 from gpusched.core.policy import OverUseRules, Policy
 
@@ -139,6 +140,15 @@ def _config(reader: _Reader) -> Config:
         guard=reader.get(options.GUARD) == "on",
         others=reader.get(options.OTHERS),
         overuse=_overuse(reader),
+        drain_deadline=reader.get(options.DRAIN_DEADLINE),
+        health=HealthRules(
+            soft=reader.get(options.SOFT),
+            hard=reader.get(options.HARD),
+            lost=reader.get(options.LOST),
+            soft_time=reader.get(options.SOFT_TIME),
+            ignored=reader.get(options.IGNORE_XIDS),
+            fatal=reader.get(options.FATAL_XIDS),
+        ),
     )
     return Config(
         policy=policy,

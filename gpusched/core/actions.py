@@ -130,6 +130,16 @@ class Unprepare:
     back_to: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseDriver:
+    """Let go of the driver: nothing of the library may stay open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeDriver:
+    """Take the driver up again."""
+
+
 Action: TypeAlias = (
     WatchExit
     | TakeSample
@@ -141,5 +151,7 @@ Action: TypeAlias = (
     | Terminate
     | Kill
     | SetGuard
+    | ReleaseDriver
+    | ResumeDriver
     | Unprepare
 )

@@ -41,6 +41,12 @@ class StoryKind(Enum):
     GHOST = "ghost"
     GUARD = "guard"
     VIOLATION = "violation"
+    CORDONED = "cordoned"
+    UNCORDONED = "uncordoned"
+    TAINTED = "tainted"
+    TAINT_CLEARED = "taint_cleared"
+    FAULT = "fault"
+    DRIVER = "driver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,9 @@ Durable: TypeAlias = (
     LeaseChanged | LeaseForgotten | GhostChanged | MarksChanged | DriverReleased | StoryTold
 )
 """The changes that a store keeps."""
+
+POWER_SAFE = (MarksChanged, DriverReleased)
+"""Those that must survive a loss of power: an operator's word does not end with the boot."""
 
 Fleeting: TypeAlias = (
     InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken | NoticeGiven

@@ -23,6 +23,8 @@ from gpusched.core.guarding import guard_requested, guard_set
 from gpusched.core.holding import attach, cancel, forget, release, renew, revoke
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
+from gpusched.core.marking import operated
+from gpusched.core.operator_events import OperatorEvent
 from gpusched.core.reconcile import observed
 from gpusched.core.recovering import recover
 from gpusched.core.story import daemon
@@ -58,6 +60,8 @@ def decide(ledger: Ledger, event: e.Event, now: Moment) -> Decision:  # noqa: C9
             words = ", ".join(f"{key} = {value}" for key, value in event.changed.items())
             told = daemon(f"configuration read: {words or 'nothing changed'}", now)
             return Decision((PolicyChanged(event.policy), told))
+        case _ if isinstance(event, OperatorEvent):
+            return operated(ledger, event, now)
         case _:
             return _decide_on_kernel(ledger, event, now)
 

@@ -11,6 +11,7 @@ from gpusched.core.denial import DeniedOpen
 from gpusched.core.enforcement import NOT_PROBED, Ability, LeaseCgroup, Level
 from gpusched.core.ids import BootId, Caller, DeviceUuid, Instant, LeaseId, ProcessId, RequestId
 from gpusched.core.observation import NOTHING_SEEN, Observation
+from gpusched.core.operator_events import OperatorEvent
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Attachment
 from gpusched.core.request import Request
@@ -291,5 +292,6 @@ Event: TypeAlias = (
     | Ticked
     | Recovered
     | PolicyRead
+    | OperatorEvent
     | KernelEvent
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gpusched.core.gputype import matches
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
+from gpusched.core.marked import let_go
 from gpusched.core.placement import UNSUITABLE, could_serve
 from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
@@ -18,6 +19,9 @@ def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rej
     bad = _unknown_type(ledger, request) or _unknown_device(ledger, request)
     if bad is not None:
         return bad
+    if ledger.released is not None and not ledger.devices:
+        # What this host has is not known to a daemon that was started meanwhile.
+        return Rejected(Refusal.LATER, let_go(ledger.released))
     possible = could_serve(verdicts)
     included = {one.device for one in possible} >= set(request.must_include)
     if len(possible) < request.count or not included:

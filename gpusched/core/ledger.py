@@ -41,7 +41,7 @@ from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
 from gpusched.core.policy import Policy
-from gpusched.core.sample import NodeSample, governed_by
+from gpusched.core.sample import NodeSample, Unavailable, governed_by
 
 STORIES_KEPT = 1000
 NOTICES_KEPT = 1000
@@ -56,6 +56,7 @@ class Ledger(LeaseTable):
         devices: Inventory by UUID, in PCI order, lost devices included.
         lost: Devices that do not answer now, with the reason.
         sample: The last sample; None before the first.
+        read_at: When the last sample that could be read was begun; None: none yet.
         uses: What the last sample shows, per device.
         ticked_at: When the last sample was taken into the ledger.
         ability: What this host can enforce.
@@ -76,6 +77,7 @@ class Ledger(LeaseTable):
         self.devices: dict[DeviceUuid, Device] = {}
         self.lost: Mapping[DeviceUuid, str] = {}
         self.sample: NodeSample | None = None
+        self.read_at: Instant | None = None
         self.uses: Mapping[DeviceUuid, DeviceUse] = {}
         self.ticked_at: Instant | None = None
         self.ability: Ability = NOT_PROBED
@@ -146,6 +148,8 @@ class Ledger(LeaseTable):
                 self.lost = lost
             case SampleTaken(sample, uses, at):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
+                if not isinstance(sample.reading, Unavailable):
+                    self.read_at = sample.begun_at
                 self.governed = governed_by(sample.reading, self.governed)
             case PolicyChanged(policy):
                 self.policy = policy

@@ -14,6 +14,7 @@ from gpusched.core.gputype import matches
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
+from gpusched.core.marked import barred
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
@@ -95,9 +96,15 @@ def _used(use: DeviceUse, lease_id: LeaseId) -> int:
 
 
 def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> Verdict:
-    for found in (_unsuitable(device, request), _unknown(device, ledger, now)):
-        if found is not None:
-            return Verdict(device.uuid, found[0], found[1])
+    unsuitable = _unsuitable(device, request)
+    if unsuitable is not None:
+        return Verdict(device.uuid, *unsuitable)
+    barrier = barred(device, ledger, now)
+    if barrier is not None:
+        return barrier
+    unknown = _unknown(device, ledger, now)
+    if unknown is not None:
+        return Verdict(device.uuid, *unknown)
     use = ledger.uses[device.uuid]
     if request.memory is None:
         return _whole(device, ledger, use)

@@ -5,6 +5,7 @@ Config turns its file into a `Policy`; the core never sees the file.
 
 from dataclasses import dataclass
 
+from gpusched.core.health_rules import CAREFUL, HealthRules
 from gpusched.core.ids import SECOND
 from gpusched.core.sight import COMMON, Sight
 
@@ -60,6 +61,8 @@ class Policy:
         tolerance: Bytes above what was normal that do not count as memory of an ended lease.
         guard: Whether the host-wide guard is turned on when the daemon starts.
         recheck: Between two looks at the cgroups and programs of all leases.
+        drain_deadline: Until the leases of a drained device end, where the operator does not say.
+        health: What faults of devices do.
         others: What a user may see of the leases and processes of others.
         overuse: What happens to a lease that holds more memory than its limit.
     """
@@ -77,5 +80,7 @@ class Policy:
     tolerance: int = 64 * 2**20
     recheck: int = 30 * SECOND
     guard: bool = False
+    drain_deadline: int = 600 * SECOND
+    health: HealthRules = CAREFUL
     others: Sight = COMMON
     overuse: OverUseRules = WARN_ONLY

@@ -5,7 +5,7 @@ looked at with the first sample, when the nodes of the devices are known; until 
 that are attached hold.
 """
 
-from gpusched.core.actions import Action, Observe, WatchExit
+from gpusched.core.actions import Action, Observe, ReleaseDriver, WatchExit
 from gpusched.core.changes import AbilityFound, Change, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.ending import given_up, going_back
@@ -13,6 +13,7 @@ from gpusched.core.events import Recovered
 from gpusched.core.ids import Moment
 from gpusched.core.lease import EndReason, LeaseState, confirm, end, void
 from gpusched.core.ledger import Ledger
+from gpusched.core.marking import after_boot
 from gpusched.core.reconcile import reconcile, roll_back
 from gpusched.core.story import daemon, ended, ending
 from gpusched.core.ticking import extend_all
@@ -34,6 +35,8 @@ def recover(ledger: Ledger, event: Recovered, now: Moment) -> Decision:
         if lease.cgroup is None
         for process in lease.processes
     ]
+    if ledger.released is not None:
+        actions.append(ReleaseDriver())
     if not event.ability.cgroups:
         return Decision((*changes, *_abandoned(ledger, now)), tuple(actions))
     undone = _undone(ledger, event, now)
@@ -78,4 +81,4 @@ def _rebooted(ledger: Ledger, event: Recovered, now: Moment) -> Decision:
     for lease in ledger.live():
         over = void(lease, EndReason.REBOOT, now)
         changes += [LeaseChanged(over), ended(over, now)]
-    return Decision(tuple(changes))
+    return Decision((*changes, *after_boot(ledger, now)))

@@ -41,6 +41,9 @@ class Obstacle(Enum):
     GHOST = "ghost"
     STRANGER = "stranger"
     TOO_LITTLE_FREE = "too_little_free"
+    CORDONED = "cordoned"
+    TAINTED = "tainted"
+    RELEASED = "released"
 
 
 FOR_EVER = frozenset(
@@ -65,6 +68,7 @@ class Verdict:
         sentence: The same for a person.
         room: Bytes that could be promised on it now; None where that is unknown.
         leases: The leases in the way.
+        since: Since when, where that is known.
     """
 
     device: DeviceUuid
@@ -72,6 +76,7 @@ class Verdict:
     sentence: str
     room: int | None = None
     leases: tuple[LeaseId, ...] = ()
+    since: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)

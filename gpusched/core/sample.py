@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from gpusched.core.device import Device, DeviceNode
+from gpusched.core.fault import DeviceFault, Recovery
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.mask import Governed, NodeRange
 
@@ -89,7 +90,13 @@ class ContextReading:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReading:
-    """What one tick read of one device (a GPU, or a MIG instance)."""
+    """What one tick read of one device (a GPU, or a MIG instance).
+
+    Attributes:
+        recovery: What the driver says would help, as it was last asked.
+        unmonitored: Why NVML reports no faults of it, so that only polling finds them; empty: it
+            does.
+    """
 
     device: Device
     memory: Reading[Memory] = NOT_SAMPLED
@@ -100,6 +107,8 @@ class DeviceReading:
     power_limit_milliwatts: Reading[int] = NOT_SAMPLED
     compute_mode: Reading[int] = NOT_SAMPLED
     persistence: Reading[bool] = NOT_SAMPLED
+    recovery: Reading[Recovery] = NOT_SAMPLED
+    unmonitored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +134,14 @@ class LostDevice:
         index: NVML index.
         uuid: Where an earlier reading of this driver load knew it.
         reason: NVML's error in words.
+        needs: What would help it, where NVML says that it is lost or has to be reset; None: it
+            does not answer for another reason.
     """
 
     index: int
     uuid: DeviceUuid | None
     reason: str
+    needs: Recovery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +157,7 @@ class NodeReading:
         simulated: Whether a simulator answered instead of a driver.
         control_nodes: Nodes that every holder of a device needs beside its own.
         governed: Ranges of nodes that nobody may open without a lease: GPUs, MIG capabilities.
+        faults: Events since the pass before, in the order in which NVML told them of each GPU.
     """
 
     begun_at: Instant
@@ -155,6 +168,7 @@ class NodeReading:
     simulated: bool = False
     control_nodes: tuple[DeviceNode, ...] = ()
     governed: tuple[NodeRange, ...] = ()
+    faults: tuple[DeviceFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,14 @@ from gpusched.core.device import Device
 from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
 from gpusched.core.guarding import turned
+from gpusched.core.health import VANISHED, weigh
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
+from gpusched.core.marking import deadlines, ends
 from gpusched.core.overuse import judged
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.story import denied, device_appeared, device_lost, extended
-
-VANISHED = "it is not there any more"
 
 
 def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
@@ -37,6 +37,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     changes: list[Change] = [SampleTaken(sample, uses, now.instant)]
     if not isinstance(sample.reading, Unavailable):
         changes += _inventory(ledger, sample.reading, now)
+    changes += weigh(ledger, sample, now)
     changes += _denials(ledger, event, now)
     slept = _slept(ledger, now)
     if slept:
@@ -46,7 +47,8 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     terms = judged(ledger, sample, uses, now)
     changes += terms.changes
     over = {
-        lease.id: _over(lease, sample, now) or terms.ends.get(lease.id) for lease in ledger.live()
+        lease.id: _over(ledger, lease, sample, now) or terms.ends.get(lease.id)
+        for lease in ledger.live()
     }
     along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
     for before in ledger.live():
@@ -67,7 +69,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
 
 
 def next_deadline(ledger: Ledger) -> Instant | None:
-    """Say when the next clock of a lease runs out; None while none runs."""
+    """Say when the next clock of a lease, or of a drain, runs out; None while none runs."""
     running = (
         deadline
         for lease in ledger.live()
@@ -81,7 +83,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
         )
         if deadline is not None
     )
-    return min(running, default=None)
+    return min((*running, *deadlines(ledger)), default=None)
 
 
 def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
@@ -95,7 +97,7 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
     return [*changes, extended(by, why, now)] if changes else []
 
 
-def _over(lease: Lease, sample: NodeSample, now: Moment) -> Manner | None:
+def _over(ledger: Ledger, lease: Lease, sample: NodeSample, now: Moment) -> Manner | None:
     """Say how the lease is to end now; None: it is not, or ends already."""
     # Of a lease that is being prepared the outcome is on its way.
     if not lease.usable or lease.state is LeaseState.PREPARING:
@@ -104,7 +106,7 @@ def _over(lease: Lease, sample: NodeSample, now: Moment) -> Manner | None:
     if reason is not None:
         return Manner(reason, kill=True)
     reason = _emptied(lease, sample)
-    return None if reason is None else Manner(reason)
+    return ends(ledger, lease, now) if reason is None else Manner(reason)
 
 
 def _settling(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gpusched.core.actions import Action
-from gpusched.core.changes import Durable
+from gpusched.core.changes import POWER_SAFE, Durable
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.events import Event
@@ -160,7 +160,12 @@ class Engine:
             return
         group, self._gathering = self._gathering, _Group(self._loop.create_future())
         self._flying = group
-        batch = Batch(tuple(group.changes), self.ledger.generation, self._clock.now().instant)
+        batch = Batch(
+            tuple(group.changes),
+            self.ledger.generation,
+            self._clock.now().instant,
+            power_safe=any(isinstance(one, POWER_SAFE) for one in group.changes),
+        )
         self._committer.commit(batch)
 
     def _landed(self, error: BaseException | None) -> None:

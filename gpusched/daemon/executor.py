@@ -2,19 +2,20 @@
 
 import structlog
 
-from gpusched.core.actions import Action, TakeSample, WatchExit
+from gpusched.core.actions import Action, ReleaseDriver, ResumeDriver, TakeSample, WatchExit
 from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.ticker import Ticker
-from gpusched.ports import ExitWatch
+from gpusched.ports import ExitWatch, Sampler
 
 
 class Executor:
     """Does what decisions ask of the world; never blocks."""
 
-    def __init__(self, ticker: Ticker, exits: ExitWatch, kernel: Kernel) -> None:
+    def __init__(self, ticker: Ticker, exits: ExitWatch, kernel: Kernel, sampler: Sampler) -> None:
         self._ticker = ticker
         self._exits = exits
         self._kernel = kernel
+        self._sampler = sampler
         self._log = structlog.get_logger()
 
     def perform(self, action: Action) -> None:
@@ -30,5 +31,9 @@ class Executor:
                     self._log.warning(
                         "exit is not watched", pid=process.pid, reason=error.strerror
                     )
+            case ReleaseDriver():
+                self._sampler.release()
+            case ResumeDriver():
+                self._sampler.resume()
             case _:
                 self._kernel.perform(action)

@@ -116,7 +116,7 @@ async def run(world: World) -> str | None:
             closing.callback(world.guard.close)
             closing.callback(world.exits.close)
             closing.push_async_callback(ticker.close)
-            executor = Executor(ticker, world.exits, kernel)
+            executor = Executor(ticker, world.exits, kernel, world.sampler)
             engine, recovered = await _restored(world, executor, kernel)
             closing.push_async_callback(engine.close)
             closing.push_async_callback(kernel.close)
@@ -163,7 +163,8 @@ async def _first_look(world: World, ticker: Ticker, engine: Engine) -> None:
         await ticker.tick(engine)
         sample = engine.ledger.sample
         missing = sample is None or isinstance(sample.reading, Unavailable)
-        if not missing or world.clock.now().instant - began >= patience:
+        wanted = missing and engine.ledger.released is None
+        if not wanted or world.clock.now().instant - began >= patience:
             return
         await asyncio.sleep(ticker.interval)
 

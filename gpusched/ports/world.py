@@ -41,6 +41,17 @@ class Sampler(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Let go of the driver until `resume`; then `sample` says so, once nothing is left of it.
+
+        Does not block. Idempotent.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Take the driver up again with the next sample, as it is then. Idempotent."""
+        ...
+
     async def close(self) -> None:
         """Let go of the library. Idempotent."""
         ...

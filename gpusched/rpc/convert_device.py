@@ -13,12 +13,13 @@ from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_grant import nodes_of
+from gpusched.rpc.convert_marks import health_of, marks_of
 from gpusched.rpc.convert_reading import bytes_of, number_of
 from gpusched.rpc.convert_telemetry import telemetry_of
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
 
 _STRAY_KINDS = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
-_UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD)
+_UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD, Obstacle.RELEASED)
 _LAST = 1 << 30
 
 
@@ -94,7 +95,7 @@ def _device(
     memory = _memory(use, reason)
     holding = ledger.holding(device.memory_domain)
     promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
-    health, health_reason = _health(reason, lost=lost)
+    health, health_reason = health_of(device, ledger, reason, lost=lost)
     shares = holding.shares
     settling = [lease for lease, _ in shares if _settling(ledger, lease)]
     message = _what_it_is(device)
@@ -109,7 +110,7 @@ def _device(
         mig=_mig(device, ledger),
         health=health,
         health_reason=health_reason,
-        unmonitored=True,
+        unmonitored=use is None or bool(use.reading.unmonitored),
         schedulable=None in (whole[device.uuid].obstacle, share[device.uuid].obstacle),
         unschedulable_reason=_hindrance(whole[device.uuid], share[device.uuid], settling),
         lease_ids=list(dict.fromkeys(lease for lease, _ in shares)),
@@ -118,6 +119,7 @@ def _device(
         telemetry=telemetry_of(device, use, reason),
     )
     message.MergeFrom(changing)
+    message.MergeFrom(marks_of(device, ledger))
     return message
 
 
@@ -148,12 +150,6 @@ def _promised(holding: Holding, promisable: Reading[int]) -> int:
     if holding.exclusive is None:
         return holding.promised
     return 0 if isinstance(promisable, Unavailable) else promisable
-
-
-def _health(reason: str, *, lost: bool) -> tuple[device_pb2.Health.ValueType, str]:
-    if lost:
-        return device_pb2.HEALTH_LOST, reason
-    return (device_pb2.HEALTH_UNREAD if reason else device_pb2.HEALTH_HEALTHY), reason
 
 
 def _memory(use: DeviceUse | None, reason: str) -> Reading[Memory]:

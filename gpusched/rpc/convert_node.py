@@ -9,12 +9,14 @@ from gpusched.api.v1 import device_pb2, node_pb2, process_pb2
 from gpusched.core.enforcement import HELD
 from gpusched.core.ids import SECOND, Instant, Moment
 from gpusched.core.ledger import Ledger
+from gpusched.core.marked import let_go
 from gpusched.core.sample import NOT_SAMPLED, DriverVersions, NodeReading, Reading, Unavailable
 from gpusched.rpc.convert_reading import number_of, text_of, time_of
 from gpusched.rpc.host import Host
 from gpusched.rpc.judging import whole_verdicts
 
 _MISSING = ("driver is not loaded", "was not found")
+_HANGS = "hangs in the driver"
 _MISMATCH = ("different versions", "mismatch")
 
 _UNGUARDED = "The guard is off: processes without a lease can open every device"
@@ -22,22 +24,32 @@ _TROUBLED = (device_pb2.HEALTH_LOST, device_pb2.HEALTH_UNREAD, device_pb2.HEALTH
 
 
 def sampled_at(ledger: Ledger, now: Moment) -> Timestamp | None:
-    """Give the wall time of the last sample; nothing before the first."""
-    return None if ledger.sample is None else time_of(now.wall_of(ledger.sample.begun_at))
+    """Give the wall time of the last sample that could be read; nothing before the first."""
+    at = _read_at(ledger)
+    return None if at is None else time_of(now.wall_of(at))
 
 
 def sample_age(ledger: Ledger, now: Instant) -> Duration | None:
-    """Give the age of the last sample; nothing before the first."""
-    if ledger.sample is None:
+    """Give the age of the last sample that could be read; nothing before the first."""
+    at = _read_at(ledger)
+    if at is None:
         return None
-    seconds, nanos = divmod(max(0, now - ledger.sample.begun_at), SECOND)
+    seconds, nanos = divmod(max(0, now - at), SECOND)
     return Duration(seconds=seconds, nanos=nanos)
 
 
 def sample_stale(ledger: Ledger, now: Instant) -> bool:
     """Say whether the last sample is too old to schedule by; where there is none it is not old."""
+    at = _read_at(ledger)
+    return at is not None and now - at > ledger.policy.max_sample_age
+
+
+def _read_at(ledger: Ledger) -> Instant | None:
+    """Give the instant of the last sample that could be read: one in vain tells nothing new."""
     sample = ledger.sample
-    return sample is not None and now - sample.begun_at > ledger.policy.max_sample_age
+    if sample is None or isinstance(sample.reading, Unavailable):
+        return ledger.read_at
+    return sample.begun_at
 
 
 def reading_of(ledger: Ledger) -> Reading[NodeReading]:
@@ -48,6 +60,8 @@ def reading_of(ledger: Ledger) -> Reading[NodeReading]:
 def driver_of(ledger: Ledger) -> node_pb2.DriverStatus:
     """Say whether the driver answers."""
     reading = reading_of(ledger)
+    if ledger.released is not None and isinstance(reading, Unavailable):
+        return _let_go(ledger.released, reading)
     if isinstance(reading, Unavailable):
         none = text_of(reading)
         return node_pb2.DriverStatus(
@@ -63,6 +77,21 @@ def driver_of(ledger: Ledger) -> node_pb2.DriverStatus:
         driver_version=text_of(versions.driver),
         nvml_version=text_of(versions.nvml),
         cuda_version=text_of(_cuda(versions)),
+    )
+
+
+def _let_go(why: str, reading: Unavailable) -> node_pb2.DriverStatus:
+    """Say that the driver is let go, and whether something of it is left all the same."""
+    sentence = let_go(why)
+    if _HANGS in reading.reason:
+        sentence = f"{sentence}; but {reading.reason}"
+    none = text_of(reading)
+    return node_pb2.DriverStatus(
+        state=node_pb2.DRIVER_STATE_RELEASED,
+        sentence=sentence,
+        driver_version=none,
+        nvml_version=none,
+        cuda_version=none,
     )
 
 
@@ -86,11 +115,15 @@ def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
         yield "SIMULATED: these devices do not exist."
     if not isinstance(reading, Unavailable) and not ledger.devices:
         yield "There are no devices: the driver answers and counts none."
-    if ledger.sample is not None and sample_stale(ledger, now):
-        age = (now - ledger.sample.begun_at) // SECOND
+    at = _read_at(ledger)
+    if at is not None and sample_stale(ledger, now):
+        age = (now - at) // SECOND
         yield f"The last reading is {age} s old: nothing is granted by it."
     for uuid, reason in ledger.lost.items():
         yield f"{uuid} is lost: {reason}."
+    for uuid in ledger.marks:
+        if uuid not in ledger.devices:
+            yield f"{uuid} is marked, and has not been seen since the daemon started."
 
 
 def guard_of(ledger: Ledger) -> node_pb2.GuardStatus:

@@ -32,6 +32,9 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.GHOST: rejection_pb2.VERDICT_REASON_GHOST,
     Obstacle.STRANGER: rejection_pb2.VERDICT_REASON_STRAY,
     Obstacle.TOO_LITTLE_FREE: rejection_pb2.VERDICT_REASON_MEMORY,
+    Obstacle.CORDONED: rejection_pb2.VERDICT_REASON_CORDONED,
+    Obstacle.TAINTED: rejection_pb2.VERDICT_REASON_TAINTED,
+    Obstacle.RELEASED: rejection_pb2.VERDICT_REASON_DRIVER_RELEASED,
 }
 
 
@@ -81,7 +84,7 @@ def verdict_of(
         sentence=verdict.sentence,
         never=obstacle in FOR_EVER,
         lease_id="" if lease is None else lease.id,
-        since=None if lease is None else moment_of(lease.created),
+        since=moment_of(verdict.since if lease is None else lease.created),
         wanted_bytes=None if request is None else request.memory,
         available_bytes=verdict.room,
     )

@@ -3,7 +3,8 @@
 
 from gpusched.api.v1 import node_pb2, survey_pb2
 from gpusched.core.events import GuardRequested
-from gpusched.core.replies import Guarding, Rejected
+from gpusched.core.operator_events import ReleaseDriverRequested, ResumeDriverRequested
+from gpusched.core.replies import Done, Guarding, Rejected
 from gpusched.core.sample import Unavailable
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_device import as_seen, devices_of
@@ -23,7 +24,7 @@ from gpusched.rpc.convert_process import rows_of, unreadable_of
 from gpusched.rpc.convert_reading import time_of
 from gpusched.rpc.convert_survey import no_survey, survey_of
 from gpusched.rpc.status import refuse
-from gpusched.rpc.world import World
+from gpusched.rpc.world import World, decided
 
 
 class Node:
@@ -67,6 +68,29 @@ class Node:
         if isinstance(reply, Rejected):
             raise refuse(reply.why, reply.sentence)
         return guard_of(authority.ledger)
+
+    async def ReleaseDriver(
+        self, request: node_pb2.ReleaseDriverRequest, call: Call
+    ) -> node_pb2.DriverStatus:
+        """Let go of the driver; answered once nothing of it is open any more, or it hangs."""
+        event = ReleaseDriverRequested(call.caller, request.reason.strip())
+        return await self._driven(event)
+
+    async def ResumeDriver(
+        self, _request: node_pb2.ResumeDriverRequest, call: Call
+    ) -> node_pb2.DriverStatus:
+        """Take the driver up again; answered by its first reading, or why there is none."""
+        return await self._driven(ResumeDriverRequested(call.caller))
+
+    async def _driven(
+        self, event: ReleaseDriverRequested | ResumeDriverRequested
+    ) -> node_pb2.DriverStatus:
+        authority = self._world.authority
+        decided(self._world, event, Done)
+        # What is done about the driver is done once that is durable; a sample says how it went.
+        await authority.durable()
+        await authority.refresh()
+        return driver_of(authority.ledger)
 
     def _status(self, call: Call) -> node_pb2.NodeStatus:
         world, host = self._world, self._world.host

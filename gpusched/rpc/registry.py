@@ -47,25 +47,6 @@ NOT_YET: Mapping[tuple[str, str], str] = {
         "adopting processes arrives with the accounts of devices; until then allocate the"
         " devices and `gpusched attach LEASE --pid PID` the process"
     ),
-    ("Devices", "Cordon"): (
-        "cordoning arrives with health marks; until then keep a device back by holding a lease"
-        " for it: `gpusched allocate --device DEVICE`"
-    ),
-    ("Devices", "Uncordon"): (
-        "cordoning arrives with health marks; until then release the lease that keeps the"
-        " device back"
-    ),
-    ("Devices", "Drain"): (
-        "draining arrives with health marks; until then wait for the leases on the device and"
-        " hold it yourself: `gpusched allocate --device DEVICE`"
-    ),
-    ("Node", "ReleaseDriver"): (
-        "letting go of the driver arrives with driver upgrades; until then stop the daemon:"
-        " leases survive its restart"
-    ),
-    ("Node", "ResumeDriver"): (
-        "letting go of the driver arrives with driver upgrades; until then start the daemon"
-    ),
 }
 
 ADMIN_ONLY: frozenset[tuple[str, str]] = frozenset(

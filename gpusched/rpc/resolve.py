@@ -124,6 +124,17 @@ def find_device(ledger: Ledger, text: str) -> DeviceUuid:
     return found
 
 
+def find_remembered(ledger: Ledger, text: str) -> DeviceUuid:
+    """Find a device as `find_device` does, or one that is known by its marks or its leases only.
+
+    Raises:
+        Refused: There is none.
+    """
+    uuid = DeviceUuid(text)
+    leased = any(share.device == uuid for lease in ledger.live() for share in lease.shares)
+    return uuid if leased or uuid in ledger.marks else find_device(ledger, text)
+
+
 def resolver(ledger: Ledger) -> Resolve:
     """Give what resolves the devices of a request; a UUID passes: the decision judges it."""
 

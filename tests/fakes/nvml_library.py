@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
+from tests.fakes.nvml_events import FakeEventSets, Reporting, address_of
+
 SUCCESS = 0
 NOT_SUPPORTED = 3
 NO_PERMISSION = 4
@@ -56,6 +58,7 @@ class FakeDevice:
         refuses: Return codes of functions that fail.
         late: How many more list calls find more processes than there was room for.
         migs: MIG devices by index, holes left out; None for a GPU that knows no MIG.
+        reporting: Its events, and the driver's advice for it.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -66,6 +69,7 @@ class FakeDevice:
     refuses: dict[str, int] = field(default_factory=dict)
     late: int = 0
     migs: "dict[int, FakeDevice] | None" = None
+    reporting: Reporting = field(default_factory=Reporting)
 
 
 def gpu(number: int, name: str = "NVIDIA L4") -> FakeDevice:
@@ -116,6 +120,7 @@ class FakeLibrary:
         self.refuses = refuses or {}
         self.processes = {333: b"/usr/bin/python3"}
         self.calls: list[str] = []
+        self.event_sets = FakeEventSets()
 
     def __getattr__(self, name: str) -> _Function:
         if name in self.lacks or not name.startswith("nvml"):
@@ -125,12 +130,19 @@ class FakeLibrary:
             self.calls.append(name)
             if name in self.refuses:
                 return self.refuses[name]
+            if self.event_sets.answers(name):
+                return self._on_events(name, arguments)
             if name.startswith("nvmlDeviceGet") and not name.endswith(("Count_v2", "ByIndex_v2")):
                 device = self._device(arguments[0])
                 return _answer(device, name.removeprefix("nvmlDeviceGet"), arguments)
             return self._system(name, arguments)
 
         return function
+
+    def _on_events(self, name: str, arguments: tuple[object, ...]) -> int:
+        if name.startswith("nvmlEventSet"):
+            return self.event_sets.of_set(name, arguments)
+        return self.event_sets.of_gpu(name, self._device(arguments[0]).reporting, arguments)
 
     def _system(self, name: str, arguments: tuple[object, ...]) -> int:
         if name == "nvmlInitWithFlags":
@@ -149,7 +161,7 @@ class FakeLibrary:
         return _fill(arguments[0], b"570.124.06")
 
     def _device(self, handle: object) -> FakeDevice:
-        address = ctypes.cast(cast("ctypes.c_void_p", handle), ctypes.c_void_p).value or 0
+        address = address_of(handle)
         index, part = (address - _GPU_BASE) % _MIG_STEP, (address - _GPU_BASE) // _MIG_STEP
         whole = self.gpus[index]
         return whole if part == 0 else (whole.migs or {})[part - 1]
@@ -191,8 +203,7 @@ def _mig(device: FakeDevice, name: str, arguments: tuple[object, ...]) -> int:
     index = cast("_Cell", arguments[1]).value
     if index not in device.migs:
         return NOT_FOUND
-    address = ctypes.cast(cast("ctypes.c_void_p", arguments[0]), ctypes.c_void_p).value or 0
-    return _put_handle(arguments[2], address + (1 + index) * _MIG_STEP)
+    return _put_handle(arguments[2], address_of(arguments[0]) + (1 + index) * _MIG_STEP)
 
 
 def _list(device: FakeDevice, name: str, arguments: tuple[object, ...]) -> int:

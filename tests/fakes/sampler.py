@@ -13,6 +13,7 @@ class FakeSampler:
         self.reading = reading
         self.calls = 0
         self.closed = False
+        self.released = False
         self.answering = asyncio.Event()
         self.answering.set()
 
@@ -23,6 +24,12 @@ class FakeSampler:
 
     async def survey(self) -> Reading[NodeSurvey]:
         return Unavailable("no survey in this test")
+
+    def release(self) -> None:
+        self.released = True
+
+    def resume(self) -> None:
+        self.released = False
 
     async def close(self) -> None:
         self.closed = True

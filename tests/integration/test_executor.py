@@ -37,7 +37,7 @@ class Bench:
         clock, enforcer = self.engine.clock, FakeEnforcer(self.table, self.engine.clock)
         kernel = Kernel(enforcer, FakeGuard(), self.table, clock)
         self.ticker = Ticker(poller, clock, FakeServiceManager(), LONG, kernel.denied)
-        self.executor = Executor(self.ticker, self.exits, kernel)
+        self.executor = Executor(self.ticker, self.exits, kernel, self.sampler)
 
 
 @pytest_asyncio.fixture

@@ -9,6 +9,7 @@ from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.adapters.nvml.processes import ProcessRow
 from gpusched.adapters.nvml.sampler import NvmlSampler, merge
 from gpusched.core.device import DeviceNode
+from gpusched.core.fault import Recovery
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.sample import ContextKind, LostDevice, Memory, NodeReading, Unavailable
 from tests.fakes.nvml_library import (
@@ -124,11 +125,12 @@ def test_a_lost_gpu_does_not_hide_the_others() -> None:
     first.refuses["HandleByIndex"] = GPU_IS_LOST
     never_seen = sampler.sample()
     assert [one.device.uuid for one in never_seen.devices] == ["GPU-0001"]
-    assert never_seen.lost == (LostDevice(0, None, "GPU is lost"),)
+    assert never_seen.lost == (LostDevice(0, None, "GPU is lost", Recovery.REBOOT),)
     first.refuses.clear()
     assert sampler.sample().lost == ()
     first.refuses["HandleByIndex"] = GPU_IS_LOST
-    assert sampler.sample().lost == (LostDevice(0, DeviceUuid("GPU-0000"), "GPU is lost"),)
+    gone = LostDevice(0, DeviceUuid("GPU-0000"), "GPU is lost", Recovery.REBOOT)
+    assert sampler.sample().lost == (gone,)
 
 
 @pytest.mark.parametrize("function", ["MemoryInfo", "Temperature", "ComputeRunningProcesses_v3"])

@@ -7,6 +7,7 @@ import pytest
 
 from gpusched.adapters.nvml import wire
 from gpusched.core.device import Device, DeviceNode, MigInstance
+from gpusched.core.fault import DeviceFault, FaultKind, Recovery
 from gpusched.core.gputype import gpu_type_of
 from gpusched.core.ids import DeviceUuid, Instant
 from gpusched.core.mask import NodeRange
@@ -51,11 +52,16 @@ READING = NodeReading(
     versions=DriverVersions(driver="570.124.06", cuda=12080),
     devices=(
         DeviceReading(
-            device=DEVICE, memory=Memory(20, 0, 5, 15), contexts=(CONTEXT,), persistence=True
+            device=DEVICE,
+            memory=Memory(20, 0, 5, 15),
+            contexts=(CONTEXT,),
+            persistence=True,
+            recovery=Recovery.RESET,
         ),
         DeviceReading(device=DEVICE, contexts=()),
     ),
-    lost=(LostDevice(1, None, "GPU is lost"),),
+    lost=(LostDevice(1, None, "GPU is lost", Recovery.REBOOT),),
+    faults=(DeviceFault(DeviceUuid("GPU-1"), FaultKind.XID, 79, 1, None),),
     simulated=True,
     control_nodes=(DeviceNode("/dev/nvidiactl", 195, 255),),
     governed=(NodeRange(195, 0, 253), NodeRange(511, 0, 2**20 - 1)),

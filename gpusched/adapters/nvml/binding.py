@@ -1,4 +1,4 @@
-"""NVML as typed functions: the only file that imports `pynvml`.
+"""NVML as typed functions: with its `binding_…` siblings the only files that import `pynvml`.
 
 Exists so that symbol versions, sentinel values and the library's error classes end here: a
 function returns a plain value or raises `NvmlFailure`. No policy, no `/proc`, and no state but

@@ -42,7 +42,8 @@ _WHAT_TO_DO: Final = {
     ),
     binding.LIBRARY_MISMATCH: (
         "libnvidia-ml.so.1 and the loaded kernel driver have different versions, as after an"
-        " upgrade; load the new kernel driver or reboot"
+        " upgrade; load the new kernel driver or reboot: this daemon holds nothing of the old one,"
+        " and takes the new one up by itself"
     ),
     binding.NO_PERMISSION: (
         "NVML may not be used by this user or in this container; run the daemon as root on the"

@@ -5,15 +5,24 @@ more, and a size that was read once does not become unknown. What changes from t
 read in `sampler`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Final
 
 from gpusched.adapters.nvml import binding
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.core.device import Device, DeviceNode, MigInstance
+from gpusched.core.fault import Recovery
 from gpusched.core.gputype import gpu_type_of
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.sample import LostDevice, Memory, Reading, Unavailable
+
+_NEEDS: Final[Mapping[int, Recovery]] = {
+    binding.GPU_IS_LOST: Recovery.REBOOT,
+    binding.RESET_REQUIRED: Recovery.RESET,
+}
+"""What helps a GPU that answers every call with this code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,14 @@ class Inventory:
         self._seen_at[index] = tuple(one.device.uuid for one in found)
         return found, lost
 
-    def lost(self, index: int, reason: str) -> list[LostDevice]:
+    def lost(self, index: int, failure: binding.NvmlFailure) -> list[LostDevice]:
         """Name what was last seen at *index*: the GPU, and the MIG devices that went with it."""
-        uuids = self._seen_at.get(index, (None,))
-        return [LostDevice(index=index, uuid=uuid, reason=reason) for uuid in uuids]
+        gpu, *instances = self._seen_at.get(index, (None,))
+        needs = _NEEDS.get(failure.code)
+        return [
+            LostDevice(index, gpu, failure.words, needs),
+            *(LostDevice(index, one, failure.words) for one in instances),
+        ]
 
     def _describe(self, uuid: DeviceUuid, handle: binding.Handle) -> Device:
         """Read what cannot change while the driver stays loaded."""

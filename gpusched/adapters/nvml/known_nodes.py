@@ -24,6 +24,14 @@ class RememberingSampler:
             self._nodes = tuple(node for one in reading.devices for node in one.device.nodes)
         return reading
 
+    def release(self) -> None:
+        """Let go of the driver until `resume`. Idempotent."""
+        self._sampler.release()
+
+    def resume(self) -> None:
+        """Take the driver up again with the next sample. Idempotent."""
+        self._sampler.resume()
+
     async def close(self) -> None:
         """Let go of the library. Idempotent."""
         await self._sampler.close()

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from gpusched.adapters.nvml import binding
+from gpusched.adapters.nvml.fault_watch import FaultWatch
 from gpusched.adapters.nvml.inventory import Found, Inventory
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.adapters.nvml.processes import ProcessRow, processes
+from gpusched.core.fault import Recovery
 from gpusched.core.ids import Instant
 from gpusched.core.sample import (
     ContextKind,
@@ -28,6 +30,7 @@ T = TypeVar("T")
 
 ProcessLists: TypeAlias = Mapping[ContextKind, Sequence[ProcessRow]]
 
+_LOST: Final = frozenset({binding.GPU_IS_LOST, binding.RESET_REQUIRED})
 _NO_LIST: Final = frozenset({binding.NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND})
 # The list of a partitioned GPU needs a privilege, and would count its instances' processes twice.
 _PARTITIONED: Final = Unavailable("MIG is enabled: its instances are read one by one")
@@ -45,6 +48,7 @@ class NvmlSampler:
     def __init__(self, places: NodePlaces, *, simulated: bool) -> None:
         self._places = places
         self._inventory = Inventory(places)
+        self._watch = FaultWatch()
         self._simulated = simulated
         self._names = _Names()
         self._versions = DriverVersions(
@@ -57,20 +61,26 @@ class NvmlSampler:
         """Read every device once; one lost GPU does not hide the others.
 
         Raises:
-            binding.NvmlFailure: The GPUs cannot even be counted.
+            binding.NvmlFailure: The GPUs cannot even be counted, or none answers, for a reason
+                that is none of theirs: a library that does not fit the driver any more.
         """
         begun_at = _now()
         devices: list[DeviceReading] = []
         lost: list[LostDevice] = []
         names = self._names
         names.begin()
+        refusals: list[binding.NvmlFailure] = []
         for index in range(binding.count()):
             try:
                 found, gone = self._inventory.gpu(index)
-                devices += [_read(one, names) for one in found]
+                gpu = found[0]
+                health = self._watch.follow(gpu.device.uuid, gpu.handle)
+                devices += [_read(one, names, health) for one in found]
                 lost += gone
             except binding.NvmlFailure as failure:
-                lost += self._inventory.lost(index, failure.words)
+                refusals.append(failure)
+                lost += self._lost(index, failure)
+        _check(devices, refusals)
         return NodeReading(
             begun_at=begun_at,
             ended_at=_now(),
@@ -80,7 +90,27 @@ class NvmlSampler:
             simulated=self._simulated,
             control_nodes=self._places.of_every_holder(),
             governed=self._places.governed(),
+            faults=tuple(self._watch.faults()),
         )
+
+    def _lost(self, index: int, failure: binding.NvmlFailure) -> list[LostDevice]:
+        lost = self._inventory.lost(index, failure)
+        if lost[0].uuid is not None:
+            self._watch.gone(lost[0].uuid)
+        return lost
+
+
+def _check(devices: Sequence[DeviceReading], refusals: Sequence[binding.NvmlFailure]) -> None:
+    """Make sure that the library still fits the driver.
+
+    Raises:
+        binding.NvmlFailure: It does not, or every GPU is refused and none is lost.
+    """
+    for failure in refusals:
+        if failure.code == binding.LIBRARY_MISMATCH:
+            raise failure
+    if refusals and not devices and not any(one.code in _LOST for one in refusals):
+        raise refusals[0]
 
 
 def merge(lists: ProcessLists) -> list[tuple[ProcessRow, ContextKind]]:
@@ -132,7 +162,7 @@ class _Names:
         return name
 
 
-def _read(found: Found, names: _Names) -> DeviceReading:
+def _read(found: Found, names: _Names, health: tuple[Reading[Recovery], str]) -> DeviceReading:
     """Read one device; raises `NvmlFailure` only where it turns out to be lost."""
     contexts = _PARTITIONED if found.device.mig_enabled else _contexts(found.handle, names)
     return DeviceReading(
@@ -145,6 +175,8 @@ def _read(found: Found, names: _Names) -> DeviceReading:
         power_limit_milliwatts=_sensor(found, binding.power_limit),
         compute_mode=_sensor(found, binding.compute_mode),
         persistence=_sensor(found, binding.persistence),
+        recovery=_OF_THE_GPU if found.device.mig else health[0],
+        unmonitored=health[1],
     )
 
 

@@ -18,6 +18,9 @@ from gpusched.adapters.nvml import wire
 from gpusched.core.sample import NodeReading, Reading, Unavailable
 from gpusched.core.survey import NodeSurvey
 
+_RELEASED: Final = Unavailable(
+    "the driver has been let go; `gpusched nvml resume` takes it up again"
+)
 _CLOSED: Final = Unavailable("NVML has been released; this daemon reads no devices")
 # Where the library and Python are found; the rest of the environment is none of its business.
 _PASSED_ON: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
@@ -109,6 +112,7 @@ class NvmlChild:
         self._last = Unavailable("not read yet")
         self._not_before = 0.0
         self._closed = False
+        self._released = False
 
     async def sample(self) -> Reading[NodeReading]:
         """Read all devices by a pass that begins after this call, or say why there is none.
@@ -127,6 +131,8 @@ class NvmlChild:
 
     async def _answered(self, request: bytes, deadline: float) -> wire.Answer:
         async with self._turn:
+            if self._released:
+                await self._gone()
             hindrance = self._hindrance()
             if hindrance is not None:
                 return hindrance
@@ -144,7 +150,22 @@ class NvmlChild:
                     " its process was ended and is started again"
                 )
             self._note(answer)
-            return _CLOSED if self._closed else answer
+            if self._released:
+                self._retire()  # it may have been started while it was let go
+            return self._shut() or answer
+
+    def release(self) -> None:
+        """End the process, so that the driver can be unloaded; `sample` says once it is gone.
+
+        Idempotent.
+        """
+        self._released = True
+        self._retire()
+
+    def resume(self) -> None:
+        """Start a process again with the next sample: it loads the library anew. Idempotent."""
+        self._released = False
+        self._failures, self._not_before = 0, 0.0
 
     async def close(self) -> None:
         """End the process and wait a moment for it; one that hangs in the driver is left behind.
@@ -160,18 +181,33 @@ class NvmlChild:
                 for one in self._retired:
                     await one.process.wait()
 
+    async def _gone(self) -> None:
+        """Wait until no process is left, but not for one that hangs in the driver."""
+        self._retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.deadline):
+                for one in self._retired:
+                    await one.process.wait()
+
+    def _shut(self) -> Unavailable | None:
+        """Say why there is no process, where that is on purpose."""
+        if self._closed:
+            return _CLOSED
+        return _RELEASED if self._released else None
+
     def _hindrance(self) -> Unavailable | None:
         if self._closed:
             return _CLOSED
         now = asyncio.get_running_loop().time()
-        if self._child is None and now < self._not_before:
+        if self._child is None and now < self._not_before and not self._released:
             return self._last
         self._retired = [one for one in self._retired if one.process.returncode is None]
         if not self._retired:
-            return None
+            return self._shut()
         # Another process would hang in the same driver, and they would pile up.
         former = self._retired[0]
-        if now - (former.killed_at or now) < self._patience.deadline:
+        # One that is let go has been waited for.
+        if not self._released and now - (former.killed_at or now) < self._patience.deadline:
             return self._last
         return Unavailable(
             f"NVML's former process {former.process.pid} hangs in the driver and cannot be ended;"

@@ -8,9 +8,11 @@ come out. Imported by both processes; neither the library nor asyncio may enter.
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Final, TypeAlias
 
 from gpusched.core.device import Device, DeviceNode, MigInstance
+from gpusched.core.fault import DeviceFault, FaultKind, Recovery
 from gpusched.core.gputype import GpuType
 from gpusched.core.mask import NodeRange
 from gpusched.core.sample import (
@@ -47,15 +49,18 @@ _TYPES: Final[Mapping[str, Callable[..., object]]] = {
         ContextKind,
         ContextReading,
         Device,
+        DeviceFault,
         DeviceNode,
         DeviceReading,
         DriverVersions,
+        FaultKind,
         GpuType,
         LostDevice,
         Memory,
         MigInstance,
         NodeRange,
         NodeReading,
+        Recovery,
         Unavailable,
         NodeSurvey,
         SurveyedDevice,
@@ -106,7 +111,7 @@ def answer_of(body: bytes) -> Answer:
 def _plain(value: object) -> dict[str, object]:
     """Take apart what JSON does not know; called by `json` from the outside in."""
     name = type(value).__name__
-    if isinstance(value, ContextKind):
+    if isinstance(value, Enum):
         return {_TYPE: name, "value": value.value}
     if not dataclasses.is_dataclass(value):
         raise TypeError(f"{name} does not cross the pipe")

@@ -48,6 +48,15 @@ TEXTS = {
     Code.UNKNOWN: "Unknown Error",
 }
 
+EVENTS = {
+    "ecc_single": 0x1,
+    "ecc_double": 0x2,
+    "xid": 0x8,
+    "unavailable": 0x4000,
+    "recovery": 0x8000,
+}
+"""Bits of `nvmlEventType…` by their names in scenarios."""
+
 NO_INSTANCE = 0xFFFFFFFF
 """GI or CI id of a process that is in no MIG instance."""
 

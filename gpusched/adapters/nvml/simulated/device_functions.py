@@ -14,7 +14,7 @@ from gpusched.adapters.nvml.simulated.calls import (
     put_text,
     target,
 )
-from gpusched.adapters.nvml.simulated.codes import Code
+from gpusched.adapters.nvml.simulated.codes import EVENTS, Code
 from gpusched.adapters.nvml.simulated.view import Subject
 
 _BRANDS = {"nvidia": 14, "geforce": 5}
@@ -25,7 +25,6 @@ _SAME_BOARD, _SAME_SWITCH, _SAME_NODE, _SYSTEM = 0, 20, 40, 50
 _P2P_OK, _P2P_NOT_SUPPORTED, _P2P_NVLINK = 0, 5, 2
 _SWITCH_BUS = 0xF0
 _SWITCH_DEVICE_ID = 0x22A310DE
-_EVENTS_XID_AND_ECC = 0x8 | 0x2 | 0x1
 
 
 def _name(subject: Subject) -> str:
@@ -54,7 +53,7 @@ _NUMBERS: Mapping[str, Callable[[Subject], int | None]] = {
     "nvmlDeviceGetPersistenceMode": lambda one: int(one.gpu.state.persistence),
     "nvmlDeviceGetFanSpeed": lambda one: one.gpu.profile.fan_percent,
     "nvmlDeviceGetPerformanceState": lambda one: one.gpu.profile.performance_state,
-    "nvmlDeviceGetSupportedEventTypes": lambda _: _EVENTS_XID_AND_ECC,
+    "nvmlDeviceGetSupportedEventTypes": lambda _: sum(EVENTS.values()),
     "nvmlDeviceGetMaxMigDeviceCount": lambda one: _MIG_DEVICES if one.gpu.profile.mig else 0,
 }
 _NUMBERS_OF_ANY: Mapping[str, Callable[[Subject], int | None]] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpusched.adapters.nvml.simulated import (
     device_functions,
+    field_functions,
     memory_functions,
     names,
     readings,
@@ -36,7 +37,7 @@ from gpusched.adapters.nvml.simulated.watch import Watch
 
 Function = Callable[..., object]
 
-_OF_GPUS = {**device_functions.OF_GPUS, **readings.OF_GPUS}
+_OF_GPUS = {**device_functions.OF_GPUS, **field_functions.OF_GPUS, **readings.OF_GPUS}
 _OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY, **readings.OF_ANY}
 _VERSION_ONLY = {"nvmlSystemGetNVMLVersion", "nvmlErrorString"}
 _INIT = {"nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags"}
@@ -53,7 +54,9 @@ class SimulatedLibrary:
         """
         self._watch = Watch(directory)
         self._handles = Handles()
-        self._events = EventSets()
+        self._events = EventSets(self._handles)
+        # What is loaded stays loaded, also when the driver below it is replaced.
+        self._loaded = self._watch.current().scenario
         self._users = 0
         self._refused_lists: dict[str, tuple[Faults, int]] = {}
         self._system: dict[str, Function] = {
@@ -131,15 +134,19 @@ class SimulatedLibrary:
                 return body(*arguments)
             if not self._users and name not in _INIT and name != "nvmlShutdown":
                 return Code.UNINITIALIZED
-            return self._watch.current().scenario.errors.get(name) or body(*arguments)
+            scenario = self._watch.current().scenario
+            if scenario.driver != self._loaded.driver:
+                return Code.LIB_RM_VERSION_MISMATCH
+            return scenario.errors.get(name) or body(*arguments)
 
         return answer
 
     def _device_function(self, name: str, body: DeviceFunction, *, on_mig: bool) -> Function:
         def answer(handle: Any, *arguments: Any) -> int:
-            if not self._users:
-                return Code.UNINITIALIZED
             view = self._watch.current()
+            unusable = self._unusable(view)
+            if unusable:
+                return unusable
             uuid = self._handles.uuid(handle_value(handle))
             if uuid is None:
                 return Code.INVALID_ARGUMENT
@@ -155,12 +162,21 @@ class SimulatedLibrary:
 
         return answer
 
+    def _unusable(self, view: View) -> int:
+        """Say why the library answers nothing: it is not initialised, or its driver is gone."""
+        if not self._users:
+            return Code.UNINITIALIZED
+        fits = view.scenario.driver == self._loaded.driver
+        return Code.SUCCESS if fits else Code.LIB_RM_VERSION_MISMATCH
+
     def _fault(self, view: View, subject: Subject, name: str, arguments: tuple[Any, ...]) -> int:
         """Let go wrong what the scenario says; gives a code, or 0 to go on."""
         faults = subject.gpu.state.faults
         _hang(faults, name)
         if faults.lost:
             return Code.GPU_IS_LOST
+        if faults.reset_required:
+            return Code.RESET_REQUIRED
         code = faults.errors.get(name) or view.scenario.errors.get(name) or Code.SUCCESS
         if not code and faults.insufficient_size and name in memory_functions.PROCESS_LISTS:
             return self._outgrow(view, subject, *arguments)
@@ -190,10 +206,10 @@ class SimulatedLibrary:
         return Code.SUCCESS
 
     def _driver_version(self, buffer: Any, length: Any) -> int:
-        return put_text(buffer, length, self._watch.base.driver)
+        return put_text(buffer, length, self._loaded.driver)
 
     def _nvml_version(self, buffer: Any, length: Any) -> int:
-        return put_text(buffer, length, self._watch.base.nvml)
+        return put_text(buffer, length, self._loaded.nvml)
 
     def _cuda_version(self, place: Any) -> int:
         return put(place, self._watch.base.cuda)
@@ -241,15 +257,16 @@ class SimulatedLibrary:
         if uuid is None:
             return Code.INVALID_ARGUMENT
         subject = view.by_uuid.get(uuid)
-        if subject is None or subject.gpu.state.faults.lost:
+        if subject is None:
             return Code.GPU_IS_LOST
         if subject.mig is not None:
             return Code.NOT_SUPPORTED
-        return self._events.register(handle_value(event_set), uuid)
+        code = self._fault(view, subject, "nvmlDeviceRegisterEvents", ())
+        return code or self._events.register(handle_value(event_set), uuid, view)
 
-    def _wait_for_event(self, event_set: Any, _data: Any, milliseconds: Any) -> int:
+    def _wait_for_event(self, event_set: Any, data: Any, milliseconds: Any) -> int:
         seconds = number(milliseconds) / 1000
-        return self._events.wait(handle_value(event_set), seconds, self._watch.current)
+        return self._events.wait(handle_value(event_set), data, seconds, self._watch.current)
 
 
 def _hang(faults: Faults, name: str) -> None:

@@ -69,11 +69,20 @@ def parse_control(text: str, scenario: Scenario) -> Scenario:
     if "process" in fields:
         processes = tuple(read_process(one, found) for one in fields.tables("process"))
     errors = read_errors(fields, "errors") if "errors" in fields else scenario.errors
+    driver = fields.text("driver", scenario.driver)
     fields.finish()
     _check_memory(fields, found, processes)
     if faults:
         raise ScenarioError(tuple(faults))
-    return dataclasses.replace(scenario, devices=found, processes=processes, errors=errors)
+    return dataclasses.replace(
+        scenario,
+        devices=found,
+        processes=processes,
+        errors=errors,
+        driver=driver,
+        # The library comes with the driver.
+        nvml=scenario.nvml.replace(scenario.driver, driver),
+    )
 
 
 def _toml(text: str) -> Mapping[str, object]:

@@ -11,6 +11,15 @@ FOREVER = float("inf")
 COMPUTE_MODES = {"default": 0, "prohibited": 2, "exclusive_process": 3}
 """NVML's compute modes by their names in scenarios; 1 was removed."""
 
+RECOVERY_ACTIONS = {
+    "none": 0,
+    "gpu_reset": 1,
+    "node_reboot": 2,
+    "drain_p2p": 3,
+    "drain_and_reset": 4,
+}
+"""NVML's recovery actions by their names in scenarios."""
+
 
 class ScenarioError(Exception):
     """A scenario cannot be used.
@@ -30,6 +39,7 @@ class Faults:
 
     Attributes:
         lost: Every call on it, and asking for its handle, answers GPU_IS_LOST.
+        reset_required: The same with RESET_REQUIRED.
         hang: Seconds that a call takes; `FOREVER` for one that never returns.
         hang_in: C functions that hang; empty for every one.
         no_permission: Process lists answer NO_PERMISSION.
@@ -45,6 +55,26 @@ class Faults:
     insufficient_size: int = 0
     no_memory_v2: bool = False
     errors: Mapping[str, int] = field(default_factory=dict)
+    reset_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedEvent:
+    """Something that a device reports once.
+
+    Attributes:
+        sequence: Grows from event to event; what is not above the last one has happened.
+        kind: Bit of `nvmlEventType…`.
+        data: Of an XID its number.
+        gpu_instance: GI id; None where it is not one instance's.
+        compute_instance: CI id; None where it is not one instance's.
+    """
+
+    sequence: int
+    kind: int
+    data: int = 0
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +93,8 @@ class DeviceState:
         compute_mode: NVML's number.
         persistence: Persistence mode.
         faults: What goes wrong.
+        events: What it has reported, or reports now.
+        recovery: NVML's number of what would help it; 0: nothing has to be done.
     """
 
     temperature: int
@@ -76,6 +108,8 @@ class DeviceState:
     compute_mode: int = 0
     persistence: bool = True
     faults: Faults = field(default_factory=Faults)
+    events: tuple[SimulatedEvent, ...] = ()
+    recovery: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 import dataclasses
 
+from gpusched.adapters.nvml.simulated.codes import EVENTS
 from gpusched.adapters.nvml.simulated.fields import Fields
 from gpusched.adapters.nvml.simulated.scenario import (
     COMPUTE_MODES,
     FOREVER,
+    RECOVERY_ACTIONS,
     DeviceState,
     Faults,
     SimulatedDevice,
+    SimulatedEvent,
     SimulatedProcess,
 )
 
@@ -25,6 +28,7 @@ def read_state(fields: Fields, base: DeviceState) -> DeviceState:
     Leaves it to the caller to `finish` the fields.
     """
     modes = {number: name for name, number in COMPUTE_MODES.items()}
+    actions = {number: name for name, number in RECOVERY_ACTIONS.items()}
     mode = fields.choice("compute_mode", COMPUTE_MODES, modes[base.compute_mode])
     return dataclasses.replace(
         base,
@@ -41,6 +45,10 @@ def read_state(fields: Fields, base: DeviceState) -> DeviceState:
         compute_mode=COMPUTE_MODES[mode],
         persistence=fields.flag("persistence", default=base.persistence),
         faults=_read_faults(fields.within("faults")) if "faults" in fields else base.faults,
+        events=_read_events(fields) if "events" in fields else base.events,
+        recovery=RECOVERY_ACTIONS[
+            fields.choice("recovery", RECOVERY_ACTIONS, actions[base.recovery])
+        ],
     )
 
 
@@ -105,6 +113,7 @@ def _check_place(
 def _read_faults(fields: Fields) -> Faults:
     faults = Faults(
         lost=fields.flag("lost", default=False),
+        reset_required=fields.flag("reset_required", default=False),
         hang=_hang(fields),
         hang_in=frozenset(fields.texts("hang_in")),
         no_permission=fields.flag("no_permission", default=False),
@@ -114,6 +123,27 @@ def _read_faults(fields: Fields) -> Faults:
     )
     fields.finish()
     return faults
+
+
+def _read_events(fields: Fields) -> tuple[SimulatedEvent, ...]:
+    """Read what a device reports: an XID by its number, anything else by its name."""
+    events = []
+    for place, one in enumerate(fields.tables("events"), 1):
+        xid = one.number("xid", None, 0, _GREATEST_PID)
+        kind = "xid" if xid is not None else one.choice("kind", EVENTS, "")
+        if not kind:
+            one.fault("xid", "is missing, and so is a kind")
+        events.append(
+            SimulatedEvent(
+                sequence=one.number("sequence", place, 1),
+                kind=EVENTS.get(kind, 0),
+                data=xid or 0,
+                gpu_instance=one.number("gi", None),
+                compute_instance=one.number("ci", None),
+            )
+        )
+        one.finish()
+    return tuple(events)
 
 
 def _hang(fields: Fields) -> float:
