@@ -135,7 +135,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         interval=config.interval,
         boot_patience=0.0 if plan.simulation else config.boot_patience,
         clock=clock,
-        store=wrap(SqliteStore(plan.state / "ledger.db")),
+        store=wrap(_store(plan)),
         sampler=sampler,
         table=table,
         enforcer=enforcement.enforcer,
@@ -144,6 +144,15 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         manager=manager or NullServiceManager(),
         doors=PublicDoors(plan.socket, facing),
         reload=_reloading(plan),
+    )
+
+
+def _store(plan: Plan) -> SqliteStore:
+    config = plan.config
+    return SqliteStore(
+        plan.state / "ledger.db",
+        stories_kept=config.events_kept,
+        stories_time=config.events_time,
     )
 
 

@@ -7,6 +7,7 @@ from gpusched.cli.words import NONE, device_name, instant, mib, name_of, span, u
 from gpusched.client.document import Document
 from gpusched.client.level import level_word
 
+_GIB = 1 << 30
 _COLUMNS = (
     Column("LEASE"),
     Column("STATE"),
@@ -70,7 +71,7 @@ def end_of(lease: Document, now: float) -> str:
     if lease.text("state") in ("LEASE_STATE_RELEASING", "LEASE_STATE_ENDED"):
         ended = instant(lease.text("ended_at"))
         ago = "" if ended is None else f", {span(now - ended)} ago"
-        return (_REASONS.get(reason) or name_of(reason, "END_REASON")) + ago
+        return (_REASONS.get(reason) or name_of(reason, "END_REASON")) + ago + _advice(lease)
     running = [
         (deadline, words)
         for name, words in _CLOCKS
@@ -80,6 +81,19 @@ def end_of(lease: Document, now: float) -> str:
         return "with its last process"
     deadline, words = min(running)
     return f"{words} {span(deadline - now)}"
+
+
+def _advice(lease: Document) -> str:
+    """Say what the lease needed of what it had, and what to ask for the next time."""
+    suggestion = lease.text("suggestion")
+    devices = lease.parts("devices")
+    peaks = [one.measured("peak_memory") for one in devices]
+    if not suggestion or None in peaks:
+        return ""
+    peak = max(one or 0 for one in peaks)
+    limit = devices[0].optional("memory_limit_bytes")
+    of = "" if limit is None else f" of {limit / _GIB:.3g}"
+    return f"; peak {peak / _GIB:.2g}{of} GiB; ask {suggestion}"
 
 
 def _violation(violation: Document) -> str:

@@ -21,6 +21,7 @@ _COLUMNS = (
     Column("GPU Memory", right=True),
     Column("Lease"),
     Column("User"),
+    Column("Unit or container"),
 )
 _KINDS = {
     "PROCESS_KIND_STRAY": "stray",
@@ -40,12 +41,19 @@ def process_lines(
         width: Columns of the terminal; None: as wide as it needs.
     """
     rows = [_row(one) for one in sorted(processes, key=_order)]
-    lines = lines_of(_COLUMNS, rows, width) if rows else []
+    lines = lines_of(*_shown(rows), width) if rows else []
     lines += [
         f"process list of GPU {one.number('gpu_index')} not readable: {one.text('reason')}"
         for one in unreadable
     ]
     return lines or ["No running processes found"]
+
+
+def _shown(rows: list[list[str]]) -> tuple[Sequence[Column], list[list[str]]]:
+    """Leave out the last column where nobody is in a unit or a container."""
+    if any(row[-1] for row in rows):
+        return _COLUMNS, rows
+    return _COLUMNS[:-1], [row[:-1] for row in rows]
 
 
 def _order(process: Document) -> tuple[int, int, int, int]:
@@ -69,6 +77,7 @@ def _row(process: Document) -> list[str]:
         mib(process.measured("memory")),
         _lease(process),
         _user(process),
+        process.text("container") or process.text("unit"),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
 from gpusched.cli.process_table import process_lines
 from gpusched.cli.table import Column, lines_of, printable
-from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
+from gpusched.cli.words import device_name, instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
 from gpusched.client.level import level_word
 
@@ -22,6 +22,9 @@ _DEVICES = (
     Column("Health"),
     Column("Leases"),
 )
+_PARTS = ("leases", "strays", "infrastructure", "ghost", "unattributed")
+"""Of an account, in the order of the equation."""
+
 _RESERVED = (
     Column("Lease"),
     Column("State"),
@@ -50,8 +53,25 @@ def screen(status: Document, width: int | None) -> list[str]:
         lines += lines_of(_DEVICES, [_device(one, strays) for one in devices], width)
     else:
         lines.append("No devices")
+    lines += [line for one in devices for line in account_lines(one)]
     lines += ["", *process_lines(status.parts("processes"), status.parts("unreadable"), width)]
     return lines + _without_process(status, width)
+
+
+def account_lines(device: Document) -> list[str]:
+    """Say where a device's memory is, where it is not with leases alone."""
+    account = device.part("account")
+    if device.text("health") in ("HEALTH_LOST", "HEALTH_UNREAD"):
+        return []
+    parts = [(name, account.measured(name)) for name in _PARTS]
+    others = [name for name, size in parts if name != "leases" and size != 0]
+    if not others or all(size is None for _, size in parts):
+        return []
+    words = [f"{name} {mib(size)}" for name, size in parts if size != 0]
+    overlap = account.measured("overlap")
+    less = f" - overlap {mib(overlap)}" if overlap else ""
+    used = mib(device.part("memory").measured("used"))
+    return [f"memory of {device_name(device)}: {used} used = {' + '.join(words)}{less}"]
 
 
 def _header(status: Document) -> list[str]:

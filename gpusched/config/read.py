@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gpusched.config import options
+from gpusched.config.option import Option
 from gpusched.config.paths import SYSTEM_CONFIG
 from gpusched.core.health_rules import HealthRules
 from gpusched.core.ids import SECOND
@@ -40,6 +41,8 @@ class Config:
         connections_per_user: Open connections of one uid, root excepted.
         log_level: Least severe lines that are written.
         prices: By row of `gpusched types`.
+        events_kept: Events that are kept on disk.
+        events_time: Nanoseconds for which they are.
         guard_top: Cgroup that the host-wide guard is attached to.
         guard_admits: Units, or paths of cgroups, that it lets through without a lease.
     """
@@ -52,6 +55,8 @@ class Config:
     connections_per_user: int
     log_level: str
     prices: Mapping[str, str]
+    events_kept: int
+    events_time: int
     guard_top: str
     guard_admits: tuple[str, ...]
 
@@ -101,7 +106,7 @@ class _Reader:
         self.tables = tables
         self.faults = list(_unknown(tables))
 
-    def get(self, option: options.Option[T]) -> T:
+    def get(self, option: Option[T]) -> T:
         table, name = option.key.split(".")
         found = self.tables.get(table)
         value = found.get(name, option.default) if isinstance(found, dict) else option.default
@@ -132,6 +137,7 @@ def _config(reader: _Reader) -> Config:
         max_sample_age=reader.get(options.MAX_AGE),
         max_tick_gap=reader.get(options.MAX_GAP),
         history=reader.get(options.HISTORY),
+        history_time=reader.get(options.HISTORY_TIME),
         infrastructure=reader.get(options.INFRA),
         grace=reader.get(options.GRACE),
         settle=reader.get(options.SETTLE),
@@ -141,14 +147,7 @@ def _config(reader: _Reader) -> Config:
         others=reader.get(options.OTHERS),
         overuse=_overuse(reader),
         drain_deadline=reader.get(options.DRAIN_DEADLINE),
-        health=HealthRules(
-            soft=reader.get(options.SOFT),
-            hard=reader.get(options.HARD),
-            lost=reader.get(options.LOST),
-            soft_time=reader.get(options.SOFT_TIME),
-            ignored=reader.get(options.IGNORE_XIDS),
-            fatal=reader.get(options.FATAL_XIDS),
-        ),
+        health=_health(reader),
     )
     return Config(
         policy=policy,
@@ -159,8 +158,21 @@ def _config(reader: _Reader) -> Config:
         connections_per_user=reader.get(options.CONNECTIONS),
         log_level=reader.get(options.LOG_LEVEL),
         prices=reader.prices(),
+        events_kept=reader.get(options.EVENTS),
+        events_time=reader.get(options.EVENTS_TIME),
         guard_top=reader.get(options.GUARD_TOP),
         guard_admits=reader.get(options.GUARD_ADMITS),
+    )
+
+
+def _health(reader: _Reader) -> HealthRules:
+    return HealthRules(
+        soft=reader.get(options.SOFT),
+        hard=reader.get(options.HARD),
+        lost=reader.get(options.LOST),
+        soft_time=reader.get(options.SOFT_TIME),
+        ignored=reader.get(options.IGNORE_XIDS),
+        fatal=reader.get(options.FATAL_XIDS),
     )
 
 

@@ -18,6 +18,7 @@ from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
 from gpusched.core.notice import Notice
+from gpusched.core.peaks import NO_PEAKS, Peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
 
@@ -99,11 +100,12 @@ class InventoryChanged:
 
 @dataclass(frozen=True, slots=True)
 class SampleTaken:
-    """A newer sample, and what it shows of each device; not durable."""
+    """A newer sample, what it shows of each device, and the peaks so far; not durable."""
 
     sample: NodeSample
     uses: Mapping[DeviceUuid, DeviceUse]
     at: Instant
+    peaks: Peaks = NO_PEAKS
 
 
 @dataclass(frozen=True, slots=True)

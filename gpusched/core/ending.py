@@ -6,6 +6,7 @@ Killing and settling are deadlines in the lease; ticks look at them.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from gpusched.core.accounts import unattributed
 from gpusched.core.actions import Action, Kill, TakeSample, Terminate, Unprepare
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import Change, GhostChanged, LeaseChanged
@@ -13,10 +14,11 @@ from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcing import let_go, sharers, usable_in
 from gpusched.core.events import CgroupEmptied
-from gpusched.core.ghost import Ghost, unattributed
+from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share, confirm, end
 from gpusched.core.ledger import Ledger
+from gpusched.core.peaks import with_peaks
 from gpusched.core.sample import NodeSample, Unavailable
 from gpusched.core.story import ended, ending, ghost_found, ghost_gone, signalled
 
@@ -59,6 +61,7 @@ def begin(
     along: Collection[LeaseId] = frozenset(),
 ) -> Ending:
     """Begin the end of a usable lease; those *along* end together with it."""
+    lease = with_peaks(ledger.peaks, lease)
     kill = manner.kill and kills(ledger, lease, along)
     clocks = Clocks()
     if kill:
@@ -161,8 +164,7 @@ def vanished_ghosts(
     """Find the ghost memory that has gone."""
     changes: list[Change] = []
     for device, ghost in ledger.ghosts.items():
-        use = uses.get(device)
-        found = None if use is None else unattributed(use.reading)
+        found = unattributed(uses, device)
         if found is not None and found <= ghost.baseline + ledger.policy.tolerance:
             changes += [GhostChanged(device, None), ghost_gone(device, "it came back", now)]
     return changes
@@ -207,7 +209,7 @@ def _left(
     """Give the bytes of each share that are in use and belong to no process, beyond the normal."""
     found: list[tuple[Share, int]] = []
     for share in lease.shares:
-        memory = unattributed(uses[share.device].reading)
+        memory = unattributed(uses, share.device)
         if memory is None or share.baseline is None:
             continue
         if memory > share.baseline + ledger.policy.tolerance:

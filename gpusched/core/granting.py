@@ -1,5 +1,6 @@
 """Decides on requests for devices: a grant, the same grant again, or a refusal that explains."""
 
+from gpusched.core.accounts import unattributed
 from gpusched.core.actions import WatchExit
 from gpusched.core.attaching import begin, cannot_hold, foreign, record
 from gpusched.core.changes import LeaseChanged
@@ -8,7 +9,6 @@ from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
 from gpusched.core.events import AllocateRequested, ExplainRequested
 from gpusched.core.explain import refuse
-from gpusched.core.ghost import unattributed
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
@@ -111,8 +111,7 @@ def _reserved(
 
 
 def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
-    use = ledger.uses.get(device)
-    baseline = None if use is None else unattributed(use.reading)
+    baseline = unattributed(ledger.uses, device)
     return Share(device, ledger.devices[device].memory_domain, request.memory, baseline)
 
 

@@ -40,6 +40,7 @@ from gpusched.core.lease_table import LeaseTable
 from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
+from gpusched.core.peaks import NO_PEAKS
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, Unavailable, governed_by
 
@@ -58,6 +59,7 @@ class Ledger(LeaseTable):
         sample: The last sample; None before the first.
         read_at: When the last sample that could be read was begun; None: none yet.
         uses: What the last sample shows, per device.
+        peaks: The most memory that samples showed so far.
         ticked_at: When the last sample was taken into the ledger.
         ability: What this host can enforce.
         governed: The nodes that masks are about, as they were last read.
@@ -79,6 +81,7 @@ class Ledger(LeaseTable):
         self.sample: NodeSample | None = None
         self.read_at: Instant | None = None
         self.uses: Mapping[DeviceUuid, DeviceUse] = {}
+        self.peaks = NO_PEAKS
         self.ticked_at: Instant | None = None
         self.ability: Ability = NOT_PROBED
         self.governed = Governed()
@@ -146,8 +149,9 @@ class Ledger(LeaseTable):
                 self.generation += 1
                 self.devices = {one.uuid: one for one in sorted(devices, key=lambda d: d.order)}
                 self.lost = lost
-            case SampleTaken(sample, uses, at):
+            case SampleTaken(sample, uses, at, peaks):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
+                self.peaks = peaks
                 if not isinstance(sample.reading, Unavailable):
                     self.read_at = sample.begun_at
                 self.governed = governed_by(sample.reading, self.governed)

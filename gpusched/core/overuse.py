@@ -5,11 +5,11 @@ outside the mask. What cannot be read neither begins a breach, nor ends one, nor
 it. Only the lease that is over its limit is ever acted on, never its neighbour.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gpusched.core.attribution import DeviceUse, ProcessKind
-from gpusched.core.changes import Change, LeaseChanged, NoticeGiven
+from gpusched.core.changes import Change, NoticeGiven
 from gpusched.core.ending import Manner, kills
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
@@ -31,7 +31,7 @@ class Judged:
     Attributes:
         leases: New versions of those whose breaches are others now.
         ends: How the leases are to end that are ended for a breach.
-        changes: All of it, for the ledger.
+        changes: What is told of it.
     """
 
     leases: dict[LeaseId, Lease] = field(default_factory=dict)
@@ -54,11 +54,21 @@ class _Candidate:
         return self.excess, self.excess / self.limit, self.lease.created.wall
 
 
-def judged(ledger: Ledger, sample: NodeSample, uses: Uses, now: Moment) -> Judged:
-    """Compare what every lease uses with its terms, and choose who is ended for it."""
+def judged(
+    ledger: Ledger, leases: Iterable[Lease], sample: NodeSample, uses: Uses, now: Moment
+) -> Judged:
+    """Compare what every lease uses with its terms, and choose who is ended for it.
+
+    Args:
+        ledger: The record.
+        leases: The live ones, as this tick has them.
+        sample: What was read.
+        uses: What it shows of each device.
+        now: When.
+    """
     found = Judged()
     candidates: dict[DeviceUuid, list[_Candidate]] = {}
-    for lease in ledger.live():
+    for lease in leases:
         if not lease.usable or lease.state is not LeaseState.ACTIVE:
             continue
         violations = tuple(_violations(ledger, lease, uses, now, found))
@@ -69,9 +79,6 @@ def judged(ledger: Ledger, sample: NodeSample, uses: Uses, now: Moment) -> Judge
             candidates.setdefault(one.violation.device, []).append(one)
     for device, several in candidates.items():
         _choose(ledger, device, several, found, now)
-    found.changes[:0] = [
-        LeaseChanged(one) for lease_id, one in found.leases.items() if lease_id not in found.ends
-    ]
     return found
 
 

@@ -55,6 +55,7 @@ class Policy:
         max_sample_age: An older reading counts as unknown.
         max_tick_gap: Ticks further apart mean that the host slept; the gap expires nothing.
         history: How many ended leases are kept.
+        history_time: How long they are kept; None: for ever.
         infrastructure: Program names that are never strays.
         grace: Between SIGTERM and SIGKILL when a lease's processes are ended.
         settle: How long the memory of an ended lease may take to come back.
@@ -74,6 +75,7 @@ class Policy:
     max_sample_age: int = 15 * SECOND
     max_tick_gap: int = 30 * SECOND
     history: int = 10_000
+    history_time: int | None = 30 * 86400 * SECOND
     infrastructure: tuple[str, ...] = INFRASTRUCTURE
     grace: int = 10 * SECOND
     settle: int = 10 * SECOND

@@ -26,6 +26,8 @@ from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
 from gpusched.core.overuse import judged
+from gpusched.core.peaks import Peaks, grown, with_peaks
+from gpusched.core.peaks import after as after_sample
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.story import denied, device_appeared, device_lost, extended
 
@@ -34,7 +36,8 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     """Take a sample into the ledger, and end what it or the clock ends."""
     sample = event.sample
     uses = attribute(sample, ledger.live(), ledger.policy.infrastructure, ledger.uses)
-    changes: list[Change] = [SampleTaken(sample, uses, now.instant)]
+    peaks = after_sample(ledger.peaks, ledger.live(), uses)
+    changes: list[Change] = [SampleTaken(sample, uses, now.instant, peaks)]
     if not isinstance(sample.reading, Unavailable):
         changes += _inventory(ledger, sample.reading, now)
     changes += weigh(ledger, sample, now)
@@ -43,16 +46,36 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
         return Decision(tuple(changes))
+    after = _leases(ledger, sample, uses, peaks, now)
+    changes += after.changes
+    changes += vanished_ghosts(ledger, uses, now)
+    changes += _forgotten(ledger, now)
+    return Decision(tuple(changes), (*after.actions, *_looks(ledger, sample, now)))
+
+
+def _leases(
+    ledger: Ledger,
+    sample: NodeSample,
+    uses: Mapping[DeviceUuid, DeviceUse],
+    peaks: Peaks,
+    now: Moment,
+) -> Decision:
+    """Take note of what every lease uses; end those whose time, terms or processes are over."""
+    changes: list[Change] = []
     actions: list[Action] = []
-    terms = judged(ledger, sample, uses, now)
+    current = {
+        one.id: with_peaks(peaks, one) if grown(peaks, one) else one for one in ledger.live()
+    }
+    terms = judged(ledger, current.values(), sample, uses, now)
+    current |= terms.leases
+    changes += [LeaseChanged(one) for one in current.values() if one is not ledger.get(one.id)]
     changes += terms.changes
     over = {
         lease.id: _over(ledger, lease, sample, now) or terms.ends.get(lease.id)
         for lease in ledger.live()
     }
     along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
-    for before in ledger.live():
-        lease = terms.leases.get(before.id, before)
+    for lease in current.values():
         manner = over[lease.id]
         if manner is not None:
             after = begin(ledger, lease, manner, now, along=along)
@@ -62,9 +85,6 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
         actions += [one for one in after.actions if one not in actions]
         if after.lease is not lease and after.lease.live and TakeSample() not in actions:
             actions.append(TakeSample())
-    changes += vanished_ghosts(ledger, uses, now)
-    changes += _forgotten(ledger)
-    actions += _looks(ledger, sample, now)
     return Decision(tuple(changes), tuple(actions))
 
 
@@ -225,7 +245,14 @@ def _slept(ledger: Ledger, now: Moment) -> int:
     return gap if gap > ledger.policy.max_tick_gap else 0
 
 
-def _forgotten(ledger: Ledger) -> Iterator[Change]:
+def _forgotten(ledger: Ledger, now: Moment) -> Iterator[Change]:
+    """Forget the ended leases that are too many, or ended too long ago."""
     surplus = ledger.ended_count() - ledger.policy.history
-    for lease, _ in zip(ledger.ended(), range(max(0, surplus)), strict=False):
+    oldest = None
+    if ledger.policy.history_time is not None:
+        oldest = now.wall - ledger.policy.history_time
+    for place, lease in enumerate(ledger.ended()):
+        aged = oldest is not None and lease.ended is not None and lease.ended.wall < oldest
+        if place >= surplus and not aged:
+            return
         yield LeaseForgotten(lease.id)

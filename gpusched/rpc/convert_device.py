@@ -1,9 +1,10 @@
 """Devices on the wire: what they are, where their memory is, and what could be granted on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gpusched.api.v1 import device_pb2
-from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
+from gpusched.core.accounts import NOT_READ, account_of, in_domain, on_gpu
+from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease_table import Holding
@@ -18,7 +19,6 @@ from gpusched.rpc.convert_reading import bytes_of, number_of
 from gpusched.rpc.convert_telemetry import telemetry_of
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
 
-_STRAY_KINDS = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
 _UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD, Obstacle.RELEASED)
 _LAST = 1 << 30
 
@@ -106,7 +106,7 @@ def _device(
         allocatable=bytes_of(promisable),
         allocated_bytes=_promised(holding, promisable),
         grantable=bytes_of(_grantable(share[device.uuid])),
-        account=_account(use, memory, reason, _ghost(device, ledger)),
+        account=_account(device, ledger, memory, reason),
         mig=_mig(device, ledger),
         health=health,
         health_reason=health_reason,
@@ -179,67 +179,27 @@ def _grantable(verdict: Verdict) -> Reading[int]:
     return Unavailable(verdict.sentence) if verdict.obstacle in _UNREADABLE else 0
 
 
-def _ghost(device: Device, ledger: Ledger) -> int:
-    found = ledger.ghosts.get(device.uuid)
-    return 0 if found is None else found.memory
-
-
 def _account(
-    use: DeviceUse | None, memory: Reading[Memory], reason: str, ghost: int
+    device: Device, ledger: Ledger, memory: Reading[Memory], reason: str
 ) -> device_pb2.Account:
-    """Say where the used memory is; what stays is unattributed, what is too much overlaps."""
-    processes: Reading[tuple[Attributed, ...]] = Unavailable(reason or "not read")
-    if use is not None:
-        processes = use.processes
-    leases = _sum(processes, (ProcessKind.LEASE,))
-    strays = _sum(processes, _STRAY_KINDS)
-    infrastructure = _sum(processes, (ProcessKind.INFRASTRUCTURE,))
-    rest: Reading[int] = memory if isinstance(memory, Unavailable) else memory.used
-    for part in (leases, strays, infrastructure):
-        if isinstance(rest, Unavailable) or isinstance(part, Unavailable):
-            rest = rest if isinstance(rest, Unavailable) else part
-        else:
-            rest -= part
-    unattributed, overlap = _split(rest)
-    haunted: Reading[int] = ghost
-    if ghost and isinstance(unattributed, Unavailable):
-        haunted = unattributed
-    elif ghost and not isinstance(unattributed, Unavailable):
-        # Part of it may have come back since it was found.
-        haunted = min(ghost, unattributed)
-        unattributed -= haunted
+    """Say where the used memory of its domain is."""
+    if device.mig_enabled:
+        uses = on_gpu(ledger.uses.values(), device.uuid)
+    else:
+        uses = in_domain(ledger.uses.values(), device.memory_domain)
+    if device.uuid not in ledger.uses:
+        memory = Unavailable(reason or NOT_READ.reason)
+    shared = {device.uuid, *(one.reading.device.uuid for one in uses)}
+    ghost = sum(one.memory for uuid, one in ledger.ghosts.items() if uuid in shared)
+    account = account_of(memory, uses, ghost)
     return device_pb2.Account(
-        leases=bytes_of(leases),
-        strays=bytes_of(strays),
-        infrastructure=bytes_of(infrastructure),
-        ghost=bytes_of(haunted),
-        unattributed=bytes_of(unattributed),
-        overlap=bytes_of(overlap),
+        leases=bytes_of(account.leases),
+        strays=bytes_of(account.strays),
+        infrastructure=bytes_of(account.infrastructure),
+        ghost=bytes_of(account.ghost),
+        unattributed=bytes_of(account.unattributed),
+        overlap=bytes_of(account.overlap),
     )
-
-
-def _split(rest: Reading[int]) -> tuple[Reading[int], Reading[int]]:
-    """Give what is used beyond the processes' sum, and what that sum exceeds the used by."""
-    return (rest, rest) if isinstance(rest, Unavailable) else (max(0, rest), max(0, -rest))
-
-
-def _sum(
-    processes: Reading[tuple[Attributed, ...]], kinds: tuple[ProcessKind, ...]
-) -> Reading[int]:
-    if isinstance(processes, Unavailable):
-        return processes
-    total = 0
-    for size in _sizes(processes, kinds):
-        if isinstance(size, Unavailable):
-            return size
-        total += size
-    return total
-
-
-def _sizes(
-    processes: tuple[Attributed, ...], kinds: tuple[ProcessKind, ...]
-) -> Iterator[Reading[int]]:
-    return (one.context.memory for one in processes if one.kind in kinds)
 
 
 def _mig(device: Device, ledger: Ledger) -> device_pb2.MigInstance | None:

@@ -1,6 +1,7 @@
 """Leases on the wire, built from the ledger in one go: nothing here awaits."""
 
 from gpusched.api.v1 import lease_pb2, process_pb2, reading_pb2
+from gpusched.core.advice import advice
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.ids import Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
@@ -11,7 +12,6 @@ from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of
 from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_reading import (
-    NOT_ACCOUNTED,
     OF_ANOTHER,
     bytes_of,
     deadline_of,
@@ -45,7 +45,7 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
 }
 _IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)
-_NO_PEAK = bytes_of(NOT_ACCOUNTED)
+_NEVER = Unavailable("no sample has shown a process of it on the device")
 _GONE = Unavailable("the device was not read in the last sample")
 
 
@@ -78,7 +78,8 @@ def lease_of(
         asker_gone=_asker_gone(lease, members),
         enforcement=_enforcement_of(lease, ledger, own=own),
         used_memory=_bytes(_sum(used) if seen.memory else OF_ANOTHER),
-        peak_memory=_NO_PEAK,
+        peak_memory=_bytes(_peak(lease.peak, ledger.peaks.leases.get(lease.id), seen)),
+        suggestion=advice(lease, ledger.devices) if own and not lease.live else "",
         violations=violations_of(lease, ledger, now) if own else None,
         story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
     )
@@ -153,10 +154,20 @@ def _device_of(
         memory_limit_bytes=share.memory if seen.memory else None,
         exclusive=share.exclusive,
         used_memory=_bytes(used),
-        peak_memory=_NO_PEAK,
+        peak_memory=_bytes(
+            _peak(share.peak, ledger.peaks.shares.get((lease.id, share.device)), seen)
+        ),
         settling=lease.state is LeaseState.RELEASING,
         lost=lost,
     )
+
+
+def _peak(stored: int | None, since: int | None, seen: Sight) -> Reading[int]:
+    """Give the most that was seen; of a lease of others as little as of what it uses now."""
+    if not seen.memory:
+        return OF_ANOTHER
+    most = max(stored or 0, since or 0)
+    return most or _NEVER
 
 
 def _used(lease: Lease, share: Share, ledger: Ledger) -> Reading[int]:

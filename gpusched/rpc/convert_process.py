@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from gpusched.api.v1 import process_pb2
 from gpusched.core.attribution import Attributed, ProcessKind
+from gpusched.core.cgroup_name import container_in, unit_in
 from gpusched.core.device import Device
-from gpusched.core.ids import Instant
+from gpusched.core.ids import DeviceUuid, Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import ContextKind, Reading, Unavailable
 from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call, Users
 from gpusched.rpc.convert_device import gpu_index, in_order, trouble
 from gpusched.rpc.convert_reading import (
-    NOT_ACCOUNTED,
     OF_ANOTHER,
     bytes_of,
     process_of,
@@ -26,7 +26,6 @@ KINDS: dict[ProcessKind, process_pb2.ProcessKind.ValueType] = {
     ProcessKind.UNKNOWN: process_pb2.PROCESS_KIND_UNKNOWN,
 }
 
-_NO_PEAK = bytes_of(NOT_ACCOUNTED)
 _NOT_IN_PROC = Unavailable("the process is not in /proc")
 
 
@@ -92,7 +91,9 @@ def _row(
         uid=facts.uid if facts is not None and seen.uid else None,
         user=users.name(facts.uid) if facts is not None and seen.uid else "",
         memory=bytes_of(context.memory if seen.memory else OF_ANOTHER),
-        peak_memory=_NO_PEAK,
+        peak_memory=bytes_of(_peak(one, device.uuid, ledger, seen)),
+        unit=unit_in(facts.cgroup) if facts is not None and seen.command else "",
+        container=container_in(facts.cgroup) if facts is not None and seen.command else "",
         kind=KINDS[one.kind],
         lease_id=one.lease or "",
         outside_mask=one.lease is not None and one.kind is ProcessKind.STRAY,
@@ -116,6 +117,16 @@ def _name(one: Attributed, seen: Sight) -> Reading[str]:
     if seen.command and not isinstance(one.context.name, Unavailable):
         return one.context.name
     return one.facts.name
+
+
+def _peak(one: Attributed, device: DeviceUuid, ledger: Ledger, seen: Sight) -> Reading[int]:
+    """Give the most that samples showed; of a process that is not known only what it has now."""
+    if not seen.memory:
+        return OF_ANOTHER
+    if one.facts is None:
+        return one.context.memory
+    known = ledger.peaks.processes.get((device, one.facts.identity))
+    return one.context.memory if known is None else known
 
 
 def _command(one: Attributed, seen: Sight) -> Reading[str]:

@@ -9,9 +9,6 @@ from gpusched.core.sample import Reading, Unavailable
 OF_ANOTHER = Unavailable("belongs to another user")
 """What the caller may not see."""
 
-NOT_ACCOUNTED = Unavailable("not accounted yet")
-"""Of figures that nothing keeps yet, such as peaks."""
-
 
 def bytes_of(reading: Reading[int]) -> reading_pb2.ByteReading:
     """Give a size."""

@@ -49,7 +49,7 @@ level = "debug"
 "gpu.l4.1" = "0.80 €/h"
 """
 
-TABLES = "access, devices, enforcement, health, leases, log, overuse, prices, sampling"
+TABLES = "access, devices, enforcement, events, health, leases, log, overuse, prices, sampling"
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (
         "[sampling]\ninterval = 5",

@@ -87,7 +87,9 @@ def test_deadlines() -> None:
 
 
 def test_memory() -> None:
-    """What its processes hold is told by device and in all; peaks are unavailable, not zero."""
+    """What its processes hold, and the most they held, is told by device and in all; where none
+    was seen the peak is unavailable, not zero.
+    """
     first, second = device(0), device(1)
     host = Host(first, second)
     one = host.attach(host.grant(Request(A, count=2)), 7)
@@ -95,7 +97,9 @@ def test_memory() -> None:
     message = lease_of(one, host.ledger, host.now, Call(ADA))
     assert [each.used_memory.value for each in message.devices] == [3 * GIB, 0]
     assert message.used_memory.value == 3 * GIB
-    assert message.peak_memory.unavailable
+    assert message.peak_memory.value == 3 * GIB
+    assert message.devices[0].peak_memory.value == 3 * GIB
+    assert message.devices[1].peak_memory.unavailable
 
 
 def test_unreadable_memory() -> None:

@@ -61,7 +61,7 @@ def test_a_breach_that_lasts_is_told_once() -> None:
     tick(made, l1=5 * GIB)
     first = only(made).violations
     made.later(1)
-    done = tick(made, l1=6 * GIB)
+    done = tick(made, l1=5 * GIB)
     assert only(made).violations == first
     assert (changed_leases(done), sentences(done)) == ([], [])
     assert next_deadline(made.ledger) == first[0].deadline

@@ -239,6 +239,19 @@ def forgotten(decision: Decision) -> list[str]:
     return [one.lease for one in decision.changes if isinstance(one, LeaseForgotten)]
 
 
+def test_the_history_is_trimmed_by_age() -> None:
+    """An ended lease is forgotten when it has been over for the configured time; unset: never."""
+    for time, left in ((60 * SECOND, 0), (None, 1)):
+        host = Host(GPU, policy=Policy(history_time=time))
+        host.release(host.grant(Request(A)))
+        host.tick()
+        assert host.ledger.ended_count() == 1
+        for _ in range(3):
+            host.later(25)
+            host.tick()
+        assert host.ledger.ended_count() == left
+
+
 def test_the_history_is_trimmed_to_what_the_operator_keeps() -> None:
     """The leases that ended first are forgotten first; the policy's number is kept."""
     host = Host(GPU, policy=Policy(history=2))

@@ -37,6 +37,8 @@ STORIES_LOADED = 1000
 """Newest story lines that `load` gives."""
 
 _TRIM_STORY = "DELETE FROM story WHERE sequence <= (SELECT max(sequence) FROM story) - ?"
+# Counted from the newest line: a store has no clock, and one that is set back loses nothing.
+_AGE_STORY = "DELETE FROM story WHERE wall < (SELECT max(wall) FROM story) - ?"
 # One statement for all three rows: each statement hands the interpreter lock over and back.
 _PUT_META = """UPDATE meta SET value = CASE key
     WHEN 'boot_id' THEN ? WHEN 'alive_at' THEN ? WHEN 'generation' THEN ? ELSE value END"""
@@ -51,6 +53,7 @@ class SqliteStore:
         path: The file; made by `load` where there is none. Its folder must exist, and be locked
             (`StateLock`): nothing here keeps a second daemon out.
         stories_kept: Story lines to keep, at least; the oldest go first.
+        stories_time: Nanoseconds for which they are kept; None: for ever.
         migrations: Another table of migrations than the shipped one, for tests of upgrades.
     """
 
@@ -59,10 +62,12 @@ class SqliteStore:
         path: Path,
         *,
         stories_kept: int = STORIES_KEPT,
+        stories_time: int | None = None,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         self._path = path
         self._stories_kept = stories_kept
+        self._stories_time = stories_time
         self._migrations = migrations
         self._connection: sqlite3.Connection | None = None
         self._boot_id = BootId("")
@@ -117,6 +122,8 @@ class SqliteStore:
             changes.write(connection)
             if batch.maintain:
                 connection.execute(_TRIM_STORY, (self._stories_kept,))
+                if self._stories_time is not None:
+                    connection.execute(_AGE_STORY, (self._stories_time,))
             connection.execute(_PUT_META, (self._boot_id, batch.alive_at, batch.generation))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
