@@ -13,6 +13,7 @@ from time import perf_counter
 
 from bench.cold import cold
 from bench.figures import Figure
+from bench.hanging import hanging
 from bench.hot_spots import profile
 from bench.idle import idle
 from bench.latency import latency
@@ -30,6 +31,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "cold": cold,
     "idle": idle,
     "ticks": ticks,
+    "hanging": hanging,
 }
 ON_DEMAND: dict[str, Callable[[], list[Figure]]] = {"profile": profile}
 """What only prints, and only when it is named."""

@@ -13,9 +13,17 @@ from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.events import Ticked
-from gpusched.core.ids import SECOND, Caller, Moment
+from gpusched.core.ids import SECOND, Caller, DeviceUuid, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.operator_events import (
+    CordonRequested,
+    DrainRequested,
+    OperatorEvent,
+    ReleaseDriverRequested,
+    ResumeDriverRequested,
+    UncordonRequested,
+)
 from gpusched.core.replies import Done, Granted
 from gpusched.core.request import Owner, Request
 from gpusched.core.sample import DeviceReading, LostDevice, NodeSample, ProcessFacts
@@ -160,6 +168,25 @@ turns = st.builds(
     watched=st.booleans(),
     lingering=st.booleans(),
 )
+
+
+def _orders(by: Caller, device: DeviceUuid, time: int | None) -> list[OperatorEvent]:
+    return [
+        CordonRequested(by, device, "loud"),
+        UncordonRequested(by, device),
+        DrainRequested(by, device, "replace it", time, signal_in_place=time is None),
+        ReleaseDriverRequested(by, "upgrade"),
+        ResumeDriverRequested(by),
+    ]
+
+
+orders = st.builds(
+    _orders,
+    callers,
+    st.sampled_from([one.uuid for one in DEVICES]),
+    st.sampled_from([None, 0, 5 * SECOND]),
+).flatmap(st.sampled_from)
+"""What an operator, or somebody who is none, asks of devices and the driver."""
 
 
 def own(lease: Lease) -> Caller:

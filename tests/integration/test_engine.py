@@ -16,13 +16,14 @@ from gpusched.core.events import (
     Ticked,
 )
 from gpusched.core.ids import LeaseId, RequestId
+from gpusched.core.operator_events import CordonRequested, ReleaseDriverRequested
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Done, Explained, Granted, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.daemon.engine import Engine
 from gpusched.ports import Batch, Stopping, StoreError
-from tests.fakes.builders import ADA, BOB, UNREADABLE, device, process, reading, sample
+from tests.fakes.builders import ADA, BOB, ROOT, UNREADABLE, device, process, reading, sample
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine_bench import EngineBench, allocation, attachment, leases_of
 from tests.fakes.waiting import standstill
@@ -212,3 +213,11 @@ async def test_fake_gate_is_waited_at(bench: EngineBench) -> None:
     bench.store.gate.set()
     await first
     assert len(bench.store.batches) == 1
+
+
+async def test_an_operators_word_is_written_through(bench: EngineBench) -> None:
+    """A batch with a mark survives a loss of power; one with leases alone need not."""
+    await bench.ask("first")
+    await bench.task(bench.engine.submit(CordonRequested(ROOT, device(0).uuid, "loud")))
+    await bench.task(bench.engine.submit(ReleaseDriverRequested(ROOT)))
+    assert [one.power_safe for one in bench.store.batches] == [False, True, True]

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gpusched.core.actions import TakeSample, WatchExit
+from gpusched.core.actions import ReleaseDriver, ResumeDriver, TakeSample, WatchExit
 from gpusched.daemon.executor import Executor
 from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.poller import Poller
@@ -91,3 +91,11 @@ async def test_exit_that_cannot_be_watched(bench: Bench) -> None:
     ]
     await standstill()
     assert bench.sampler.calls == 0
+
+
+async def test_the_driver_is_let_go_and_taken_up(bench: Bench) -> None:
+    """The sampler is told, at once."""
+    bench.executor.perform(ReleaseDriver())
+    assert bench.sampler.released
+    bench.executor.perform(ResumeDriver())
+    assert not bench.sampler.released

@@ -5,7 +5,8 @@ import pytest
 from gpusched.core.changes import LeaseChanged
 from gpusched.core.ids import SECOND, Moment
 from gpusched.core.lease import EndReason, LeaseState
-from tests.fakes.builders import ADA
+from gpusched.core.operator_events import ReleaseDriverRequested
+from tests.fakes.builders import ADA, ROOT, UNREADABLE
 from tests.fakes.clock import FakeClock
 from tests.fakes.daemon import DaemonHost, attach, end, grant
 from tests.fakes.enforcer import HOME
@@ -121,3 +122,21 @@ async def test_an_empty_cgroup_needs_no_sample_to_end_a_lease() -> None:
     assert await _told_of_an_end(host) == ["commit", "sample", "commit"]
     with pytest.raises(FileNotFoundError):
         host.table.population(f"{HOME}/lease-a")
+
+
+async def test_a_driver_that_is_let_go_is_not_waited_for(host: DaemonHost) -> None:
+    """Also soon after a boot: an operator wants it so, and the sampler is told before it reads."""
+    running, authority = await host.start()
+    authority.propose(ReleaseDriverRequested(ROOT))
+    await authority.durable()
+    assert host.sampler.released
+    await end(running)
+    host.renew()
+    host.clock.reboot()
+    host.disk.boot_id = host.clock.boot_id()
+    host.boot_patience, host.sampler.reading = 3600.0, UNREADABLE
+    running, authority = await host.start()
+    assert host.sampler.released
+    assert authority.ledger.released == ""
+    assert host.sampler.calls == 1
+    await end(running)

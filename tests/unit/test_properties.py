@@ -32,6 +32,8 @@ from gpusched.core.ids import (
 )
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
+from gpusched.core.marked import marks_over
+from gpusched.core.operator_events import OperatorEvent
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Done, Explained, Granted, Obstacle, Refusal, Rejected
 from gpusched.core.request import Request
@@ -53,6 +55,7 @@ from tests.fakes.turmoil import (
     everything,
     idle,
     leases_of,
+    orders,
     own,
     requests,
     turns,
@@ -61,6 +64,10 @@ from tests.fakes.turmoil import (
 WITHHELD = GIB
 PACK = Policy(withheld=WITHHELD, history=4)
 SPREAD = Policy(placement="spread", withheld=WITHHELD, history=2, keepalive=9 * SECOND)
+DOUBTS = {
+    *(Obstacle.UNREAD, Obstacle.LOST),
+    *(Obstacle.CORDONED, Obstacle.TAINTED, Obstacle.RELEASED),
+}
 BOOT, OTHER_BOOT = BootId("boot-1"), BootId("boot-2")
 CALM = Turn((Fate.READ,) * len(DEVICES), frozenset(PIDS), GIB, watched=True)
 DESERTED = Turn((Fate.LEFT,) * len(DEVICES), frozenset(), None, watched=True, lingering=False)
@@ -134,8 +141,8 @@ class Turmoil(RuleBasedStateMachine):
         if isinstance(reply, Granted):
             self.check_grant(reply.lease, asked)
         elif reply.nearest is not None:
-            # What is not read now may turn out to be too small.
-            doubts = {one.obstacle for one in reply.verdicts} & {Obstacle.UNREAD, Obstacle.LOST}
+            # What is not read now, or barred, may turn out to be too small.
+            doubts = {one.obstacle for one in reply.verdicts} & DOUBTS
             if reply.why is Refusal.LATER or not doubts:
                 self.check_nearest(reply.why, reply.nearest)
 
@@ -144,6 +151,9 @@ class Turmoil(RuleBasedStateMachine):
         uuids = [one.device for one in lease.shares]
         assert len(uuids) == asked.count
         assert PARENT.uuid not in uuids
+        marked = [marks_over(self.ledger, self.ledger.devices[one]) for one in uuids]
+        assert all(one.cordon is None for one in marked)
+        assert self.ledger.released is None or not uuids
         assert set(asked.must_include) <= set(uuids)
         assert asked.devices in ((), tuple(uuids))
         assert {one.memory for one in lease.shares} <= {asked.memory}
@@ -172,6 +182,11 @@ class Turmoil(RuleBasedStateMachine):
         )
         granted = self.decided(AllocateRequested(by, fresh, LeaseId("lease-fresh"))).reply
         assert isinstance(granted, Granted) == (reply.devices is not None)
+
+    @rule(order=orders)
+    def operate(self, order: OperatorEvent) -> None:
+        """An operator marks devices, or has the driver let go."""
+        self.twice(order)
 
     @precondition(lambda self: self.disk.leases)
     @rule(pick=picks, pid=st.sampled_from(PIDS))
