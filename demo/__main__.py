@@ -1,4 +1,4 @@
-"""The main job, shown: daemon, workers over gRPC, status, refusals, masks, ends, a crash.
+"""The main job, shown: daemon, workers, status, nvidia-smi, masks, over-use, cordon, a crash.
 
 Each later capability adds its scene here. It fails, with exit code 1, when a scene does not show
 what it must.
@@ -17,6 +17,9 @@ HOST = "4xA100-80GB,4xL4"
 EXIT_BAD, EXIT_LATER, EXIT_NEVER = 64, 75, 78
 WORK = "simulated-worker --memory 2GiB"
 SECOND_USER = 65534
+CONFIG = '[overuse]\ngrace = "2s"\n[leases]\ngrace = "1s"\n'
+"""So that nobody has to wait."""
+
 FOREIGN = 0
 """A device of the exclusive pair, by index."""
 
@@ -28,6 +31,9 @@ class Demo(Stage):
         super().__init__(HOST)
         self.workers: list[subprocess.Popen[str]] = []
         self.runs: list[subprocess.Popen[str]] = []
+        config = self.folder / "gpusched.toml"
+        config.write_text(CONFIG)
+        self.environment["GPUSCHED_CONFIG"] = str(config)
 
     def show(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of gpusched and show it with what it prints."""
@@ -107,6 +113,16 @@ def status_shows(demo: Demo) -> None:
     demo.show("status")
 
 
+def nvidia_smi_shows(demo: Demo) -> None:
+    """`gpusched nvidia-smi` prints the same processes in nvidia-smi's own screen, and its CSV."""
+    screen = demo.show("nvidia-smi").stdout
+    query = ("--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
+    rows = demo.show("nvidia-smi", *query).stdout
+    for worker in demo.workers:
+        if str(worker.pid) not in screen or str(worker.pid) not in rows:
+            raise Failed(f"nvidia-smi does not show process {worker.pid}")
+
+
 def refusals_explain(demo: Demo) -> None:
     """A refusal says why and what would do: a bad request, later, never here."""
     for code, words in (
@@ -178,6 +194,38 @@ def children_keep_it(demo: Demo) -> None:
             return
 
 
+def over_use_ends(demo: Demo) -> None:
+    """A worker takes more than its lease has: it is warned, sent SIGTERM, killed; no other is."""
+    why_not = demo.holds()
+    if why_not:
+        print(f"not here, where processes are known by name only: {why_not}")
+        return
+    wish = ("--gpu-type", "a100", "--memory", "4GiB", "--over-use", "terminate")
+    work = ("simulated-worker", "--memory", "6GiB", "--ignore-term")
+    worker = demo.start(str(GPUSCHED), "run", *wish, "--", str(GPUSCHED), *work)
+    lease = ""
+    for _ in waiting(10, "the lease of the greedy worker"):
+        lease = next((one for one, pids in demo.leases().items() if worker.pid in pids), "")
+        if lease:
+            break
+    for _ in waiting(30, f"{lease} to end"):
+        if lease not in demo.leases():
+            break
+    told = [one for one in demo.gpusched("events").stdout.splitlines() if lease in one]
+    print(f"$ gpusched events | grep {lease}", *told, sep="\n")
+    if "its limit" not in told[-1] or any(one.poll() is not None for one in demo.workers):
+        raise Failed("it did not end for its over-use, or a neighbour did")
+
+
+def cordon_keeps_away(demo: Demo) -> None:
+    """An operator cordons a device: its leases stay, new ones go elsewhere."""
+    demo.show("cordon", "7", "--reason", "fan is loud")
+    refused = demo.show("run", "--device", "7", "--", "true")
+    if refused.returncode != EXIT_LATER or "fan is loud" not in refused.stderr:
+        raise Failed("a cordoned device was given away")
+    demo.show("uncordon", "7")
+
+
 def crash_loses_nothing(demo: Demo) -> None:
     """A crash of the daemon loses no lease."""
     before = demo.leases().keys()
@@ -208,10 +256,13 @@ SCENES = (
     daemon_starts,
     workers_ask,
     status_shows,
+    nvidia_smi_shows,
     refusals_explain,
     masks_hold,
     release_kills,
     children_keep_it,
+    over_use_ends,
+    cordon_keeps_away,
     crash_loses_nothing,
     all_ends,
 )

@@ -16,7 +16,7 @@ _FINE, _COARSE, _BORDER = 256 * MIB, GIB, 2 * GIB
 def advice(lease: Lease, devices: Mapping[DeviceUuid, Device]) -> str:
     """Give a better request as flags of the command line; empty where there is none.
 
-    A lease with a limit is told a size that is at least a step apart from it; one of whole
+    A lease with a limit is told a smaller size, or a greater one where it was above it; one of whole
     devices is told a size where it would leave half of each of them to others.
     """
     peaks = [share.peak for share in lease.shares]
@@ -24,10 +24,12 @@ def advice(lease: Lease, devices: Mapping[DeviceUuid, Device]) -> str:
         return ""
     peak = max(one or 0 for one in peaks)
     wanted = _rounded(peak + peak // _SPARE)
-    if wanted in {0, lease.request.memory}:
+    if wanted == 0:
         return ""
-    if lease.request.memory is not None:
-        return f"--memory {as_flag(wanted)}"
+    limit = lease.request.memory
+    if limit is not None:
+        # What fitted is not told to ask for more.
+        return f"--memory {as_flag(wanted)}" if wanted < limit or peak > limit else ""
     known = [devices.get(share.device) for share in lease.shares]
     sizes = [one.memory_total for one in known if one is not None and one.memory_total is not None]
     roomy = len(sizes) == len(peaks) and all(wanted * 2 <= size for size in sizes)

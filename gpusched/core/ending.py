@@ -61,7 +61,7 @@ def begin(
     along: Collection[LeaseId] = frozenset(),
 ) -> Ending:
     """Begin the end of a usable lease; those *along* end together with it."""
-    lease = with_peaks(ledger.peaks, lease)
+    lease = replace(with_peaks(ledger.peaks, lease), violations=())
     kill = manner.kill and kills(ledger, lease, along)
     clocks = Clocks()
     if kill:

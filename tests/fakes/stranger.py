@@ -13,7 +13,14 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gpusched.api.v1 import devices_pb2, events_pb2, leases_pb2, node_pb2, processes_pb2
+from gpusched.api.v1 import (
+    devices_pb2,
+    events_pb2,
+    leases_pb2,
+    node_pb2,
+    processes_pb2,
+    survey_pb2,
+)
 from gpusched.api.v1.process_pb2 import ProcessIdentity
 from gpusched.api.v1.request_pb2 import AllocateRequest
 from gpusched.rpc.registry import SERVICES
@@ -90,6 +97,7 @@ ROWS: Mapping[str, Row] = {
     "Events.Watch": (ALLOWED, lambda _: events_pb2.WatchEventsRequest(after_sequence=0)),
     "Node.Status": (ALLOWED, lambda _: node_pb2.StatusRequest()),
     "Node.Ping": (ALLOWED, lambda _: node_pb2.PingRequest()),
+    "Node.Survey": (ALLOWED, lambda _: survey_pb2.SurveyRequest()),
     "Node.SetGuard": (DENIED, lambda _: node_pb2.SetGuardRequest(on=False)),
     "Node.ReleaseDriver": (DENIED, lambda _: node_pb2.ReleaseDriverRequest(reason="mine")),
     "Node.ResumeDriver": (DENIED, lambda _: node_pb2.ResumeDriverRequest()),
