@@ -16,8 +16,8 @@ _FINE, _COARSE, _BORDER = 256 * MIB, GIB, 2 * GIB
 def advice(lease: Lease, devices: Mapping[DeviceUuid, Device]) -> str:
     """Give a better request as flags of the command line; empty where there is none.
 
-    A lease with a limit is told a smaller size, or a greater one where it was above it; one of whole
-    devices is told a size where it would leave half of each of them to others.
+    A lease with a limit is told a smaller size, or a greater one where it was above it; one of
+    whole devices a size, where that would leave half of each of them to others.
     """
     peaks = [share.peak for share in lease.shares]
     if not peaks or None in peaks:
