@@ -76,7 +76,7 @@ async def test_a_pause_after_failures_is_not_waited_for(tmp_path: Path) -> None:
 
 async def test_a_sample_on_its_way_ends_with_the_process(tmp_path: Path) -> None:
     """Who waits for a hanging call hears that the driver was let go."""
-    async with _stand_in("hang", tmp_path, Patience(deadline=LONG)) as sampler:
+    async with _stand_in("hang", tmp_path, QUICK) as sampler:
         waiting = asyncio.create_task(sampler.sample())
         async with asyncio.timeout(LONG):
             while not (tmp_path / "starts").exists():  # noqa: ASYNC110 - nobody could set an event

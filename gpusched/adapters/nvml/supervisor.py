@@ -226,6 +226,9 @@ class NvmlChild:
                 self._child = await self._start()
             except OSError as error:
                 return Unavailable(f"NVML's process cannot be started: {error}")
+            if self._released or self._closed:  # while it was being started
+                self._retire()
+                return _CLOSED
         child = self._child
         while True:
             stale = child.owed is not None
