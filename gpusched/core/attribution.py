@@ -99,6 +99,17 @@ def attribute(
     }
 
 
+def held_by(
+    lease: LeaseId, device: DeviceUuid, uses: Mapping[DeviceUuid, DeviceUse]
+) -> int | None:
+    """Give the bytes that a lease's processes hold of a device; None where that is not known."""
+    use = uses.get(device)
+    if use is None or isinstance(use.processes, Unavailable):
+        return None
+    used = use.used_by.get(lease, 0)
+    return None if isinstance(used, Unavailable) else used
+
+
 def _owners(
     sample: NodeSample, live: Mapping[LeaseId, Lease]
 ) -> dict[ProcessId, tuple[LeaseId, ...]]:

@@ -8,7 +8,7 @@ it. Only the lease that is over its limit is ever acted on, never its neighbour.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gpusched.core.attribution import DeviceUse, ProcessKind
+from gpusched.core.attribution import DeviceUse, ProcessKind, held_by
 from gpusched.core.changes import Change, NoticeGiven
 from gpusched.core.ending import Manner, kills
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment, ProcessId
@@ -103,7 +103,7 @@ def _violations(
     """Give the breaches that last, and tell of those that begin or are over."""
     for share in lease.shares:
         before = _of(lease, ViolationKind.OVER_LIMIT, share.device)
-        used = _used(lease, share, uses)
+        used = held_by(lease.id, share.device, uses)
         if used is None or share.memory is None:
             after = before
         elif used > share.memory + ledger.policy.overuse.tolerance:
@@ -201,7 +201,7 @@ def _due(
         share = next((each for each in lease.shares if each.device == one.device), None)
         if one.deadline is None or one.deadline > now.instant or share is None:
             continue
-        used, limit = _used(lease, share, uses), share.memory
+        used, limit = held_by(lease.id, share.device, uses), share.memory
         later = sample.begun_at > one.since.instant
         if used is None or limit is None or one.within is not None or not later:
             continue
@@ -251,12 +251,3 @@ def _cooling(ledger: Ledger, device: DeviceUuid, now: Moment) -> bool:
 def _of(lease: Lease, kind: ViolationKind, device: DeviceUuid) -> Violation | None:
     found = (one for one in lease.violations if (one.kind, one.device) == (kind, device))
     return next(found, None)
-
-
-def _used(lease: Lease, share: Share, uses: Uses) -> int | None:
-    """Give the bytes that it holds of a device; None where that is not known."""
-    use = uses.get(share.device)
-    if use is None or isinstance(use.processes, Unavailable):
-        return None
-    used = use.used_by.get(lease.id, 0)
-    return None if isinstance(used, Unavailable) else used

@@ -9,9 +9,9 @@ at most a sixteenth.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gpusched.core.attribution import DeviceUse
+from gpusched.core.attribution import DeviceUse, held_by
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
 from gpusched.core.sample import Unavailable
 
 Uses = Mapping[DeviceUuid, DeviceUse]
@@ -46,7 +46,7 @@ def after(before: Peaks, leases: Iterator[Lease], uses: Uses) -> Peaks:
     for lease in leases:
         now: list[int] = []
         for share in lease.shares:
-            used = _used(lease, share, uses)
+            used = held_by(lease.id, share.device, uses)
             known = max(share.peak or 0, before.shares.get((lease.id, share.device), 0))
             if known or used:
                 shares[lease.id, share.device] = max(known, used or 0)
@@ -89,14 +89,6 @@ def _processes(before: Peaks, uses: Uses) -> Iterator[tuple[tuple[DeviceUuid, Pr
             memory = row.context.memory
             known = before.processes.get(key, 0)
             yield key, known if isinstance(memory, Unavailable) else max(known, memory)
-
-
-def _used(lease: Lease, share: Share, uses: Uses) -> int | None:
-    use = uses.get(share.device)
-    if use is None or isinstance(use.processes, Unavailable):
-        return None
-    used = use.used_by.get(lease.id, 0)
-    return None if isinstance(used, Unavailable) else used
 
 
 def _most(was: int | None, now: int | None) -> int | None:

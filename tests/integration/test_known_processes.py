@@ -1,7 +1,6 @@
 """Specification: what is remembered of a process between two ticks is still true of it."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +15,6 @@ from tests.ports.real_processes import RealProcesses
 
 LEASE = LeaseId("lease-0000000001")
 SAYS = "print(1, flush=True)"
-
-
-@pytest.fixture
-def table() -> ProcfsProcessTable:
-    return ProcfsProcessTable()
-
-
-@pytest.fixture
-def cgroups() -> Iterator[RealCgroups]:
-    with RealCgroups() as made:
-        yield made
-
-
-# After the cgroups: its processes end before those are removed.
-@pytest.fixture
-def processes(request: pytest.FixtureRequest) -> Iterator[RealProcesses]:
-    if request.node.get_closest_marker("root"):
-        request.getfixturevalue("cgroups")
-    with RealProcesses() as made:
-        yield made
 
 
 def looked(table: ProcfsProcessTable, pid: int, *watched: Watched) -> ProcessFacts:
