@@ -8,7 +8,6 @@ from gpusched.cli.exits import BAD_REQUEST
 
 INSTEAD = {
     "doctor": "it arrives with health; instead: `gpusched status`, `gpusched config check`",
-    "adopt": "it arrives with policies; instead: `gpusched attach LEASE --pid P`",
     "cordon": "it arrives with health; instead: hold the device with `gpusched allocate"
     " --device D`",
     "uncordon": "it arrives with health; instead: `gpusched release LEASE` of what holds it",

@@ -13,11 +13,15 @@ from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
 from gpusched.core.sight import COMMON, Sight, sight_of
 from gpusched.core.sizes import parse_size
+from gpusched.core.stray import AVOIDED, StrayPolicy
 
 T = TypeVar("T")
 
 PRICES = "prices"
 """Table of free keys: a row of `gpusched types`, and what it costs in words."""
+
+STRAY_DEVICES = ("strays", "devices")
+"""Table of free keys within another: UUID of a device, and the policy there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,24 @@ def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise TypeError(f"{value!r} is not a list of words in quotes")
     return tuple(value)
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    wrong = TypeError(f"{value!r} is not a list of whole numbers")
+    if not isinstance(value, list | tuple):
+        raise wrong
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in value):
+        raise wrong
+    return tuple(value)
+
+
+def stray_policy(value: object) -> StrayPolicy:
+    """Read what is done about strays.
+
+    Raises:
+        ValueError: It is no policy.
+    """
+    return StrayPolicy(_one_of(*(one.value for one in StrayPolicy))(value))
 
 
 def _sight(value: object) -> Sight:
@@ -197,6 +219,34 @@ GUARD_ADMITS = Option(
     _words,
     "Units, or paths of cgroups, that the guard lets through without a lease.",
 )
+SETTLE_STARTS = Option(
+    "devices.settle_starts",
+    None,
+    _no_duration,
+    "How long a lease that starts on a shared device keeps the next share of it back, until its"
+    " memory has settled; unset: not at all.",
+)
+STRAYS = Option(
+    "strays.policy",
+    AVOIDED.policy.value,
+    stray_policy,
+    "What a process without a lease leads to: `report`, `avoid` its device, or `evict` it.",
+)
+STRAY_GRACE = Option(
+    "strays.grace",
+    "30s",
+    _duration,
+    "Between the warning and SIGTERM, and between that and SIGKILL, when a stray is evicted.",
+)
+STRAY_SPARED = Option(
+    "strays.spare_uids", AVOIDED.spare_uids, _numbers, "Users whose processes are not evicted."
+)
+STRAY_DRY_RUN = Option(
+    "strays.dry_run",
+    "off",
+    _one_of("on", "off"),
+    "With `on`, what an eviction would send is told and not sent.",
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -204,11 +254,19 @@ LOG_LEVEL = Option(
     "Least severe lines that are written.",
 )
 OPTIONS: tuple[
-    Option[int] | Option[int | None] | Option[str] | Option[tuple[str, ...]] | Option[Sight], ...
+    Option[int]
+    | Option[int | None]
+    | Option[str]
+    | Option[tuple[str, ...]]
+    | Option[tuple[int, ...]]
+    | Option[StrayPolicy]
+    | Option[Sight],
+    ...,
 ] = (
     *(INTERVAL, DEADLINE, MAX_AGE, MAX_GAP, BOOT_PATIENCE),
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, GRACE, SETTLE, TOLERANCE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
-    *(WITHHELD, PLACEMENT, INFRA),
+    *(WITHHELD, PLACEMENT, INFRA, SETTLE_STARTS),
+    *(STRAYS, STRAY_GRACE, STRAY_SPARED, STRAY_DRY_RUN),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )

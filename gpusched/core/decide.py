@@ -7,6 +7,7 @@ it reads is changed only by whoever applies the changes.
 from typing import assert_never
 
 from gpusched.core import events as e
+from gpusched.core.adopting import about_strays
 from gpusched.core.attaching import (
     join_failed,
     lease_joined,
@@ -26,6 +27,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.reconcile import observed
 from gpusched.core.recovering import recover
 from gpusched.core.story import daemon
+from gpusched.core.stray_events import StrayEvent
 from gpusched.core.ticking import tick
 
 
@@ -58,6 +60,8 @@ def decide(ledger: Ledger, event: e.Event, now: Moment) -> Decision:  # noqa: C9
             words = ", ".join(f"{key} = {value}" for key, value in event.changed.items())
             told = daemon(f"configuration read: {words or 'nothing changed'}", now)
             return Decision((PolicyChanged(event.policy), told))
+        case _ if isinstance(event, StrayEvent):
+            return about_strays(ledger, event, now)
         case _:
             return _decide_on_kernel(ledger, event, now)
 

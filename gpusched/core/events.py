@@ -16,6 +16,7 @@ from gpusched.core.replies import Attachment
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.standing import Standing
+from gpusched.core.stray_events import StrayEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,5 +292,6 @@ Event: TypeAlias = (
     | Ticked
     | Recovered
     | PolicyRead
+    | StrayEvent
     | KernelEvent
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gpusched.core.ids import SECOND
 from gpusched.core.sight import COMMON, Sight
+from gpusched.core.stray import AVOIDED, StrayRules
 
 INFRASTRUCTURE = (
     "nvidia-cuda-mps-server",
@@ -36,6 +37,9 @@ class Policy:
         guard: Whether the host-wide guard is turned on when the daemon starts.
         recheck: Between two looks at the cgroups and programs of all leases.
         others: What a user may see of the leases and processes of others.
+        strays: What is done about processes without a lease.
+        settle_starts: How long a lease that starts on a shared device may keep the next one from
+            it, until its memory has settled; None: not at all.
     """
 
     placement: str = "pack"
@@ -52,3 +56,5 @@ class Policy:
     recheck: int = 30 * SECOND
     guard: bool = False
     others: Sight = COMMON
+    strays: StrayRules = AVOIDED
+    settle_starts: int | None = None

@@ -41,6 +41,7 @@ class Obstacle(Enum):
     GHOST = "ghost"
     STRANGER = "stranger"
     TOO_LITTLE_FREE = "too_little_free"
+    STARTING = "starting"
 
 
 FOR_EVER = frozenset(

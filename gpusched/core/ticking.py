@@ -19,11 +19,13 @@ from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
+from gpusched.core.evicting import next_step, watch
 from gpusched.core.guarding import turned
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
+from gpusched.core.starting import watch_growth
 from gpusched.core.story import denied, device_appeared, device_lost, extended
 
 VANISHED = "it is not there any more"
@@ -38,10 +40,12 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
         changes += _inventory(ledger, sample.reading, now)
     changes += _denials(ledger, event, now)
     slept = _slept(ledger, now)
+    strays = watch(ledger, sample, uses, slept, now)
+    changes += [*strays.changes, *watch_growth(ledger, uses, now)]
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
         return Decision(tuple(changes))
-    actions: list[Action] = []
+    actions: list[Action] = [*strays.actions]
     over = {lease.id: _over(lease, sample, now) for lease in ledger.live()}
     along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
     for lease in ledger.live():
@@ -61,7 +65,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
 
 
 def next_deadline(ledger: Ledger) -> Instant | None:
-    """Say when the next clock of a lease runs out; None while none runs."""
+    """Say when the next clock of a lease, or of a stray, runs out; None while none runs."""
     running = (
         deadline
         for lease in ledger.live()
@@ -74,7 +78,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
         )
         if deadline is not None
     )
-    return min(running, default=None)
+    return min((*running, *next_step(ledger)), default=None)
 
 
 def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:

@@ -43,10 +43,6 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
 )
 
 NOT_YET: Mapping[tuple[str, str], str] = {
-    ("Leases", "Adopt"): (
-        "adopting processes arrives with the accounts of devices; until then allocate the"
-        " devices and `gpusched attach LEASE --pid PID` the process"
-    ),
     ("Devices", "Cordon"): (
         "cordoning arrives with health marks; until then keep a device back by holding a lease"
         " for it: `gpusched allocate --device DEVICE`"

@@ -6,7 +6,7 @@ Which step comes next, what fails and when it dies is up to the test.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gpusched.core.actions import Action, Observe, SetGuard, TakeSample, WatchExit
+from gpusched.core.actions import Action, Observe, SetGuard, SignalProcess, TakeSample, WatchExit
 from gpusched.core.changes import GhostChanged, LeaseChanged
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
@@ -86,7 +86,7 @@ class ModelDaemon:
                     self.look_begun = self.now.instant
             case SetGuard():
                 raise AssertionError("nobody asked for the guard")
-            case WatchExit() | TakeSample():
+            case WatchExit() | TakeSample() | SignalProcess():
                 pass
             case _:
                 self.tasks.setdefault(path_of(action), []).append(action)
