@@ -22,6 +22,7 @@ from gpusched.adapters.exits import PidfdExitWatch
 from gpusched.adapters.null import NullServiceManager
 from gpusched.adapters.nvml.known_nodes import RememberingSampler
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
+from gpusched.adapters.signals import PidfdSignaller
 from gpusched.adapters.store.lock import StateLock
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.adapters.systemd.notify import SystemdServiceManager
@@ -141,6 +142,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         enforcer=enforcement.enforcer,
         guard=enforcement.guard,
         exits=PidfdExitWatch(table.identify),
+        signaller=PidfdSignaller(table.identify),
         manager=manager or NullServiceManager(),
         doors=PublicDoors(plan.socket, facing),
         reload=_reloading(plan),

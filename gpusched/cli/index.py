@@ -125,9 +125,9 @@ INDEX: dict[str, Entry] = {
     ),
     "doctor": Entry("later", "", "Look for what is wrong on this host.", "gpusched doctor"),
     "adopt": Entry(
-        "later",
+        "adopting",
         "[PID | --all] [--dry-run]",
-        "Turn running GPU processes into leases.",
+        "Turn processes that run on the devices already into leases; for administrators.",
         "gpusched adopt --all --dry-run",
     ),
     "revoke": Entry(

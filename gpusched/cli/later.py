@@ -8,7 +8,6 @@ from gpusched.cli.exits import BAD_REQUEST
 
 INSTEAD = {
     "doctor": "it arrives with health; instead: `gpusched status`, `gpusched config check`",
-    "adopt": "it arrives with policies; instead: `gpusched attach LEASE --pid P`",
     "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
 }
 """By command: when it comes, and what would do today."""

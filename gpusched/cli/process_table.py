@@ -90,7 +90,8 @@ def _lease(process: Document) -> str:
     lease = process.text("lease_id")
     if lease:
         return f"{lease} (outside its mask)" if process.flag("outside_mask") else lease
-    return _KINDS.get(process.text("kind"), "?")
+    kind, leads_to = _KINDS.get(process.text("kind"), "?"), process.text("stray_consequence")
+    return f"{kind} ({leads_to})" if leads_to else kind
 
 
 def _user(process: Document) -> str:

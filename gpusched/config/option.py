@@ -12,6 +12,7 @@ from gpusched.core.errors import InvalidRequest
 from gpusched.core.marks import TaintEffect
 from gpusched.core.sight import Sight, sight_of
 from gpusched.core.sizes import parse_size
+from gpusched.core.stray import StrayPolicy
 
 T = TypeVar("T")
 
@@ -94,6 +95,15 @@ def numbers(value: object) -> tuple[int, ...]:
 def effect(value: object) -> TaintEffect:
     """Read what a taint does."""
     return TaintEffect(one_of(*(one.value for one in TaintEffect))(value))
+
+
+def stray_policy(value: object) -> StrayPolicy:
+    """Read what is done about strays.
+
+    Raises:
+        ValueError: It is no policy.
+    """
+    return StrayPolicy(one_of(*(one.value for one in StrayPolicy))(value))
 
 
 def sight(value: object) -> Sight:

@@ -13,6 +13,7 @@ from gpusched.config.option import (
     one_of,
     sight,
     size,
+    stray_policy,
     word,
     words,
 )
@@ -20,9 +21,13 @@ from gpusched.core.marks import TaintEffect
 from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
 from gpusched.core.sight import COMMON, Sight
+from gpusched.core.stray import AVOIDED, StrayPolicy
 
 PRICES = "prices"
 """Table of free keys: a row of `gpusched types`, and what it costs in words."""
+
+STRAY_DEVICES = ("strays", "devices")
+"""Table of free keys within another: UUID of a device, and the policy there."""
 
 
 INTERVAL = Option("sampling.interval", "1s", duration, "Time between two samples.")
@@ -192,6 +197,34 @@ LOST = Option(
 )
 IGNORE_XIDS = Option("health.ignore_xids", (), numbers, "XIDs that mark no device.")
 FATAL_XIDS = Option("health.fatal_xids", (), numbers, "XIDs that are hard, too.")
+SETTLE_STARTS = Option(
+    "devices.settle_starts",
+    None,
+    no_duration,
+    "How long a lease that starts on a shared device keeps the next share of it back, until its"
+    " memory has settled; unset: not at all.",
+)
+STRAYS = Option(
+    "strays.policy",
+    AVOIDED.policy.value,
+    stray_policy,
+    "What a process without a lease leads to: `report`, `avoid` its device, or `evict` it.",
+)
+STRAY_GRACE = Option(
+    "strays.grace",
+    "30s",
+    duration,
+    "Between the warning and SIGTERM, and between that and SIGKILL, when a stray is evicted.",
+)
+STRAY_SPARED = Option(
+    "strays.spare_uids", AVOIDED.spare_uids, numbers, "Users whose processes are not evicted."
+)
+STRAY_DRY_RUN = Option(
+    "strays.dry_run",
+    "off",
+    one_of("on", "off"),
+    "With `on`, what an eviction would send is told and not sent.",
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -205,6 +238,7 @@ OPTIONS: tuple[
     | Option[tuple[str, ...]]
     | Option[tuple[int, ...]]
     | Option[TaintEffect]
+    | Option[StrayPolicy]
     | Option[Sight],
     ...,
 ] = (
@@ -212,9 +246,10 @@ OPTIONS: tuple[
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, HISTORY_TIME, GRACE, SETTLE, TOLERANCE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
     *(EVENTS, EVENTS_TIME),
-    *(WITHHELD, PLACEMENT, DRAIN_DEADLINE, INFRA),
+    *(WITHHELD, PLACEMENT, DRAIN_DEADLINE, INFRA, SETTLE_STARTS),
     *(OVERUSE, OVERUSE_GRACE, OVERUSE_COOL_DOWN, OVERUSE_TOLERANCE),
     *(OVERUSE_IN_PLACE, OVERUSE_DRY_RUN),
     *(SOFT, SOFT_TIME, HARD, LOST, IGNORE_XIDS, FATAL_XIDS),
+    *(STRAYS, STRAY_GRACE, STRAY_SPARED, STRAY_DRY_RUN),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from gpusched.config import options
-from gpusched.config.option import Option
+from gpusched.config.option import Option, stray_policy
 from gpusched.config.paths import SYSTEM_CONFIG
 from gpusched.core.health_rules import HealthRules
-from gpusched.core.ids import SECOND
+from gpusched.core.ids import SECOND, DeviceUuid
 from gpusched.core.policy import OverUseRules, Policy
+from gpusched.core.stray import StrayPolicy, StrayRules
 
 T = TypeVar("T")
 
@@ -127,6 +128,23 @@ class _Reader:
         ]
         return {key: str(value) for key, value in found.items()}
 
+    def stray_devices(self) -> dict[DeviceUuid, StrayPolicy]:
+        table, name = options.STRAY_DEVICES
+        strays = self.tables.get(table)
+        found = strays.get(name, {}) if isinstance(strays, dict) else {}
+        if not isinstance(found, dict):
+            self.faults.append(f"{table}.{name}: is a table, [{table}.{name}], not a value")
+            return {}
+        policies: dict[DeviceUuid, StrayPolicy] = {}
+        for key, value in found.items():
+            try:
+                policies[DeviceUuid(key)] = stray_policy(value)
+            except ValueError as error:
+                self.faults.append(f"{table}.{name}.{key}: {error}")
+            if not key.startswith(("GPU-", "MIG-")):
+                self.faults.append(f"{table}.{name}.{key}: is no UUID of a device")
+        return policies
+
 
 def _config(reader: _Reader) -> Config:
     policy = Policy(
@@ -148,6 +166,8 @@ def _config(reader: _Reader) -> Config:
         overuse=_overuse(reader),
         drain_deadline=reader.get(options.DRAIN_DEADLINE),
         health=_health(reader),
+        strays=_strays(reader),
+        settle_starts=reader.get(options.SETTLE_STARTS),
     )
     return Config(
         policy=policy,
@@ -187,12 +207,23 @@ def _overuse(reader: _Reader) -> OverUseRules:
     )
 
 
+def _strays(reader: _Reader) -> StrayRules:
+    return StrayRules(
+        policy=reader.get(options.STRAYS),
+        devices=reader.stray_devices(),
+        grace=reader.get(options.STRAY_GRACE),
+        spare_uids=reader.get(options.STRAY_SPARED),
+        dry_run=reader.get(options.STRAY_DRY_RUN) == "on",
+    )
+
+
 def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
     """Name what no option has: a typing error must not read as "default"."""
     known: dict[str, set[str]] = {}
     for option in options.OPTIONS:
         table, name = option.key.split(".")
         known.setdefault(table, set()).add(name)
+    known[options.STRAY_DEVICES[0]].add(options.STRAY_DEVICES[1])
     for table, found in tables.items():
         if table == options.PRICES and isinstance(found, dict):
             continue

@@ -99,6 +99,17 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalProcess:
+    """Send one process SIGTERM, or SIGKILL; answered by `SignalFailed` where it fails.
+
+    One that is gone is no failure, and its pid's next owner is left alone.
+    """
+
+    process: ProcessId
+    kill: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetGuard:
     """Turn the host-wide guard on, or off; answered by `GuardSet`.
 
@@ -150,6 +161,7 @@ Action: TypeAlias = (
     | Follow
     | Terminate
     | Kill
+    | SignalProcess
     | SetGuard
     | ReleaseDriver
     | ResumeDriver

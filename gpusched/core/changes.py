@@ -14,13 +14,15 @@ from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.enforcement import Ability
 from gpusched.core.ghost import Ghost
-from gpusched.core.ids import DeviceUuid, Instant, LeaseId
+from gpusched.core.growth import Growth
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
 from gpusched.core.notice import Notice
 from gpusched.core.peaks import NO_PEAKS, Peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
+from gpusched.core.stray import Stray
 
 NO_DATA: Mapping[str, str] = MappingProxyType({})
 
@@ -48,6 +50,8 @@ class StoryKind(Enum):
     TAINT_CLEARED = "taint_cleared"
     FAULT = "fault"
     DRIVER = "driver"
+    STRAY = "stray"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,26 @@ class NoticeGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class StraysSeen:
+    """What the samples so far show of strays; not durable.
+
+    Attributes:
+        strays: Those that are there, or may be.
+        read: Devices whose processes were read since the daemon started.
+    """
+
+    strays: Mapping[ProcessId, Stray]
+    read: frozenset[DeviceUuid]
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthSeen:
+    """How far the memory of leases that start has grown; not durable."""
+
+    growth: Mapping[tuple[LeaseId, DeviceUuid], Growth]
+
+
+@dataclass(frozen=True, slots=True)
 class MarksChanged:
     """A device has other marks; `UNMARKED`: none any more."""
 
@@ -180,7 +204,14 @@ POWER_SAFE = (MarksChanged, DriverReleased)
 """Those that must survive a loss of power: an operator's word does not end with the boot."""
 
 Fleeting: TypeAlias = (
-    InventoryChanged | SampleTaken | PolicyChanged | AbilityFound | ObservationTaken | NoticeGiven
+    InventoryChanged
+    | SampleTaken
+    | PolicyChanged
+    | AbilityFound
+    | ObservationTaken
+    | NoticeGiven
+    | StraysSeen
+    | GrowthSeen
 )
 """The changes that are found out anew at each start."""
 

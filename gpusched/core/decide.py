@@ -7,6 +7,7 @@ it reads is changed only by whoever applies the changes.
 from typing import assert_never
 
 from gpusched.core import events as e
+from gpusched.core.adopting import about_strays
 from gpusched.core.attaching import (
     join_failed,
     lease_joined,
@@ -28,6 +29,7 @@ from gpusched.core.operator_events import OperatorEvent
 from gpusched.core.reconcile import observed
 from gpusched.core.recovering import recover
 from gpusched.core.story import daemon
+from gpusched.core.stray_events import StrayEvent
 from gpusched.core.ticking import tick
 
 
@@ -62,6 +64,8 @@ def decide(ledger: Ledger, event: e.Event, now: Moment) -> Decision:  # noqa: C9
             return Decision((PolicyChanged(event.policy), told))
         case _ if isinstance(event, OperatorEvent):
             return operated(ledger, event, now)
+        case _ if isinstance(event, StrayEvent):
+            return about_strays(ledger, event, now)
         case _:
             return _decide_on_kernel(ledger, event, now)
 

@@ -17,6 +17,7 @@ from gpusched.core.replies import Attachment
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.standing import Standing
+from gpusched.core.stray_events import StrayEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,5 +294,6 @@ Event: TypeAlias = (
     | Recovered
     | PolicyRead
     | OperatorEvent
+    | StrayEvent
     | KernelEvent
 )

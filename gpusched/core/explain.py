@@ -80,7 +80,9 @@ def _later(
     blocked = [one for one in possible if one.obstacle is not None]
     free = len(possible) - len(blocked)
     sentence = f"{_devices(request.count)} wanted, {free} free now: {_reasons(ledger, blocked)}"
-    ids = dict.fromkeys(lease for one in blocked for lease in one.leases)
+    # One that only starts is in the way for a moment, not until its end.
+    holding = [one for one in blocked if one.obstacle is not Obstacle.STARTING]
+    ids = dict.fromkeys(lease for one in holding for lease in one.leases)
     nearest = _fewer(request, [one for one in possible if one.obstacle is None])
     return Rejected(
         Refusal.LATER, sentence, "", tuple(verdicts), nearest, _holders(ledger, tuple(ids))

@@ -18,6 +18,7 @@ from gpusched.core.changes import (
     Durable,
     Fleeting,
     GhostChanged,
+    GrowthSeen,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
@@ -28,12 +29,14 @@ from gpusched.core.changes import (
     SampleTaken,
     StoryLine,
     StoryTold,
+    StraysSeen,
 )
 from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED, Ability
 from gpusched.core.errors import InvariantBroken
 from gpusched.core.ghost import Ghost
-from gpusched.core.ids import DeviceUuid, Instant
+from gpusched.core.growth import Growth
+from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.invariants import faults_of
 from gpusched.core.lease import Lease
 from gpusched.core.lease_table import LeaseTable
@@ -43,6 +46,7 @@ from gpusched.core.notice import Notice
 from gpusched.core.peaks import NO_PEAKS
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, Unavailable, governed_by
+from gpusched.core.stray import Stray
 
 STORIES_KEPT = 1000
 NOTICES_KEPT = 1000
@@ -70,6 +74,9 @@ class Ledger(LeaseTable):
         released: Why an operator had the driver let go; None: it is not let go.
         stories: The newest lines of history, oldest first.
         notices: The newest notices since the daemon started, oldest first.
+        strays: Processes without a lease for a device that they are on.
+        processes_read: Devices whose processes were read since the daemon started.
+        growth: How far the memory of leases that start has grown, by device.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -92,6 +99,9 @@ class Ledger(LeaseTable):
         self.released: str | None = None
         self.stories: deque[StoryLine] = deque(maxlen=STORIES_KEPT)
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        self.strays: Mapping[ProcessId, Stray] = {}
+        self.processes_read: frozenset[DeviceUuid] = frozenset()
+        self.growth: Mapping[tuple[LeaseId, DeviceUuid], Growth] = {}
         self._sequence = 0
 
     def restore(
@@ -142,7 +152,7 @@ class Ledger(LeaseTable):
                 self._find_out(change)
         return None
 
-    def _find_out(self, change: Fleeting) -> None:
+    def _find_out(self, change: Fleeting) -> None:  # noqa: C901 - a dispatch
         """Make a change true that is not stored: the next start finds it out anew."""
         match change:
             case InventoryChanged(devices, lost):
@@ -163,6 +173,10 @@ class Ledger(LeaseTable):
                 self.generation += 1
                 sequence = self.notices[-1].sequence + 1 if self.notices else 1
                 self.notices.append(replace(notice, sequence=sequence))
+            case StraysSeen(strays, read):
+                self.strays, self.processes_read = strays, read
+            case GrowthSeen(growth):
+                self.growth = growth
             case AbilityFound(ability):
                 self.generation += 1
                 self.ability = ability

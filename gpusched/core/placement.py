@@ -18,8 +18,9 @@ from gpusched.core.marked import barred
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
-from gpusched.core.sight import Sight
 from gpusched.core.sizes import in_words
+from gpusched.core.starting import starts_on
+from gpusched.core.strangers import in_the_way, named
 
 Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
 
@@ -107,8 +108,8 @@ def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> 
         return Verdict(device.uuid, *unknown)
     use = ledger.uses[device.uuid]
     if request.memory is None:
-        return _whole(device, ledger, use)
-    return _shared(device, ledger, use, request.memory)
+        return _whole(device, ledger, use, now)
+    return _shared(ledger, use, request.memory, now)
 
 
 def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
@@ -143,12 +144,12 @@ def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, st
     return None
 
 
-def _whole(device: Device, ledger: Ledger, use: DeviceUse) -> Verdict:
+def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verdict:
     leases = _leases_on(ledger, device)
     if leases:
         return _taken(device, ledger, leases)
-    if use.strangers:
-        return Verdict(device.uuid, Obstacle.STRANGER, _strangers(use, ledger.policy.others))
+    if strangers := in_the_way(ledger, use):
+        return Verdict(device.uuid, Obstacle.STRANGER, named(ledger, strangers, now))
     ghost = ledger.ghosts.get(device.uuid)
     if ghost is not None:
         whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
@@ -168,8 +169,8 @@ def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...]) -> Verdi
     return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
 
 
-def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verdict:
-    memory = use.reading.memory
+def _shared(ledger: Ledger, use: DeviceUse, wanted: int, now: Instant) -> Verdict:
+    device, memory = use.reading.device, use.reading.memory
     if isinstance(memory, Unavailable):
         sentence = f"its memory is not readable: {memory.reason}"
         return Verdict(device.uuid, Obstacle.UNREAD, sentence)
@@ -185,9 +186,19 @@ def _shared(device: Device, ledger: Ledger, use: DeviceUse, wanted: int) -> Verd
     if wanted > room:
         sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
         if use.strangers:
-            sentence += f"; {_strangers(use, ledger.policy.others)}"
+            sentence += f"; {named(ledger, use.strangers, now)}"
         return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, room, leases)
+    if (starts := starts_on(ledger, device, now)) is not None:
+        return _starting(ledger, device, *starts)
     return Verdict(device.uuid, None, f"{in_words(room)} free", room)
+
+
+def _starting(ledger: Ledger, device: Device, lease: LeaseId, left: int) -> Verdict:
+    who = lease if ledger.policy.others.device else "a lease"
+    # Rounded up: "0 s more" would be no answer.
+    seconds = -(-left // SECOND)
+    sentence = f"{who} starts there: its memory settles, at most {seconds} s more"
+    return Verdict(device.uuid, Obstacle.STARTING, sentence, 0, (lease,))
 
 
 def _together(
@@ -239,22 +250,6 @@ def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
         if one is not None
     )
     return f"held by {', '.join(names)}"
-
-
-def _strangers(use: DeviceUse, others: Sight) -> str:
-    if not others.device:
-        return "used without a lease"
-    words = []
-    for one in use.strangers:
-        memory = one.context.memory
-        known = [] if one.facts is None else [one.facts.name]
-        if one.facts is not None and others.uid:
-            known.append(f"uid {one.facts.uid}")
-        if known and others.memory and not isinstance(memory, Unavailable):
-            known.append(in_words(memory))
-        who = f" ({', '.join(known)})" if known else ""
-        words.append(f"pid {one.context.pid}{who}")
-    return f"used without a lease by {', '.join(words)}"
 
 
 def _ranked(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gpusched.core.health_rules import CAREFUL, HealthRules
 from gpusched.core.ids import SECOND
 from gpusched.core.sight import COMMON, Sight
+from gpusched.core.stray import AVOIDED, StrayRules
 
 INFRASTRUCTURE = (
     "nvidia-cuda-mps-server",
@@ -66,6 +67,9 @@ class Policy:
         health: What faults of devices do.
         others: What a user may see of the leases and processes of others.
         overuse: What happens to a lease that holds more memory than its limit.
+        strays: What is done about processes without a lease.
+        settle_starts: How long a lease that starts on a shared device may keep the next one from
+            it, until its memory has settled; None: not at all.
     """
 
     placement: str = "pack"
@@ -86,3 +90,5 @@ class Policy:
     health: HealthRules = CAREFUL
     others: Sight = COMMON
     overuse: OverUseRules = WARN_ONLY
+    strays: StrayRules = AVOIDED
+    settle_starts: int | None = None

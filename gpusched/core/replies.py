@@ -44,6 +44,7 @@ class Obstacle(Enum):
     CORDONED = "cordoned"
     TAINTED = "tainted"
     RELEASED = "released"
+    STARTING = "starting"
 
 
 FOR_EVER = frozenset(

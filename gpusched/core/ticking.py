@@ -19,6 +19,7 @@ from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
+from gpusched.core.evicting import next_step, watch
 from gpusched.core.guarding import turned
 from gpusched.core.health import VANISHED, weigh
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
@@ -29,6 +30,7 @@ from gpusched.core.overuse import judged
 from gpusched.core.peaks import Peaks, grown, with_peaks
 from gpusched.core.peaks import after as after_sample
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
+from gpusched.core.starting import watch_growth
 from gpusched.core.story import denied, device_appeared, device_lost, extended
 
 
@@ -43,6 +45,8 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     changes += weigh(ledger, sample, now)
     changes += _denials(ledger, event, now)
     slept = _slept(ledger, now)
+    strays = watch(ledger, sample, uses, slept, now)
+    changes += [*strays.changes, *watch_growth(ledger, uses, now)]
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
         return Decision(tuple(changes))
@@ -50,7 +54,8 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     changes += after.changes
     changes += vanished_ghosts(ledger, uses, now)
     changes += _forgotten(ledger, now)
-    return Decision(tuple(changes), (*after.actions, *_looks(ledger, sample, now)))
+    actions = (*strays.actions, *after.actions, *_looks(ledger, sample, now))
+    return Decision(tuple(changes), actions)
 
 
 def _leases(
@@ -89,7 +94,7 @@ def _leases(
 
 
 def next_deadline(ledger: Ledger) -> Instant | None:
-    """Say when the next clock of a lease, or of a drain, runs out; None while none runs."""
+    """Say when the next clock of a lease, a drain or a stray runs out; None while none runs."""
     running = (
         deadline
         for lease in ledger.live()
@@ -103,7 +108,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
         )
         if deadline is not None
     )
-    return min((*running, *deadlines(ledger)), default=None)
+    return min((*running, *deadlines(ledger), *next_step(ledger)), default=None)
 
 
 def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:

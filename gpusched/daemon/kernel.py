@@ -4,11 +4,9 @@ Each action becomes a task; its outcome goes back to the engine as an event, and
 is what waits for it hear. Nothing is decided here.
 """
 
-import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from signal import SIGKILL, SIGTERM
 from typing import TypeAlias
 
 import structlog
@@ -21,6 +19,7 @@ from gpusched.core.actions import (
     Prepare,
     Remask,
     SetGuard,
+    SignalProcess,
     Terminate,
     Unprepare,
 )
@@ -40,16 +39,27 @@ from gpusched.core.events import (
 )
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
-from gpusched.core.mask import Mask
 from gpusched.core.observation import Observation
 from gpusched.core.replies import Attachment, Reply
-from gpusched.core.sample import OpenNode
 from gpusched.daemon.engine import STOPPING, Engine
 from gpusched.daemon.gatekeeper import Gatekeeper
+from gpusched.daemon.opened import open_outside
 from gpusched.daemon.outcomes import GUARDING, Key, Outcomes
-from gpusched.ports import Clock, EnforceError, Enforcer, Guard, ProcessTable, Stopping
+from gpusched.daemon.signalling import Signalling
+from gpusched.daemon.tasks import Tasks
+from gpusched.ports import (
+    Clock,
+    EnforceError,
+    Enforcer,
+    Guard,
+    ProcessTable,
+    Signaller,
+    Stopping,
+)
 
-Worked: TypeAlias = Prepare | Join | Remask | Terminate | Kill | SetGuard | Unprepare
+Worked: TypeAlias = (
+    Prepare | Join | Remask | Terminate | Kill | SignalProcess | SetGuard | Unprepare
+)
 Asked: TypeAlias = Observe | Follow | Worked
 
 DEFECT = "a defect of gpusched stopped it; its log says which"
@@ -61,19 +71,26 @@ class Kernel:
     Args:
         enforcer: Does it.
         guard: The host-wide one.
+        signaller: Signals single processes.
         table: Finds what processes had open before.
         clock: Says when a look began.
     """
 
     def __init__(
-        self, enforcer: Enforcer, guard: Guard, table: ProcessTable, clock: Clock
+        self,
+        enforcer: Enforcer,
+        guard: Guard,
+        signaller: Signaller,
+        table: ProcessTable,
+        clock: Clock,
     ) -> None:
         self._enforcer = enforcer
+        self._signalling = Signalling(enforcer, signaller)
         self._guard = Gatekeeper(guard)
         self._table = table
         self._clock = clock
         self._engine: Engine | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._outcomes = Outcomes()
         self._looking = False
         self._closed = False
@@ -128,13 +145,12 @@ class Kernel:
             case Observe():
                 self._observe_once()
             case _:
-                self._begin(self._work(action))
+                self._tasks.begin(self._work(action))
 
     async def close(self) -> None:
         """Wait for what has begun; nobody hears of an outcome any more. Idempotent."""
         self._closed = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.finished()
         self._outcomes.end(STOPPING)
 
     async def _work(self, action: Worked) -> None:
@@ -165,10 +181,10 @@ class Kernel:
                 await self._join(action)
             case Remask():
                 await self._remask(action)
-            case Terminate(cgroup):
-                await self._signal(cgroup, SIGTERM)
-            case Kill(cgroup):
-                await self._signal(cgroup, SIGKILL)
+            case Terminate() | Kill() | SignalProcess():
+                failed = await self._signalling.send(action)
+                if failed is not None:
+                    await self._tell(failed)
             case SetGuard():
                 await self._set_guard(action)
             case Unprepare():
@@ -182,7 +198,7 @@ class Kernel:
             event = PrepareFailed(order.lease, str(error), error.refused)
         else:
             await self._guard.admit(entered.cgroup)
-            outside = await self._open_outside(entered.processes, order.mask)
+            outside = await open_outside(self._table, entered.processes, order.mask)
             attachment = Attachment(order.mode, entered.processes, entered.escaped, outside)
             event = LeasePrepared(
                 order.lease, entered.cgroup, entered.level, entered.sentence, attachment
@@ -196,7 +212,7 @@ class Kernel:
         except EnforceError as error:
             event = JoinFailed(order.lease, str(error))
         else:
-            outside = await self._open_outside(entered.processes, order.mask)
+            outside = await open_outside(self._table, entered.processes, order.mask)
             mode = Mode.MOVE if order.cgroup.made else Mode.IN_PLACE
             attachment = Attachment(mode, entered.processes, entered.escaped, outside)
             event = LeaseJoined(order.lease, order.process, attachment)
@@ -210,12 +226,6 @@ class Kernel:
             failure = str(error)
             self._log.warning("mask not changed", cgroup=order.cgroup.path, reason=failure)
         await self._tell(Masked(order.cgroup, failure))
-
-    async def _signal(self, cgroup: LeaseCgroup, number: int) -> None:
-        try:
-            await self._enforcer.signal(cgroup, number)
-        except EnforceError as error:
-            self._log.warning("not signalled", cgroup=cgroup.path, reason=str(error))
 
     async def _unprepare(self, order: Unprepare) -> None:
         try:
@@ -245,32 +255,18 @@ class Kernel:
         """Look, unless somebody does: what is asked for meanwhile is asked for again by a tick."""
         if not self._looking:
             self._looking = True
-            self._begin(self._observe())
+            self._tasks.begin(self._observe())
 
     def _follow(self, cgroup: LeaseCgroup) -> None:
         def emptied() -> None:
             if not self._closed:
-                self._begin(self._tell(CgroupEmptied(cgroup)))
+                self._tasks.begin(self._tell(CgroupEmptied(cgroup)))
 
         try:
             self._enforcer.follow(cgroup, emptied)
         except OSError as error:
             # The tick finds the end too, only later.
             self._log.warning("end is not watched", cgroup=cgroup.path, reason=error.strerror)
-
-    async def _open_outside(
-        self, processes: tuple[ProcessId, ...], mask: Mask | None
-    ) -> tuple[OpenNode, ...]:
-        """Find what *processes* have open although *mask* denies it: it was open before."""
-        if mask is None or not mask.rules:
-            return ()
-        try:
-            nodes = await asyncio.to_thread(self._table.open_nodes, processes)
-        except OSError as error:
-            # They are in already; what is not found is only not told.
-            self._log.warning("open devices are not looked for", reason=error.strerror)
-            return ()
-        return tuple(one for one in nodes if not mask.allows(one.major, one.minor))
 
     async def _answer(self, key: Key, event: Event) -> None:
         await self._outcomes.tell(key, self._told(event))
@@ -288,13 +284,3 @@ class Kernel:
         if self._engine is None:
             raise EnforceError(STOPPING)
         return self._engine.ledger
-
-    def _begin(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("a defect in an action", exc_info=error)

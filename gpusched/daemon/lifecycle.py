@@ -35,6 +35,7 @@ from gpusched.ports import (
     ProcessTable,
     Sampler,
     ServiceManager,
+    Signaller,
     Stopping,
     Store,
 )
@@ -91,6 +92,7 @@ class World:
     enforcer: Enforcer
     guard: Guard
     exits: ExitWatch
+    signaller: Signaller
     manager: ServiceManager
     doors: Doors
     reload: Callable[[], Reloaded | None]
@@ -106,7 +108,7 @@ async def run(world: World) -> str | None:
     """
     interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
     poller = Poller(world.sampler, world.table, world.clock)
-    kernel = Kernel(world.enforcer, world.guard, world.table, world.clock)
+    kernel = Kernel(world.enforcer, world.guard, world.signaller, world.table, world.clock)
     ticker = Ticker(poller, world.clock, world.manager, interval, kernel.denied)
     try:
         # Closed from the last to the first, also when the start fails halfway.

@@ -16,6 +16,7 @@ from gpusched.ports.world import (
     ProcessTable,
     Sampler,
     ServiceManager,
+    Signaller,
     Surveyor,
     Watched,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ProcessTable",
     "Sampler",
     "ServiceManager",
+    "Signaller",
     "Standing",
     "Stopping",
     "Store",

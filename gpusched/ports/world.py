@@ -139,6 +139,18 @@ class ExitWatch(Protocol):
         ...
 
 
+class Signaller(Protocol):
+    """Signals single processes. Does not block."""
+
+    def send(self, process: ProcessId, number: int) -> bool:
+        """Send a signal to exactly *process*; say whether it was there.
+
+        Raises:
+            OSError: It may not be signalled, or cannot be.
+        """
+        ...
+
+
 class ServiceManager(Protocol):
     """Whoever started the daemon and wants to hear how it is (systemd's notify protocol)."""
 

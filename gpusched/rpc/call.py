@@ -92,6 +92,13 @@ class Users:
         self._names[uid] = name
         return name
 
+    def group(self, uid: int) -> int:
+        """Give the primary group of *uid*; the same number where it has none."""
+        try:
+            return pwd.getpwuid(uid).pw_gid
+        except (KeyError, OverflowError):
+            return uid
+
 
 class Callers:
     """Makes callers of peers, and remembers them.

@@ -38,9 +38,10 @@ def event_of(line: StoryLine) -> event_pb2.Event:
 
 
 def visible(line: StoryLine, ledger: Ledger, call: Call) -> bool:
-    """Say whether the caller may see *line*: not what is about a lease of somebody else."""
+    """Say whether the caller may see *line*: not what is about something of somebody else."""
     if entity_of(line) != event_pb2.EVENT_ENTITY_LEASE:
-        return call.caller.admin or _common(line, ledger.policy.others)
+        own = line.kind is StoryKind.STRAY and line.data.get("uid") == str(call.caller.uid)
+        return call.caller.admin or own or _common(line, ledger.policy.others)
     lease = ledger.get(LeaseId(line.entity))
     if lease is not None:
         return call.may_see(lease.uid)
@@ -50,7 +51,7 @@ def visible(line: StoryLine, ledger: Ledger, call: Call) -> bool:
 
 def _common(line: StoryLine, others: Sight) -> bool:
     """Say whether a line about a device or the daemon tells no more of users than all may see."""
-    if line.kind is StoryKind.GHOST:
+    if line.kind in (StoryKind.GHOST, StoryKind.STRAY):
         return others.uid and others.device and others.memory
     return line.kind is not StoryKind.DENIED_OPEN or others.device
 

@@ -71,7 +71,7 @@ def lease_of(
             for share, use in zip(lease.shares, used, strict=True)
             if seen.device
         ],
-        request=message_of(request) if own else None,
+        request=message_of(request) if own and not lease.adopted else None,
         owner=owner_of(request.owner) if own and request.owner is not None else None,
         labels=request.labels if own else None,
         processes=processes_of(members) if members else None,

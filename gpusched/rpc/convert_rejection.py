@@ -19,6 +19,8 @@ from gpusched.rpc.convert_reading import deadline_of, moment_of, time_of
 from gpusched.rpc.convert_request import message_of
 from gpusched.rpc.status import CODES, KINDS
 
+_FREE = "the devices to be free and readable"
+
 OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.NOT_NAMED: rejection_pb2.VERDICT_REASON_NOT_NAMED,
     Obstacle.WRONG_KIND: rejection_pb2.VERDICT_REASON_MIG_PROFILE,
@@ -35,6 +37,7 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.CORDONED: rejection_pb2.VERDICT_REASON_CORDONED,
     Obstacle.TAINTED: rejection_pb2.VERDICT_REASON_TAINTED,
     Obstacle.RELEASED: rejection_pb2.VERDICT_REASON_DRIVER_RELEASED,
+    Obstacle.STARTING: rejection_pb2.VERDICT_REASON_STARTING,
 }
 
 
@@ -143,7 +146,8 @@ def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.Blo
 
 def _waits_for(rejected: Rejected, others: Sight) -> str:
     if not rejected.holders or not others.device:
-        return "the devices to be free and readable"
+        starts = any(one.obstacle is Obstacle.STARTING for one in rejected.verdicts)
+        return "the memory of what starts to settle" if starts else _FREE
     leases = ", ".join(
         f"{one.lease} of {one.user or one.uid}" if others.uid else one.lease
         for one in rejected.holders

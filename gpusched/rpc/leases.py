@@ -23,6 +23,7 @@ from gpusched.core.lease import Lease
 from gpusched.core.replies import Attachment, Done, Granted, Refusal
 from gpusched.core.request import Request
 from gpusched.core.standing import Standing
+from gpusched.rpc.adopting import adopted
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings
@@ -135,6 +136,10 @@ class Leases(LeaseViews):
             request.signal_in_place,
         )
         return self._message(decided(self._world, event, Done).leases[0], call)
+
+    async def Adopt(self, request: leases_pb2.AdoptRequest, call: Call) -> leases_pb2.AdoptReply:
+        """Turn running processes into leases in place, as an operator."""
+        return await adopted(self._world, request, call)
 
     async def _standing(self, wish: Request, call: Call) -> Standing | None:
         """Look at the caller where it is to be attached and that depends on where it is."""

@@ -22,6 +22,7 @@ from gpusched.rpc.convert_node import (
 )
 from gpusched.rpc.convert_process import rows_of, unreadable_of
 from gpusched.rpc.convert_reading import time_of
+from gpusched.rpc.convert_stray import foretold
 from gpusched.rpc.convert_survey import no_survey, survey_of
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, decided
@@ -96,7 +97,7 @@ class Node:
         world, host = self._world, self._world.host
         ledger, now = world.authority.ledger, world.clock.now()
         devices = as_seen(devices_of(ledger, now.instant), ledger, call)
-        processes = rows_of(ledger, call, world.users)
+        processes = foretold(rows_of(ledger, call, world.users), ledger, now)
         unreadable = unreadable_of(ledger, now.instant)
         return node_pb2.NodeStatus(
             node=host.node,

@@ -6,6 +6,7 @@ from gpusched.core.errors import InvalidRequest
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_node import sampled_at
 from gpusched.rpc.convert_process import rows_of, unreadable_of
+from gpusched.rpc.convert_stray import foretold
 from gpusched.rpc.resolve import find_device, find_lease
 from gpusched.rpc.world import World
 
@@ -29,7 +30,7 @@ class Processes:
         return processes_pb2.ProcessList(
             processes=[
                 one
-                for one in rows_of(ledger, call, world.users)
+                for one in foretold(rows_of(ledger, call, world.users), ledger, now)
                 if (device is None or one.device_uuid == device)
                 and (lease is None or one.lease_id == lease)
                 and request.kind in (process_pb2.PROCESS_KIND_UNSPECIFIED, one.kind)

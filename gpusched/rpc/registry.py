@@ -42,12 +42,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     )
 )
 
-NOT_YET: Mapping[tuple[str, str], str] = {
-    ("Leases", "Adopt"): (
-        "adopting processes arrives with the accounts of devices; until then allocate the"
-        " devices and `gpusched attach LEASE --pid PID` the process"
-    ),
-}
+NOT_YET: Mapping[tuple[str, str], str] = {}
 
 ADMIN_ONLY: frozenset[tuple[str, str]] = frozenset(
     {

@@ -27,6 +27,7 @@ from tests.fakes.kernel_builders import noded
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.sampler import FakeSampler
 from tests.fakes.service_manager import FakeServiceManager
+from tests.fakes.signaller import FakeSignaller
 from tests.fakes.store import Disk, MemoryStore
 from tests.fakes.waiting import until
 
@@ -167,6 +168,7 @@ class DaemonHost:
             enforcer=self.enforcer,
             guard=self.guard,
             exits=self.exits,
+            signaller=FakeSignaller(self.table),
             manager=self.manager,
             doors=self.doors,
             reload=self._reload,

@@ -12,6 +12,7 @@ from gpusched.core.actions import (
     ReleaseDriver,
     ResumeDriver,
     SetGuard,
+    SignalProcess,
     TakeSample,
     WatchExit,
 )
@@ -94,7 +95,7 @@ class ModelDaemon:
                     self.look_begun = self.now.instant
             case SetGuard():
                 raise AssertionError("nobody asked for the guard")
-            case WatchExit() | TakeSample() | ReleaseDriver() | ResumeDriver():
+            case WatchExit() | TakeSample() | SignalProcess() | ReleaseDriver() | ResumeDriver():
                 pass
             case _:
                 self.tasks.setdefault(path_of(action), []).append(action)

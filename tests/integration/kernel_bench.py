@@ -16,6 +16,7 @@ from tests.fakes.enforcer import FakeEnforcer
 from tests.fakes.engine_bench import EngineBench
 from tests.fakes.guard import FakeGuard
 from tests.fakes.processes import FakeProcessTable
+from tests.fakes.signaller import FakeSignaller
 from tests.fakes.waiting import until
 
 LEASE = LeaseId("lease-a")
@@ -57,7 +58,9 @@ class KernelBench(EngineBench):
         self.enforcer = CountingEnforcer(self.table, self.clock)
         self.guard = FakeGuard()
         self.looked_at = Instant(77)
-        self.kernel = Kernel(self.enforcer, self.guard, self.table, FakeClock(self.looked_at))
+        self.signaller = FakeSignaller(self.table)
+        clock = FakeClock(self.looked_at)
+        self.kernel = Kernel(self.enforcer, self.guard, self.signaller, self.table, clock)
         self.kernel.serve(self.engine)
         self.process = self.table.start()
 

@@ -22,6 +22,7 @@ from tests.fakes.guard import FakeGuard
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.sampler import FakeSampler
 from tests.fakes.service_manager import FakeServiceManager
+from tests.fakes.signaller import FakeSignaller
 from tests.fakes.waiting import standstill
 
 
@@ -35,7 +36,8 @@ class Bench:
         self.sampler = FakeSampler(READABLE)
         poller = Poller(self.sampler, self.table, self.engine.clock)
         clock, enforcer = self.engine.clock, FakeEnforcer(self.table, self.engine.clock)
-        kernel = Kernel(enforcer, FakeGuard(), self.table, clock)
+        signaller = FakeSignaller(self.table)
+        kernel = Kernel(enforcer, FakeGuard(), signaller, self.table, clock)
         self.ticker = Ticker(poller, clock, FakeServiceManager(), LONG, kernel.denied)
         self.executor = Executor(self.ticker, self.exits, kernel, self.sampler)
 

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import AsyncIterator
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 
 import pytest
 import pytest_asyncio
@@ -14,6 +14,7 @@ from gpusched.core.actions import (
     Kill,
     Observe,
     Remask,
+    SignalProcess,
     Terminate,
     Unprepare,
 )
@@ -31,6 +32,7 @@ from gpusched.core.events import (
 from gpusched.core.observation import Observation, SeenCgroup
 from gpusched.core.replies import Attachment
 from gpusched.core.sample import OpenNode
+from gpusched.core.stray_events import SignalFailed
 from gpusched.ports import EnforceError
 from tests.fakes.waiting import standstill, until
 from tests.integration.kernel_bench import (
@@ -164,6 +166,22 @@ async def test_signal_that_fails(bench: KernelBench, action: Terminate | Kill) -
     with capture_logs() as logs:
         assert await bench.ended(action) == []
     assert [(one["event"], one["reason"]) for one in logs] == [("not signalled", str(FULL))]
+
+
+@pytest.mark.parametrize(("kill", "number"), [(False, SIGTERM), (True, SIGKILL)])
+async def test_signal_to_one_process(bench: KernelBench, *, kill: bool, number: int) -> None:
+    """One process is sent SIGTERM or SIGKILL; that it has ended since is no news."""
+    assert await bench.ended(SignalProcess(bench.process, kill=kill)) == []
+    assert bench.signaller.sent == [(bench.process, number)]
+
+
+async def test_signal_to_one_process_that_fails(bench: KernelBench) -> None:
+    """A process that may not be signalled is told, with the kernel's reason."""
+    bench.signaller.failure = PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    with capture_logs() as logs:
+        event = await bench.told(SignalProcess(bench.process, kill=False))
+    assert event == SignalFailed(bench.process, "Operation not permitted")
+    assert [(one["event"], one["pid"]) for one in logs] == [("not signalled", bench.process.pid)]
 
 
 async def test_unprepare(bench: KernelBench) -> None:

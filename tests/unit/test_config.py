@@ -7,9 +7,10 @@ import pytest
 from gpusched.config import options
 from gpusched.config.paths import default_socket, default_state, runtime_directory
 from gpusched.config.read import ConfigFaults, parse, read
-from gpusched.core.ids import SECOND
+from gpusched.core.ids import SECOND, DeviceUuid
 from gpusched.core.policy import Policy
 from gpusched.core.sizes import GIB, MIB
+from gpusched.core.stray import StrayPolicy, StrayRules
 
 WHOLE = """
 [sampling]
@@ -37,6 +38,16 @@ guard_admits = ["x.service"]
 withheld = "1GiB"
 placement = "spread"
 infrastructure = ["Xorg"]
+settle_starts = "40s"
+
+[strays]
+policy = "evict"
+grace = "9s"
+spare_uids = [0, 33]
+dry_run = "on"
+
+[strays.devices]
+"GPU-1" = "report"
 
 [access]
 admin_group = "wheel"
@@ -49,7 +60,9 @@ level = "debug"
 "gpu.l4.1" = "0.80 €/h"
 """
 
-TABLES = "access, devices, enforcement, events, health, leases, log, overuse, prices, sampling"
+TABLES = (
+    "access, devices, enforcement, events, health, leases, log, overuse, prices, sampling, strays"
+)
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (
         "[sampling]\ninterval = 5",
@@ -142,6 +155,14 @@ def test_every_option_is_read() -> None:
         tolerance=8 * MIB,
         recheck=50 * SECOND,
         guard=True,
+        strays=StrayRules(
+            StrayPolicy.EVICT,
+            {DeviceUuid("GPU-1"): StrayPolicy.REPORT},
+            grace=9 * SECOND,
+            spare_uids=(0, 33),
+            dry_run=True,
+        ),
+        settle_starts=40 * SECOND,
     )
     assert (config.interval, config.sample_deadline, config.boot_patience) == (0.5, 2.0, 10.0)
     assert (config.admin_group, config.connections_per_user) == ("wheel", 3)

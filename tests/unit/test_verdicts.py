@@ -197,7 +197,8 @@ def test_a_stranger_blocks_a_whole_device() -> None:
     found = verdict(host, WHOLE)
     assert found.obstacle is Obstacle.STRANGER
     assert found.sentence == (
-        "used without a lease by pid 7 (train, uid 1001, 2 GiB), pid 8 (Xorg, uid 0), pid 9"
+        "used without a lease by pid 7 (train, uid 1001, 2 GiB, just seen),"
+        " pid 8 (Xorg, uid 0, just seen), pid 9"
     )
 
 

@@ -21,22 +21,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from gpusched.api.v1 import reading_pb2 as gpusched_dot_v1_dot_reading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gpusched/v1/process.proto\x12\x0bgpusched.v1\x1a\x19gpusched/v1/reading.proto\"H\n\x0fProcessIdentity\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x18\n\x0bstart_ticks\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_start_ticks\"\xc3\x04\n\x07Process\x12\x13\n\x0b\x64\x65vice_uuid\x18\x01 \x01(\t\x12\x11\n\tgpu_index\x18\x02 \x01(\r\x12\x19\n\x0cgpu_instance\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1d\n\x10\x63ompute_instance\x18\x04 \x01(\rH\x01\x88\x01\x01\x12-\n\x07process\x18\x05 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentity\x12\x0f\n\x07\x63ompute\x18\x06 \x01(\x08\x12\x10\n\x08graphics\x18\x07 \x01(\x08\x12\x0b\n\x03mps\x18\x08 \x01(\x08\x12\x0c\n\x04type\x18\t \x01(\t\x12&\n\x04name\x18\n \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12)\n\x07\x63ommand\x18\x0b \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12\x10\n\x03uid\x18\x0c \x01(\rH\x02\x88\x01\x01\x12\x0c\n\x04user\x18\r \x01(\t\x12(\n\x06memory\x18\x0e \x01(\x0b\x32\x18.gpusched.v1.ByteReading\x12-\n\x0bpeak_memory\x18\x0f \x01(\x0b\x32\x18.gpusched.v1.ByteReading\x12&\n\x04kind\x18\x10 \x01(\x0e\x32\x18.gpusched.v1.ProcessKind\x12\x10\n\x08lease_id\x18\x11 \x01(\t\x12\x14\n\x0coutside_mask\x18\x12 \x01(\x08\x12\x0c\n\x04unit\x18\x13 \x01(\t\x12\x11\n\tcontainer\x18\x14 \x01(\tB\x0f\n\r_gpu_instanceB\x13\n\x11_compute_instanceB\x06\n\x04_uid\"O\n\x15UnreadableProcessList\x12\x13\n\x0b\x64\x65vice_uuid\x18\x01 \x01(\t\x12\x11\n\tgpu_index\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t*\x96\x01\n\x0bProcessKind\x12\x1c\n\x18PROCESS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PROCESS_KIND_LEASE\x10\x01\x12\x16\n\x12PROCESS_KIND_STRAY\x10\x02\x12\x1f\n\x1bPROCESS_KIND_INFRASTRUCTURE\x10\x03\x12\x18\n\x14PROCESS_KIND_UNKNOWN\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gpusched/v1/process.proto\x12\x0bgpusched.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19gpusched/v1/reading.proto\"H\n\x0fProcessIdentity\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x18\n\x0bstart_ticks\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_start_ticks\"\xbe\x05\n\x07Process\x12\x13\n\x0b\x64\x65vice_uuid\x18\x01 \x01(\t\x12\x11\n\tgpu_index\x18\x02 \x01(\r\x12\x19\n\x0cgpu_instance\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1d\n\x10\x63ompute_instance\x18\x04 \x01(\rH\x01\x88\x01\x01\x12-\n\x07process\x18\x05 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentity\x12\x0f\n\x07\x63ompute\x18\x06 \x01(\x08\x12\x10\n\x08graphics\x18\x07 \x01(\x08\x12\x0b\n\x03mps\x18\x08 \x01(\x08\x12\x0c\n\x04type\x18\t \x01(\t\x12&\n\x04name\x18\n \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12)\n\x07\x63ommand\x18\x0b \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12\x10\n\x03uid\x18\x0c \x01(\rH\x02\x88\x01\x01\x12\x0c\n\x04user\x18\r \x01(\t\x12(\n\x06memory\x18\x0e \x01(\x0b\x32\x18.gpusched.v1.ByteReading\x12-\n\x0bpeak_memory\x18\x0f \x01(\x0b\x32\x18.gpusched.v1.ByteReading\x12&\n\x04kind\x18\x10 \x01(\x0e\x32\x18.gpusched.v1.ProcessKind\x12\x10\n\x08lease_id\x18\x11 \x01(\t\x12\x14\n\x0coutside_mask\x18\x12 \x01(\x08\x12\x0c\n\x04unit\x18\x13 \x01(\t\x12\x11\n\tcontainer\x18\x14 \x01(\t\x12/\n\x0bstray_since\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11stray_consequence\x18\x16 \x01(\t\x12-\n\tsignal_at\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0f\n\r_gpu_instanceB\x13\n\x11_compute_instanceB\x06\n\x04_uid\"O\n\x15UnreadableProcessList\x12\x13\n\x0b\x64\x65vice_uuid\x18\x01 \x01(\t\x12\x11\n\tgpu_index\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t*\x96\x01\n\x0bProcessKind\x12\x1c\n\x18PROCESS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PROCESS_KIND_LEASE\x10\x01\x12\x16\n\x12PROCESS_KIND_STRAY\x10\x02\x12\x1f\n\x1bPROCESS_KIND_INFRASTRUCTURE\x10\x03\x12\x18\n\x14PROCESS_KIND_UNKNOWN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gpusched.api.v1.process_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROCESSKIND']._serialized_start=807
-  _globals['_PROCESSKIND']._serialized_end=957
-  _globals['_PROCESSIDENTITY']._serialized_start=69
-  _globals['_PROCESSIDENTITY']._serialized_end=141
-  _globals['_PROCESS']._serialized_start=144
-  _globals['_PROCESS']._serialized_end=723
-  _globals['_UNREADABLEPROCESSLIST']._serialized_start=725
-  _globals['_UNREADABLEPROCESSLIST']._serialized_end=804
+  _globals['_PROCESSKIND']._serialized_start=963
+  _globals['_PROCESSKIND']._serialized_end=1113
+  _globals['_PROCESSIDENTITY']._serialized_start=102
+  _globals['_PROCESSIDENTITY']._serialized_end=174
+  _globals['_PROCESS']._serialized_start=177
+  _globals['_PROCESS']._serialized_end=879
+  _globals['_UNREADABLEPROCESSLIST']._serialized_start=881
+  _globals['_UNREADABLEPROCESSLIST']._serialized_end=960
 # @@protoc_insertion_point(module_scope)

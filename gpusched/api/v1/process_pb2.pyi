@@ -5,6 +5,7 @@ A process as the kernel cannot confuse it, and what is known of one that holds a
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from gpusched.api.v1 import reading_pb2 as _reading_pb2
 import builtins as _builtins
@@ -110,6 +111,9 @@ class Process(_message.Message):
     OUTSIDE_MASK_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    STRAY_SINCE_FIELD_NUMBER: _builtins.int
+    STRAY_CONSEQUENCE_FIELD_NUMBER: _builtins.int
+    SIGNAL_AT_FIELD_NUMBER: _builtins.int
     device_uuid: _builtins.str
     """UUID of the device: the MIG instance where it is one."""
     gpu_index: _builtins.int
@@ -140,6 +144,8 @@ class Process(_message.Message):
     """Systemd unit it runs in; empty when none."""
     container: _builtins.str
     """Container it runs in, name or id; empty when none."""
+    stray_consequence: _builtins.str
+    """What that leads to, in a few words, such as `SIGTERM in 8s`; empty unless it is a stray."""
     @_builtins.property
     def process(self) -> Global___ProcessIdentity:
         """Who it is. `start_ticks` is absent when /proc does not know the pid (any more)."""
@@ -159,6 +165,14 @@ class Process(_message.Message):
     @_builtins.property
     def peak_memory(self) -> _reading_pb2.ByteReading:
         """Highest `memory` that was sampled."""
+
+    @_builtins.property
+    def stray_since(self) -> _timestamp_pb2.Timestamp:
+        """When a sample of this daemon first showed it without a lease; absent unless it is a stray."""
+
+    @_builtins.property
+    def signal_at(self) -> _timestamp_pb2.Timestamp:
+        """When the next signal to a stray is due; absent: none is."""
 
     def __init__(
         self,
@@ -183,10 +197,13 @@ class Process(_message.Message):
         outside_mask: _builtins.bool = ...,
         unit: _builtins.str = ...,
         container: _builtins.str = ...,
+        stray_since: _timestamp_pb2.Timestamp | None = ...,
+        stray_consequence: _builtins.str = ...,
+        signal_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_compute_instance", b"_compute_instance", "_gpu_instance", b"_gpu_instance", "_uid", b"_uid", "command", b"command", "compute_instance", b"compute_instance", "gpu_instance", b"gpu_instance", "memory", b"memory", "name", b"name", "peak_memory", b"peak_memory", "process", b"process", "uid", b"uid"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compute_instance", b"_compute_instance", "_gpu_instance", b"_gpu_instance", "_uid", b"_uid", "command", b"command", "compute_instance", b"compute_instance", "gpu_instance", b"gpu_instance", "memory", b"memory", "name", b"name", "peak_memory", b"peak_memory", "process", b"process", "signal_at", b"signal_at", "stray_since", b"stray_since", "uid", b"uid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compute_instance", b"_compute_instance", "_gpu_instance", b"_gpu_instance", "_uid", b"_uid", "command", b"command", "compute", b"compute", "compute_instance", b"compute_instance", "container", b"container", "device_uuid", b"device_uuid", "gpu_index", b"gpu_index", "gpu_instance", b"gpu_instance", "graphics", b"graphics", "kind", b"kind", "lease_id", b"lease_id", "memory", b"memory", "mps", b"mps", "name", b"name", "outside_mask", b"outside_mask", "peak_memory", b"peak_memory", "process", b"process", "type", b"type", "uid", b"uid", "unit", b"unit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compute_instance", b"_compute_instance", "_gpu_instance", b"_gpu_instance", "_uid", b"_uid", "command", b"command", "compute", b"compute", "compute_instance", b"compute_instance", "container", b"container", "device_uuid", b"device_uuid", "gpu_index", b"gpu_index", "gpu_instance", b"gpu_instance", "graphics", b"graphics", "kind", b"kind", "lease_id", b"lease_id", "memory", b"memory", "mps", b"mps", "name", b"name", "outside_mask", b"outside_mask", "peak_memory", b"peak_memory", "process", b"process", "signal_at", b"signal_at", "stray_consequence", b"stray_consequence", "stray_since", b"stray_since", "type", b"type", "uid", b"uid", "unit", b"unit", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__compute_instance: _TypeAlias = _typing.Literal["compute_instance"]  # noqa: Y015
     _WhichOneofArgType__compute_instance: _TypeAlias = _typing.Literal["_compute_instance", b"_compute_instance"]  # noqa: Y015

@@ -122,6 +122,8 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     """Only leases of other holders are on it, or may join it."""
     VERDICT_REASON_DRIVER_RELEASED: _VerdictReason.ValueType  # 21
     """The driver has been let go."""
+    VERDICT_REASON_STARTING: _VerdictReason.ValueType  # 22
+    """A lease starts on it, and its memory has not settled: starts are kept apart there."""
 
 class VerdictReason(_VerdictReason, metaclass=_VerdictReasonEnumTypeWrapper):
     """Why a device does not serve a request."""
@@ -170,6 +172,8 @@ VERDICT_REASON_OTHER_HOLDER: VerdictReason.ValueType  # 20
 """Only leases of other holders are on it, or may join it."""
 VERDICT_REASON_DRIVER_RELEASED: VerdictReason.ValueType  # 21
 """The driver has been let go."""
+VERDICT_REASON_STARTING: VerdictReason.ValueType  # 22
+"""A lease starts on it, and its memory has not settled: starts are kept apart there."""
 Global___VerdictReason: _TypeAlias = VerdictReason  # noqa: Y015
 
 @_typing.final

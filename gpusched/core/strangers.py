@@ -1,0 +1,44 @@
+"""Who is on a device without a lease, as placement and its sentences see it."""
+
+from collections.abc import Iterable
+
+from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
+from gpusched.core.ids import Instant
+from gpusched.core.ledger import Ledger
+from gpusched.core.sample import Unavailable
+from gpusched.core.sizes import in_words
+from gpusched.core.stray import StrayPolicy
+from gpusched.core.stray_story import seen_for
+
+
+def in_the_way(ledger: Ledger, use: DeviceUse) -> tuple[Attributed, ...]:
+    """Give those that keep the whole device from being granted.
+
+    Strays are not, where they are only to be reported; one that could not be identified is.
+    """
+    if ledger.policy.strays.of(use.reading.device) is not StrayPolicy.REPORT:
+        return use.strangers
+    return tuple(one for one in use.strangers if one.kind is ProcessKind.UNKNOWN)
+
+
+def named(ledger: Ledger, strangers: Iterable[Attributed], now: Instant) -> str:
+    """Say who they are, as far as everybody may know."""
+    if not ledger.policy.others.device:
+        return "used without a lease"
+    words = (_named(ledger, one, now) for one in strangers)
+    return f"used without a lease by {', '.join(words)}"
+
+
+def _named(ledger: Ledger, one: Attributed, now: Instant) -> str:
+    others, memory = ledger.policy.others, one.context.memory
+    if one.facts is None:
+        return f"pid {one.context.pid}"
+    known = [one.facts.name]
+    if others.uid:
+        known.append(f"uid {one.facts.uid}")
+    if others.memory and not isinstance(memory, Unavailable):
+        known.append(in_words(memory))
+    stray = ledger.strays.get(one.facts.identity)
+    if stray is not None:
+        known.append(seen_for(stray, now))
+    return f"pid {one.context.pid} ({', '.join(known)})"
