@@ -76,6 +76,14 @@ class Demo(Stage):
         return fresh.pop(), lines
 
 
+def administers() -> bool:
+    """Say whether this user may give an administrator's orders; tell where not."""
+    if os.geteuid() == 0:
+        return True
+    print("not here: for root and the administrators' group")
+    return False
+
+
 def kill(pid: int) -> None:
     """End a process of the demo at once, and show it."""
     print(f"$ kill -9 {pid}")
@@ -219,11 +227,30 @@ def over_use_ends(demo: Demo) -> None:
 
 def cordon_keeps_away(demo: Demo) -> None:
     """An operator cordons a device: its leases stay, new ones go elsewhere."""
+    if not administers():
+        return
     demo.show("cordon", "7", "--reason", "fan is loud")
     refused = demo.show("run", "--device", "7", "--", "true")
     if refused.returncode != EXIT_LATER or "fan is loud" not in refused.stderr:
         raise Failed("a cordoned device was given away")
     demo.show("uncordon", "7")
+
+
+def strays_are_adopted(demo: Demo) -> None:
+    """A process uses a device and asked nobody: it is seen, and becomes a lease as it runs."""
+    if not administers():
+        return
+    where = {"GPUSCHED_SIMULATOR": str(demo.state / "simulator"), "CUDA_VISIBLE_DEVICES": "6"}
+    words = [f"{name}={value}" for name, value in where.items()]
+    stray = demo.start("env", *words, "CUDA_DEVICE_ORDER=PCI_BUS_ID", str(GPUSCHED), *WORK.split())
+    demo.workers.append(stray)
+    for _ in waiting(10, "the stray to be seen"):
+        if str(stray.pid) in demo.gpusched("adopt", "--dry-run").stdout:
+            break
+    demo.show("adopt", "--dry-run")
+    demo.show("adopt", str(stray.pid))
+    if not any(stray.pid in pids for pids in demo.leases().values()) or stray.poll() is not None:
+        raise Failed("the stray was not adopted")
 
 
 def crash_loses_nothing(demo: Demo) -> None:
@@ -263,6 +290,7 @@ SCENES = (
     children_keep_it,
     over_use_ends,
     cordon_keeps_away,
+    strays_are_adopted,
     crash_loses_nothing,
     all_ends,
 )
