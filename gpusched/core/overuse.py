@@ -84,6 +84,8 @@ def judged(
 
 def ended_for(ledger: Ledger, lease: Lease) -> str:
     """Say why a lease is not ended for what it holds; empty where it is."""
+    if lease.adopted:
+        return "it was adopted, and its limit is what it had then"
     if lease.cgroup is None:
         return "its processes are known by name only"
     if not lease.cgroup.made:

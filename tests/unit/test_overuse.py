@@ -132,6 +132,8 @@ def test_a_lease_that_cannot_be_ended_is_only_warned() -> None:
         (violation,) = only(made).violations
         assert violation.deadline is None
         assert why in made.ledger.notices[-1].sentence
+    adopted = replace(holder("1"), adopted=True)
+    assert not terminates(host(adopted).ledger, adopted)
     both = holder("1"), replace(holder("2"), cgroup=own_cgroup("1"))
     assert not terminates(host(*both).ledger, both[0])
 
