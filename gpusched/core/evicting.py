@@ -202,6 +202,9 @@ def _unseen(
     now: Moment,
 ) -> tuple[dict[ProcessId, Stray], list[Change]]:
     """Give the strays that the sample does not show and that may be there, and tell of others."""
+    unseen = {process: one for process, one in ledger.strays.items() if process not in seen}
+    if not unseen:
+        return {}, []
     readable = frozenset(_readable(uses))
     rows = [
         one
@@ -217,9 +220,7 @@ def _unseen(
     }
     kept: dict[ProcessId, Stray] = {}
     told: list[Change] = []
-    for process, stray in ledger.strays.items():
-        if process in seen:
-            continue
+    for process, stray in unseen.items():
         if process in leases:
             told.append(under(stray, leases[process], now))
         elif process.pid in doubtful or not readable.issuperset(stray.devices):

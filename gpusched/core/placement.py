@@ -20,7 +20,7 @@ from gpusched.core.request import Request
 from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
 from gpusched.core.sizes import in_words
 from gpusched.core.starting import starts_on
-from gpusched.core.strangers import in_the_way, named
+from gpusched.core.strangers import first_seen, in_the_way, named
 
 Key = Callable[[Verdict, Device], tuple[int, tuple[str, int]]]
 
@@ -149,7 +149,8 @@ def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verd
     if leases:
         return _taken(device, ledger, leases)
     if strangers := in_the_way(ledger, use):
-        return Verdict(device.uuid, Obstacle.STRANGER, named(ledger, strangers, now))
+        sentence, since = named(ledger, strangers, now), first_seen(ledger, strangers)
+        return Verdict(device.uuid, Obstacle.STRANGER, sentence, since=since)
     ghost = ledger.ghosts.get(device.uuid)
     if ghost is not None:
         whose = f" of {ghost.lease}" if ledger.policy.others.device else ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
-from gpusched.core.ids import Instant
+from gpusched.core.ids import Instant, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import in_words
@@ -27,6 +27,16 @@ def named(ledger: Ledger, strangers: Iterable[Attributed], now: Instant) -> str:
         return "used without a lease"
     words = (_named(ledger, one, now) for one in strangers)
     return f"used without a lease by {', '.join(words)}"
+
+
+def first_seen(ledger: Ledger, strangers: Iterable[Attributed]) -> Moment | None:
+    """Say since when the first of them is there; None where that is not known of any.
+
+    What was there when the daemon started is there since earlier than that.
+    """
+    known = (ledger.strays.get(one.facts.identity) for one in strangers if one.facts is not None)
+    seen = (stray.since for stray in known if stray is not None and not stray.at_start)
+    return min(seen, key=lambda moment: moment.instant, default=None)
 
 
 def _named(ledger: Ledger, one: Attributed, now: Instant) -> str:

@@ -78,6 +78,7 @@ def test_doubt_hinders_also_where_strays_are_reported() -> None:
         Obstacle.STRANGER,
         "used without a lease by pid 8",
     )
+    assert found.since is None
 
 
 def test_since_when_a_stray_is_there() -> None:
@@ -85,7 +86,10 @@ def test_since_when_a_stray_is_there() -> None:
     host = hosts(AVOID)
     host.later(75)
     host.tick(reading(GPU, context(7, UNREADABLE)), known=[ONE])
-    assert verdict(host, WHOLE).sentence.endswith("pid 7 (python, uid 1000, for 1m15s)")
+    found = verdict(host, WHOLE)
+    assert found.sentence.endswith("pid 7 (python, uid 1000, for 1m15s)")
+    assert found.since is not None
+    assert host.now.instant - found.since.instant == 75 * SECOND
 
 
 def test_a_lease_s_process_where_it_has_no_share() -> None:
