@@ -88,8 +88,6 @@ def ended_for(ledger: Ledger, lease: Lease) -> str:
         return "it was adopted, and its limit is what it had then"
     if lease.cgroup is None:
         return "its processes are known by name only"
-    if lease.adopted:
-        return "it was adopted, and nobody asked for its limit"
     if not lease.cgroup.made:
         return "" if ledger.policy.overuse.in_place else "its processes are in a cgroup of others"
     return "" if kills(ledger, lease) else "its cgroup is another lease's, too"

@@ -108,11 +108,12 @@ async def test_not_yet(face: Public) -> None:
     assert face.authority.ledger.live_count() == 0
 
 
-async def test_not_yet_method(admin_face: Public) -> None:
-    """A method that is not there yet is UNIMPLEMENTED and says what can be done now."""
-    call = admin_face.leases.Adopt(leases_pb2.AdoptRequest())
-    error = await refusal(call, grpc.StatusCode.UNIMPLEMENTED)
-    assert "until then" in (error.details() or "")
+async def test_not_yet_target(face: Public) -> None:
+    """What cannot be named yet is UNIMPLEMENTED, and the answer says what can be done now."""
+    grant = await face.leases.Allocate(request_pb2.AllocateRequest())
+    wish = leases_pb2.AttachRequest(lease_id=grant.lease.id, unit="foo.service")
+    error = await refusal(face.leases.Attach(wish), grpc.StatusCode.UNIMPLEMENTED)
+    assert "attach one of its processes by pid, or its cgroup" in (error.details() or "")
 
 
 async def test_not_allowed(face: Public) -> None:
