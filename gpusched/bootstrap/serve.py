@@ -21,6 +21,7 @@ from gpusched.adapters.clock import RandomIds, SystemClock
 from gpusched.adapters.exits import PidfdExitWatch
 from gpusched.adapters.null import NullServiceManager
 from gpusched.adapters.nvml.known_nodes import RememberingSampler
+from gpusched.adapters.nvml.shared_surveyor import SharedSurveyor
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
 from gpusched.adapters.signals import PidfdSignaller
 from gpusched.adapters.store.lock import StateLock
@@ -126,7 +127,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         ids=RandomIds(),
         table=table,
         host=_host(plan, clock, remarks),
-        surveyor=child,
+        surveyor=SharedSurveyor(child),
         is_admin=_is_admin(config.admin_group),
         limits=FrontLimits(connections_per_uid=config.connections_per_user),
     )

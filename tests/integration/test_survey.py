@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 
+import pynvml  # noqa: TID251 - an older one is made of it
 import pytest
 
 from gpusched.adapters.null import NullSampler
+from gpusched.adapters.nvml.shared_surveyor import SharedSurveyor
 from gpusched.adapters.nvml.simulated import parse_scenario
 from gpusched.adapters.nvml.simulated.directory import prepare, write_control
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
@@ -118,6 +121,89 @@ def test_rows_of_an_odd_width() -> None:
     (device,) = devices(f'process_stride = 32\n[[device]]\nprofile = "L4"\n{rows}')
     found = [(one["pid"], one["used_memory"]["number"]) for one in device["processes"]]
     assert found == [(pid, str(pid << 20)) for pid in (11, 12, 13)]
+
+
+def test_no_call_is_unknown_to_the_simulator() -> None:
+    """Of a captured card every value is read, or the card does not have it: no call is missing."""
+    for one in devices("T4,L40S,A100-40GB,H100"):
+        codes = {
+            name: value.get("failure", {}).get("code") for name, value in one["fields"].items()
+        }
+        assert set(codes.values()) <= {None, 3, 26}
+
+
+def test_an_older_binding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that the installed binding does not have, or has with other arguments, is one value
+    less.
+    """
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetModuleId")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetBoardId", lambda: 0)
+    monkeypatch.delattr(pynvml, "c_nvmlEccSramErrorStatus_v1_t")
+    (one,) = devices("A100-40GB")
+    absent = {"failure": {"code": 13, "words": "Function Not Found"}}
+    sram = {name for name in one["fields"] if "ecc_errors" in name and "repair" not in name}
+    missing = {name for name, value in one["fields"].items() if value == absent}
+    assert missing == {"platform.module_id", "board_id", *sram} - {
+        "ecc_errors.unrepairable_memory"
+    }
+
+
+def test_errors_by_place() -> None:
+    """Errors of DRAM and of SRAM are counted apart, by kind and by span."""
+    counts = {
+        f"{place}_{kind}_{span}": number
+        for number, (place, kind, span) in enumerate(
+            product(("dram", "sram"), ("corrected", "uncorrected"), ("volatile", "aggregate")), 1
+        )
+    }
+    details = ", ".join(f"{key} = {number}" for key, number in counts.items())
+    (one,) = devices(f'[[device]]\nprofile = "H100"\ndetails = {{ {details} }}\n')
+    for key, number in counts.items():
+        place, kind, span = key.split("_")
+        assert one["fields"][f"ecc.errors.{kind}.{span}.{place}"] == {"number": str(number)}
+    assert one["fields"]["ecc.errors.corrected.volatile.total"] == {"number": str(1 + 5)}
+
+
+def test_an_instance_that_is_lost() -> None:
+    """A MIG device that is lost while it is read takes neither its GPU nor its like with it."""
+    errors = "faults = { errors = { nvmlDeviceGetComputeInstanceId = 15 } }"
+    (one,) = devices(f'[[device]]\nprofile = "H100"\nmig = ["3g.40gb"]\n{errors}\n')
+    assert "failure" not in one
+    (instance,) = one["mig_devices"]
+    assert instance["failure"] == {"code": 15, "words": "GPU is lost"}
+    assert instance["uuid"].startswith("MIG-")
+
+
+class Slow:
+    """A surveyor that answers when it is let, and counts."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.calls = 0
+
+    async def survey(self) -> Unavailable:
+        self.calls += 1
+        number = self.calls
+        await self.go.wait()
+        return Unavailable(str(number))
+
+
+async def test_a_crowd_shares_a_survey() -> None:
+    """Who asks while a survey is read gets the next one, all of them the same, also when one of
+    them goes away.
+    """
+    slow = Slow()
+    shared = SharedSurveyor(slow)
+    first = asyncio.create_task(shared.survey())
+    while not slow.calls:  # noqa: ASYNC110 - the fake says so
+        await asyncio.sleep(0)
+    crowd = [asyncio.create_task(shared.survey()) for _ in range(20)]
+    await asyncio.sleep(0)
+    crowd[0].cancel()
+    slow.go.set()
+    assert await first == Unavailable("1")
+    assert {await one for one in crowd[1:]} == {Unavailable("2")}
+    assert await shared.survey() == Unavailable("3")
 
 
 def devices(scenario: str) -> list[dict]:  # type: ignore[type-arg]  # a JSON document

@@ -7,6 +7,7 @@ import pytest
 from pynvml import NVMLLibraryMismatchError  # noqa: TID251 - the error itself is the subject
 
 from gpusched.adapters.nvml import binding
+from gpusched.adapters.nvml.mig_profile import mig_profile
 from tests.fakes.nvml_library import NOT_SUPPORTED, FakeLibrary, gpu, mig
 
 
@@ -37,7 +38,7 @@ class _Slices(FakeLibrary):
 def test_profile_from_attributes(attributes: tuple[int, int, int], profile: str) -> None:
     """Where the name does not tell the profile, slices and the share of memory do."""
     binding.use_library(_Slices(*attributes))
-    assert binding.mig_profile(binding.handle(0), 40536 << 20) == profile
+    assert mig_profile(binding.handle(0), 40536 << 20) == profile
 
 
 def test_profile_from_name() -> None:
@@ -45,7 +46,7 @@ def test_profile_from_name() -> None:
     device = mig(0, 1)
     device.texts["Name"] = "NVIDIA H100 80GB HBM3 MIG 1g.10gb+me"
     binding.use_library(FakeLibrary(device))
-    assert binding.mig_profile(binding.handle(0), None) == "1g.10gb+me"
+    assert mig_profile(binding.handle(0), None) == "1g.10gb+me"
 
 
 @pytest.mark.parametrize("mig_mode_code", [NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND])
@@ -83,7 +84,7 @@ def test_a_mismatch_that_is_no_nvml_error() -> None:
         raise NVMLLibraryMismatchError
 
     with pytest.raises(binding.NvmlFailure) as failure:
-        binding._asked(mismatched)
+        binding.asked(mismatched)
     assert failure.value.code == binding.FUNCTION_NOT_FOUND
 
 
@@ -98,3 +99,10 @@ def test_a_lost_device_is_not_an_unavailable_value(code: int) -> None:
     """That a device is gone concerns all of its values."""
     with pytest.raises(binding.NvmlFailure):
         binding.reading(binding.check, code)
+
+
+def test_a_text_that_is_none() -> None:
+    """A text that is not UTF-8 fails as a value, and as nothing else."""
+    with pytest.raises(binding.NvmlFailure) as caught:
+        binding.asked(b"\xff".decode)
+    assert (caught.value.code, caught.value.words) == (binding.UNKNOWN, "a text that is not UTF-8")

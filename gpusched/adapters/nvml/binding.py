@@ -31,13 +31,13 @@ FUNCTION_NOT_FOUND: Final = 13
 GPU_IS_LOST: Final = 15
 RESET_REQUIRED: Final = 16
 LIBRARY_MISMATCH: Final = 18
+ARGUMENT_VERSION_MISMATCH: Final = 25
 UNKNOWN: Final = 999
 
-_GONE: Final = frozenset({GPU_IS_LOST, RESET_REQUIRED})
+GONE: Final = frozenset({GPU_IS_LOST, RESET_REQUIRED})  # of the device, not of one call
+# Not there before 12.560; where it is, it is no NVMLError.
+_MISMATCH: Final = getattr(pynvml, "NVMLLibraryMismatchError", pynvml.NVMLError)
 _NAME_SIZE: Final = 1024
-_MIB: Final = 2**20
-_GIB: Final = 2**30
-_MEMORY_SLICES: Final = 8
 
 
 class NvmlFailure(Exception):
@@ -74,7 +74,7 @@ def start() -> None:
     Raises:
         NvmlFailure: DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, LIBRARY_MISMATCH or another.
     """
-    _asked(pynvml.nvmlInit)
+    asked(pynvml.nvmlInit)
 
 
 def reading(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Reading[T]:
@@ -86,7 +86,7 @@ def reading(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Reading[T
     try:
         return ask(*args, **kwargs)
     except NvmlFailure as failure:
-        if failure.code in _GONE:
+        if failure.code in GONE:
             raise
         return Unavailable(failure.words)
 
@@ -117,47 +117,47 @@ def words_of(code: int) -> str:
 
 def driver_version() -> str:
     """Give the kernel driver's version: `570.124.06`."""
-    return str(_asked(pynvml.nvmlSystemGetDriverVersion))
+    return str(asked(pynvml.nvmlSystemGetDriverVersion))
 
 
 def nvml_version() -> str:
     """Give the library's version: `12.570.124.06`."""
-    return str(_asked(pynvml.nvmlSystemGetNVMLVersion))
+    return str(asked(pynvml.nvmlSystemGetNVMLVersion))
 
 
 def cuda_version() -> int:
     """Give the CUDA version that the driver offers: 12080 is 12.8."""
-    return int(_asked(pynvml.nvmlSystemGetCudaDriverVersion))
+    return int(asked(pynvml.nvmlSystemGetCudaDriverVersion))
 
 
 def count() -> int:
     """Give the number of GPUs, those that give no handle included."""
-    return int(_asked(pynvml.nvmlDeviceGetCount))
+    return int(asked(pynvml.nvmlDeviceGetCount))
 
 
 def handle(index: int) -> Handle:
     """Give the handle of the GPU at an NVML index (ascending PCI bus id)."""
-    return Handle(_asked(pynvml.nvmlDeviceGetHandleByIndex, index))
+    return Handle(asked(pynvml.nvmlDeviceGetHandleByIndex, index))
 
 
 def uuid(device: Handle) -> str:
     """Give `GPU-…`; of a MIG device `MIG-…`, before driver 470 `MIG-GPU-…/<gi>/<ci>`."""
-    return str(_asked(pynvml.nvmlDeviceGetUUID, device))
+    return str(asked(pynvml.nvmlDeviceGetUUID, device))
 
 
 def product_name(device: Handle) -> str:
     """Give NVML's name; that of a MIG device ends in ` MIG 3g.20gb`."""
-    return str(_asked(pynvml.nvmlDeviceGetName, device))
+    return str(asked(pynvml.nvmlDeviceGetName, device))
 
 
 def minor_number(device: Handle) -> int:
     """Give N of `/dev/nvidiaN`; it need not be the index."""
-    return int(_asked(pynvml.nvmlDeviceGetMinorNumber, device))
+    return int(asked(pynvml.nvmlDeviceGetMinorNumber, device))
 
 
 def pci_bus_id(device: Handle) -> str:
     """Give the PCI bus id with an eight-digit domain: `00000000:07:00.0`."""
-    return str(_asked(pynvml.nvmlDeviceGetPciInfo, device).busId)
+    return str(asked(pynvml.nvmlDeviceGetPciInfo, device).busId)
 
 
 def memory(device: Handle) -> Memory:
@@ -167,17 +167,22 @@ def memory(device: Handle) -> Memory:
     version 1 answers: its `used` includes what the driver reserves, so `reserved` is 0.
     """
     try:
-        read = _asked(pynvml.nvmlDeviceGetMemoryInfo, device, pynvml.nvmlMemory_v2)
-        return Memory(total=read.total, reserved=read.reserved, used=read.used, free=read.free)
+        return memory_v2(device)
     except NvmlFailure:
-        read = _asked(pynvml.nvmlDeviceGetMemoryInfo, device)
+        read = asked(pynvml.nvmlDeviceGetMemoryInfo, device)
         return Memory(total=read.total, reserved=0, used=read.used, free=read.free)
+
+
+def memory_v2(device: Handle) -> Memory:
+    """Read the framebuffer in bytes by version 2 alone."""
+    read = asked(pynvml.nvmlDeviceGetMemoryInfo, device, pynvml.nvmlMemory_v2)
+    return Memory(total=read.total, reserved=read.reserved, used=read.used, free=read.free)
 
 
 def mig_enabled(device: Handle) -> bool:
     """Say whether the GPU is partitioned now (a pending change does not count)."""
     try:
-        current, _pending = _asked(pynvml.nvmlDeviceGetMigMode, device)
+        current, _pending = asked(pynvml.nvmlDeviceGetMigMode, device)
     except NvmlFailure as failure:
         if failure.code in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}:
             return False
@@ -187,9 +192,9 @@ def mig_enabled(device: Handle) -> bool:
 
 def mig_handles(device: Handle) -> Iterator[tuple[int, Handle]]:
     """Give index and handle of each MIG device of a GPU; holes in the numbering are legal."""
-    for index in range(_asked(pynvml.nvmlDeviceGetMaxMigDeviceCount, device)):
+    for index in range(asked(pynvml.nvmlDeviceGetMaxMigDeviceCount, device)):
         try:
-            found = Handle(_asked(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, device, index))
+            found = Handle(asked(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, device, index))
         except NvmlFailure as failure:
             if failure.code != NOT_FOUND:
                 raise
@@ -199,64 +204,42 @@ def mig_handles(device: Handle) -> Iterator[tuple[int, Handle]]:
 
 def gpu_instance(mig: Handle) -> int:
     """Give the GI id of a MIG device."""
-    return int(_asked(pynvml.nvmlDeviceGetGpuInstanceId, mig))
+    return int(asked(pynvml.nvmlDeviceGetGpuInstanceId, mig))
 
 
 def compute_instance(mig: Handle) -> int:
     """Give the CI id of a MIG device."""
-    return int(_asked(pynvml.nvmlDeviceGetComputeInstanceId, mig))
-
-
-def mig_profile(mig: Handle, gpu_memory: int | None) -> str:
-    """Give the profile of a MIG device: `3g.20gb`, `1c.3g.20gb` for a part of its GI.
-
-    It stands in the name since driver 470. Before that it is made of the attributes; their size
-    in GB is the share of the GPU's memory, rounded up to eighths (as NVIDIA's go-nvlib does).
-
-    Args:
-        mig: The MIG device.
-        gpu_memory: Total bytes of the whole GPU, where known.
-    """
-    _gpu, found, profile = product_name(mig).partition(" MIG ")
-    if found:
-        return profile
-    attributes = _asked(pynvml.nvmlDeviceGetAttributes, mig)
-    size = attributes.memorySizeMB * _MIB
-    total = max(gpu_memory or size, size, 1)
-    eighths = -(-size * _MEMORY_SLICES // total)
-    gigabytes = round(-(-total // _GIB) * eighths / _MEMORY_SLICES)
-    slices, compute = attributes.gpuInstanceSliceCount, attributes.computeInstanceSliceCount
-    return f"{'' if compute == slices else f'{compute}c.'}{slices}g.{gigabytes}gb"
+    return int(asked(pynvml.nvmlDeviceGetComputeInstanceId, mig))
 
 
 def gpu_utilization(device: Handle) -> int:
     """Read the percentage of the last period in which a kernel ran."""
-    return int(_asked(pynvml.nvmlDeviceGetUtilizationRates, device).gpu)
+    return int(asked(pynvml.nvmlDeviceGetUtilizationRates, device).gpu)
 
 
 def temperature(device: Handle) -> int:
     """Read the temperature of the GPU's die in degrees Celsius."""
-    return int(_asked(pynvml.nvmlDeviceGetTemperature, device, pynvml.NVML_TEMPERATURE_GPU))
+    return int(asked(pynvml.nvmlDeviceGetTemperature, device, pynvml.NVML_TEMPERATURE_GPU))
 
 
 def power(device: Handle) -> int:
     """Read the present power draw in milliwatts."""
-    return int(_asked(pynvml.nvmlDeviceGetPowerUsage, device))
+    return int(asked(pynvml.nvmlDeviceGetPowerUsage, device))
 
 
 def power_limit(device: Handle) -> int:
     """Read the power limit in effect, in milliwatts."""
-    return int(_asked(pynvml.nvmlDeviceGetEnforcedPowerLimit, device))
+    return int(asked(pynvml.nvmlDeviceGetEnforcedPowerLimit, device))
 
 
 def compute_mode(device: Handle) -> int:
     """Read the compute mode: 0 default, 2 prohibited, 3 one process alone."""
-    return int(_asked(pynvml.nvmlDeviceGetComputeMode, device))
+    return int(asked(pynvml.nvmlDeviceGetComputeMode, device))
 
 
 def persistence(device: Handle) -> bool:
     """Read whether the driver keeps the GPU initialised while nobody uses it."""
-    return bool(_asked(pynvml.nvmlDeviceGetPersistenceMode, device))
+    return bool(asked(pynvml.nvmlDeviceGetPersistenceMode, device))
 
 
 def process_name(pid: int) -> str:
@@ -270,11 +253,18 @@ def process_name(pid: int) -> str:
     return buffer.value.decode(errors="replace")
 
 
-def _asked(function: Callable[..., Any], *arguments: object) -> Any:
+def asked(function: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function of pynvml; whatever it raises is a `NvmlFailure`.
+
+    Raises:
+        NvmlFailure: NVML refuses, lacks the function, or gives a text that is none.
+    """
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
         raise NvmlFailure(error.value, str(error)) from None
-    except pynvml.NVMLLibraryMismatchError:
+    except UnicodeDecodeError:
+        raise NvmlFailure(UNKNOWN, "a text that is not UTF-8") from None
+    except _MISMATCH:
         # What pynvml makes of FUNCTION_NOT_FOUND in some wrappers; not an NVMLError.
         raise NvmlFailure(FUNCTION_NOT_FOUND, words_of(FUNCTION_NOT_FOUND)) from None

@@ -23,6 +23,13 @@ RECOVERY: Final = 0x8000
 WANTED: Final = ECC_SINGLE | ECC_DOUBLE | XID | UNAVAILABLE | RECOVERY
 """Bits of `nvmlEventType…` (nvml.h): faults, and that the recovery action has changed."""
 
+# Numbers of nvml.h: a pynvml that is older than the driver does not have their names.
+_RESET_STATUS: Final = 226
+_DRAIN_AND_RESET_STATUS: Final = 227
+_RECOVERY_ACTION: Final = 230
+_NOTHING: Final = 0
+_RESET: Final = 1
+_DRAIN_AND_RESET: Final = 4
 _TIMEOUT: Final = 10
 _NO_INSTANCE: Final = 0xFFFFFFFF
 
@@ -111,9 +118,9 @@ def recovery_action(device: binding.Handle) -> int:
         binding.NvmlFailure: NOT_SUPPORTED where the driver has neither, or another.
     """
     fields = (
-        pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
-        pynvml.NVML_FI_DEV_DRAIN_AND_RESET_STATUS,
-        pynvml.NVML_FI_DEV_RESET_STATUS,
+        _RECOVERY_ACTION,
+        _DRAIN_AND_RESET_STATUS,
+        _RESET_STATUS,
     )
     values = (pynvml.c_nvmlFieldValue_t * len(fields))()
     for place, field in enumerate(fields):
@@ -124,14 +131,14 @@ def recovery_action(device: binding.Handle) -> int:
     if advice.nvmlReturn == pynvml.NVML_SUCCESS:
         return int(advice.value.uiVal)
     for flag, action in (
-        (drain, pynvml.NVML_GPU_RECOVERY_ACTION_DRAIN_AND_RESET),
-        (reset, pynvml.NVML_GPU_RECOVERY_ACTION_GPU_RESET),
+        (drain, _DRAIN_AND_RESET),
+        (reset, _RESET),
     ):
         if flag.nvmlReturn == pynvml.NVML_SUCCESS and flag.value.uiVal:
-            return int(action)
+            return action
     if pynvml.NVML_SUCCESS not in (drain.nvmlReturn, reset.nvmlReturn):
         binding.check(advice.nvmlReturn)
-    return int(pynvml.NVML_GPU_RECOVERY_ACTION_NONE)
+    return _NOTHING
 
 
 def _instance(number: int) -> int | None:

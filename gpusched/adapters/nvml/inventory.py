@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final
 
 from gpusched.adapters.nvml import binding
+from gpusched.adapters.nvml.mig_profile import mig_profile
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.core.device import Device, DeviceNode, MigInstance
 from gpusched.core.fault import Recovery
@@ -117,7 +118,7 @@ class Inventory:
             try:
                 found.append(self._instance(gpu, index, mig))
             except binding.NvmlFailure as failure:
-                if failure.code in {binding.GPU_IS_LOST, binding.RESET_REQUIRED}:
+                if failure.code in binding.GONE:
                     raise
                 reason = f"MIG device {index}: {failure.words}"
                 lost.append(LostDevice(index=gpu.index, uuid=None, reason=reason))
@@ -128,7 +129,7 @@ class Inventory:
             parent=gpu.uuid,
             gpu_instance=binding.gpu_instance(mig),
             compute_instance=binding.compute_instance(mig),
-            profile=binding.mig_profile(mig, gpu.memory_total),
+            profile=mig_profile(mig, gpu.memory_total),
         )
         memory = binding.reading(binding.memory, mig)
         device = replace(

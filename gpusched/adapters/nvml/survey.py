@@ -1,18 +1,23 @@
-"""Surveys the host: every question of `questions`, of every GPU and MIG device, once.
+"""Surveys the host: everything that nvidia-smi prints, of every GPU and MIG device, once.
 
-Each value fails by itself, with NVML's code; a lost GPU fails as a whole and hides no other. Runs
-in the NVML process.
+Each value fails by itself, with NVML's code; a lost GPU fails as a whole and hides no other, and
+so does a MIG device. Runs in the NVML process, beside `sampler`: nothing of it is kept.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
-import pynvml
-
 from gpusched.adapters.nvml import binding
-from gpusched.adapters.nvml.questions import OF_GPU, OF_MIG, Question
+from gpusched.adapters.nvml import survey_words as words
+from gpusched.adapters.nvml.asked import NOT_SUPPORTED, Asked, failed, one
+from gpusched.adapters.nvml.mig_profile import mig_profile
+from gpusched.adapters.nvml.processes import ProcessRow
 from gpusched.adapters.nvml.sampler import lists_of, merge
+from gpusched.adapters.nvml.survey_calls import CALLS
+from gpusched.adapters.nvml.survey_field_ids import numbered_of
+from gpusched.adapters.nvml.survey_structures import ATTRIBUTES, MEMORY, OF_GPUS
 from gpusched.core.ids import Instant
 from gpusched.core.sample import ContextKind
 from gpusched.core.survey import (
@@ -23,10 +28,24 @@ from gpusched.core.survey import (
     SurveyValue,
 )
 
-Names = dict[int, SurveyValue]
-
-_LOST: Final = frozenset({binding.GPU_IS_LOST, binding.RESET_REQUIRED})
-_NOT_AVAILABLE: Final = SurveyFailure(binding.NOT_SUPPORTED, "Not Supported")
+_OF_THE_HOST: Final[dict[str, Callable[[], SurveyValue]]] = {
+    "driver_version": binding.driver_version,
+    "nvml_version": binding.nvml_version,
+    "cuda_version": lambda: _version(binding.cuda_version()),
+}
+_OF_MIG: Final = (
+    one("name", "nvmlDeviceGetName", make=str),
+    one("uuid", "nvmlDeviceGetUUID", make=str),
+    one("gpu_instance_id", "nvmlDeviceGetGpuInstanceId"),
+    one("compute_instance_id", "nvmlDeviceGetComputeInstanceId"),
+    *MEMORY,
+    ATTRIBUTES,
+    one(
+        "ecc_error_count.volatile_count.sram_uncorrectable",
+        "nvmlDeviceGetMemoryErrorCounter",
+        *(1, 0, 7),  # uncorrected, volatile, SRAM
+    ),
+)
 
 
 def survey(*, simulated: bool) -> NodeSurvey:
@@ -36,108 +55,118 @@ def survey(*, simulated: bool) -> NodeSurvey:
         binding.NvmlFailure: The GPUs cannot even be counted.
     """
     at = Instant(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-    names: Names = {}
-    fields = {
-        "driver_version": _value(binding.driver_version),
-        "nvml_version": _value(binding.nvml_version),
-        "cuda_version": _value(_cuda_version),
-    }
-    devices = tuple(_gpu(index, names) for index in range(binding.count()))
-    return NodeSurvey(at, fields, devices, simulated)
+    names = _Names()
+    return NodeSurvey(
+        at=at,
+        fields={name: _value(ask) for name, ask in _OF_THE_HOST.items()},
+        devices=tuple(_gpu(index, names) for index in range(binding.count())),
+        simulated=simulated,
+    )
 
 
-def _cuda_version() -> str:
-    number = binding.cuda_version()
-    return f"{number // 1000}.{number % 1000 // 10}"
+class _Names:
+    """Names of processes; a process on eight devices is asked for once per survey."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, SurveyValue] = {}
+
+    def of(self, pid: int) -> SurveyValue:
+        if pid not in self._known:
+            self._known[pid] = _value(lambda: binding.process_name(pid))
+        return self._known[pid]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What has been read of a device so far; it may be lost before all of it is."""
+
+    fields: dict[str, SurveyValue] = field(default_factory=dict)
+    processes: tuple[SurveyedProcess, ...] | SurveyFailure = ()
+    migs: list[SurveyedDevice] = field(default_factory=list)
+
+    def ask(self, device: binding.Handle, calls: Iterable[Asked]) -> None:
+        for call in calls:
+            self.fields |= call.of(device)
+
+    def as_device(self, index: int, failure: SurveyFailure | None = None) -> SurveyedDevice:
+        uuid = self.fields.get("uuid")
+        return SurveyedDevice(
+            index=index,
+            uuid=uuid if isinstance(uuid, str) else "",
+            fields=self.fields,
+            failure=failure,
+            processes=self.processes if failure is None else failure,
+            mig_devices=tuple(self.migs),
+        )
+
+
+def _gpu(index: int, names: _Names) -> SurveyedDevice:
+    found = _Found()
+    try:
+        _read_gpu(found, binding.handle(index), names)
+    except binding.NvmlFailure as failure:
+        return found.as_device(index, failed(failure))
+    return found.as_device(index)
+
+
+def _read_gpu(found: _Found, device: binding.Handle, names: _Names) -> None:
+    found.ask(device, CALLS)
+    found.ask(device, OF_GPUS)
+    found.fields |= numbered_of(device)
+    # The lists of a partitioned GPU need a privilege, and hold its instances' processes again.
+    if found.fields["mig.mode.current"] != words.ENABLED(1):
+        found.processes = _processes(device, names)
+        return
+    total = found.fields["memory.total"]
+    for index, mig in binding.mig_handles(device):
+        found.migs.append(_mig(index, mig, total if isinstance(total, int) else None, names))
+
+
+def _mig(
+    index: int, device: binding.Handle, gpu_memory: int | None, names: _Names
+) -> SurveyedDevice:
+    found = _Found()
+    profile = Asked(("mig_profile",), lambda mig: (mig_profile(mig, gpu_memory),))
+    try:
+        found.ask(device, (*_OF_MIG, profile))
+        found.processes = _processes(device, names)
+    except binding.NvmlFailure as failure:
+        return found.as_device(index, failed(failure))
+    return found.as_device(index)
+
+
+def _processes(
+    device: binding.Handle, names: _Names
+) -> tuple[SurveyedProcess, ...] | SurveyFailure:
+    try:
+        rows = merge(lists_of(device))
+    except binding.NvmlFailure as failure:
+        if failure.code in binding.GONE:
+            raise
+        return failed(failure)
+    # nvidia-smi shows nobody who stands in the list of MPS clients alone.
+    return tuple(_process(row, kind, names) for row, kind in rows if kind != ContextKind.MPS)
+
+
+def _process(row: ProcessRow, kind: ContextKind, names: _Names) -> SurveyedProcess:
+    return SurveyedProcess(
+        pid=row.pid,
+        type=kind.label(),
+        name=names.of(row.pid),
+        memory=NOT_SUPPORTED if row.memory is None else row.memory,
+        compute=ContextKind.COMPUTE in kind,
+        gpu_instance=row.gpu_instance,
+        compute_instance=row.compute_instance,
+    )
 
 
 def _value(ask: Callable[[], SurveyValue]) -> SurveyValue:
-    """Ask; a refusal that concerns only this value is its failure.
-
-    Raises:
-        binding.NvmlFailure: The device itself is lost.
-    """
     try:
         return ask()
     except binding.NvmlFailure as failure:
-        if failure.code in _LOST:
-            raise
-        return SurveyFailure(failure.code, failure.words)
-    except pynvml.NVMLError as error:
-        if error.value in _LOST:
-            raise binding.NvmlFailure(error.value, str(error)) from None
-        return SurveyFailure(error.value, str(error))
+        return failed(failure)
 
 
-def _answers(
-    device: binding.Handle, questions: Mapping[str, Question]
-) -> Mapping[str, SurveyValue]:
-    return {
-        name: _value(lambda question=question: question(device))  # type: ignore[misc]  # a default
-        for name, question in questions.items()
-    }
-
-
-def _gpu(index: int, names: Names) -> SurveyedDevice:
-    try:
-        device = binding.handle(index)
-        fields = _answers(device, OF_GPU)
-        found = SurveyedDevice(index, _text(fields["uuid"]), fields)
-        if fields["mig.mode.current"] != "Enabled":
-            return _with_processes(found, device, names)
-        instances = tuple(
-            _instance(place, handle, names) for place, handle in binding.mig_handles(device)
-        )
-    except binding.NvmlFailure as error:
-        failure = SurveyFailure(error.code, error.words)
-        return SurveyedDevice(index, failure=failure, processes=failure)
-    return SurveyedDevice(index, found.uuid, fields, mig_devices=instances)
-
-
-def _instance(index: int, handle: binding.Handle, names: Names) -> SurveyedDevice:
-    fields = _answers(handle, OF_MIG)
-    found = SurveyedDevice(index, _text(fields["uuid"]), fields)
-    return _with_processes(found, handle, names)
-
-
-def _with_processes(found: SurveyedDevice, handle: binding.Handle, names: Names) -> SurveyedDevice:
-    gpu_instance = _number(found.fields.get("gpu_instance_id"))
-    compute_instance = _number(found.fields.get("compute_instance_id"))
-    try:
-        rows = merge(lists_of(handle))
-    except binding.NvmlFailure as error:
-        if error.code in _LOST:
-            raise
-        processes: tuple[SurveyedProcess, ...] | SurveyFailure = SurveyFailure(
-            error.code, error.words
-        )
-    else:
-        processes = tuple(
-            SurveyedProcess(
-                pid=row.pid,
-                type=kind.label(),
-                name=_name(row.pid, names),
-                memory=_NOT_AVAILABLE if row.memory is None else row.memory,
-                compute=ContextKind.COMPUTE in kind,
-                gpu_instance=gpu_instance,
-                compute_instance=compute_instance,
-            )
-            for row, kind in rows
-            # nvidia-smi shows nobody who stands in the list of MPS clients alone.
-            if kind is not ContextKind.MPS
-        )
-    return SurveyedDevice(found.index, found.uuid, found.fields, processes=processes)
-
-
-def _name(pid: int, names: Names) -> SurveyValue:
-    if pid not in names:
-        names[pid] = _value(lambda: binding.process_name(pid))
-    return names[pid]
-
-
-def _text(value: SurveyValue) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: SurveyValue | None) -> int | None:
-    return value if isinstance(value, int) else None
+def _version(number: int) -> str:
+    """Give NVML's 12080 as `12.8`."""
+    return f"{number // 1000}.{number % 1000 // 10}"

@@ -15,6 +15,7 @@ from gpusched.adapters.nvml.simulated.calls import (
     target,
 )
 from gpusched.adapters.nvml.simulated.codes import EVENTS, Code
+from gpusched.adapters.nvml.simulated.detail_functions import number_of
 from gpusched.adapters.nvml.simulated.view import Subject
 
 _BRANDS = {"nvidia": 14, "geforce": 5}
@@ -28,7 +29,7 @@ _SWITCH_DEVICE_ID = 0x22A310DE
 
 
 def _name(subject: Subject) -> str:
-    name = subject.gpu.profile.name
+    name = str(subject.gpu.state.details["product_name"])
     return name if subject.mig is None else f"{name} MIG {subject.mig.name}"
 
 
@@ -50,9 +51,8 @@ _NUMBERS: Mapping[str, Callable[[Subject], int | None]] = {
     "nvmlDeviceGetPowerManagementLimit": lambda one: one.gpu.state.power_limit,
     "nvmlDeviceGetPowerManagementDefaultLimit": lambda one: one.gpu.profile.power.default,
     "nvmlDeviceGetComputeMode": lambda one: one.gpu.state.compute_mode,
+    "nvmlDeviceGetPowerManagementMode": lambda _: 1,
     "nvmlDeviceGetPersistenceMode": lambda one: int(one.gpu.state.persistence),
-    "nvmlDeviceGetFanSpeed": lambda one: one.gpu.profile.fan_percent,
-    "nvmlDeviceGetPerformanceState": lambda one: one.gpu.profile.performance_state,
     "nvmlDeviceGetSupportedEventTypes": lambda _: sum(EVENTS.values()),
     "nvmlDeviceGetMaxMigDeviceCount": lambda one: _MIG_DEVICES if one.gpu.profile.mig else 0,
 }
@@ -115,17 +115,6 @@ def _power_limits(call: Call, least: Any, greatest: Any) -> int:
     return put(greatest, power.greatest)
 
 
-def _ecc_mode(call: Call, current: Any, pending: Any) -> int:
-    if not call.subject.gpu.profile.ecc:
-        return Code.NOT_SUPPORTED
-    put(current, 1)
-    return put(pending, 1)
-
-
-def _ecc_errors(call: Call, _kind: Any, _counter: Any, place: Any) -> int:
-    return put(place, 0) if call.subject.gpu.profile.ecc else Code.NOT_SUPPORTED
-
-
 def _clock(call: Call, clock_type: Any, place: Any) -> int:
     found = call.subject.gpu.profile.clocks.by_type(number(clock_type))
     return Code.INVALID_ARGUMENT if found is None else put(place, found)
@@ -144,8 +133,10 @@ def _capability(call: Call, major: Any, minor: Any) -> int:
 def _mig_mode(call: Call, current: Any, pending: Any) -> int:
     if not call.subject.gpu.profile.mig:
         return Code.NOT_SUPPORTED
-    put(current, int(call.subject.gpu.mig_enabled))
-    return put(pending, int(call.subject.gpu.mig_enabled))
+    enabled = int(call.subject.gpu.mig_enabled)
+    put(current, enabled)
+    pending_mode = number_of(call, "mig_pending")
+    return put(pending, enabled if pending_mode is None else pending_mode)
 
 
 def _mig_handle(call: Call, index: Any, place: Any) -> int:
@@ -228,10 +219,6 @@ def _nvlink_remote(call: Call, link: Any, info: Any) -> int:
     return Code.SUCCESS
 
 
-def _not_supported(_call: Call, *_arguments: Any) -> int:
-    return Code.NOT_SUPPORTED
-
-
 OF_GPUS: Mapping[str, DeviceFunction] = {
     **{name: _text_function(value) for name, value in _TEXTS.items()},
     **{name: _number_function(value) for name, value in _NUMBERS.items()},
@@ -239,8 +226,6 @@ OF_GPUS: Mapping[str, DeviceFunction] = {
     "nvmlDeviceGetTemperature": _temperature,
     "nvmlDeviceGetUtilizationRates": _utilization,
     "nvmlDeviceGetPowerManagementLimitConstraints": _power_limits,
-    "nvmlDeviceGetEccMode": _ecc_mode,
-    "nvmlDeviceGetTotalEccErrors": _ecc_errors,
     "nvmlDeviceGetClockInfo": _clock,
     "nvmlDeviceGetMaxClockInfo": _max_clock,
     "nvmlDeviceGetCudaComputeCapability": _capability,
@@ -250,8 +235,6 @@ OF_GPUS: Mapping[str, DeviceFunction] = {
     "nvmlDeviceGetP2PStatus": _p2p_status,
     "nvmlDeviceGetNvLinkState": _nvlink_state,
     "nvmlDeviceGetNvLinkRemotePciInfo_v2": _nvlink_remote,
-    "nvmlDeviceGetAccountingPids": _not_supported,
-    "nvmlDeviceGetAccountingStats": _not_supported,
 }
 """Functions that a MIG device's handle is refused."""
 

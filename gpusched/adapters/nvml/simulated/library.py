@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from gpusched.adapters.nvml.simulated import (
+    detail_functions,
+    detail_structures,
     device_functions,
-    field_functions,
     memory_functions,
     names,
-    readings,
 )
 from gpusched.adapters.nvml.simulated.calls import (
     Call,
@@ -37,8 +37,12 @@ from gpusched.adapters.nvml.simulated.watch import Watch
 
 Function = Callable[..., object]
 
-_OF_GPUS = {**device_functions.OF_GPUS, **field_functions.OF_GPUS, **readings.OF_GPUS}
-_OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY, **readings.OF_ANY}
+_OF_GPUS = {
+    **device_functions.OF_GPUS,
+    **detail_functions.OF_GPUS,
+    **detail_structures.OF_GPUS,
+}
+_OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY, **detail_structures.OF_ANY}
 _VERSION_ONLY = {"nvmlSystemGetNVMLVersion", "nvmlErrorString"}
 _INIT = {"nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags"}
 

@@ -7,6 +7,7 @@ that were simulated when the directory was made. Parsing it gives an equal scena
 import json
 from collections.abc import Iterator, Mapping
 
+from gpusched.adapters.nvml.simulated.details import Details, written
 from gpusched.adapters.nvml.simulated.scenario import (
     COMPUTE_MODES,
     FOREVER,
@@ -15,6 +16,7 @@ from gpusched.adapters.nvml.simulated.scenario import (
     Scenario,
     SimulatedDevice,
     SimulatedProcess,
+    initial_state,
 )
 
 _MIB = 1 << 20
@@ -52,7 +54,7 @@ def _device(device: SimulatedDevice) -> Iterator[str]:
     yield f"switch = {device.switch}"
     if device.mig_enabled:
         yield f"mig = [{', '.join(_cuts(device))}]"
-    yield from _state(device.state)
+    yield from _state(device.state, initial_state(device.profile).details)
 
 
 def _cuts(device: SimulatedDevice) -> Iterator[str]:
@@ -64,7 +66,7 @@ def _cuts(device: SimulatedDevice) -> Iterator[str]:
         yield f"{{ gi = {_text(profile.name)}, ci = {names} }}"
 
 
-def _state(state: DeviceState) -> Iterator[str]:
+def _state(state: DeviceState, known: Details) -> Iterator[str]:
     modes = {number: name for name, number in COMPUTE_MODES.items()}
     yield f"vanished = {_flag(state.vanished)}"
     yield f"ghost = {_size(state.ghost)}"
@@ -76,6 +78,7 @@ def _state(state: DeviceState) -> Iterator[str]:
     yield f"power_limit_watts = {state.power_limit / 1000}"
     yield f"compute_mode = {_text(modes[state.compute_mode])}"
     yield f"persistence = {_flag(state.persistence)}"
+    yield f"details = {_inline_values(written(state.details, known))}"
     yield from _faults(state.faults)
 
 
@@ -102,6 +105,15 @@ def _process(process: SimulatedProcess) -> Iterator[str]:
         yield f"ci = {process.compute_instance}"
     if process.name is not None:
         yield f"name = {_text(process.name)}"
+
+
+def _inline_values(values: Mapping[str, object]) -> str:
+    """Write numbers, flags, texts and lists; their JSON is TOML as well."""
+    pairs = (
+        f"{key} = {_text(value) if isinstance(value, str) else json.dumps(value)}"
+        for key, value in sorted(values.items())
+    )
+    return f"{{ {', '.join(pairs)} }}"
 
 
 def _size(size: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpusched.adapters.nvml.simulated.details import Details, details_of
 from gpusched.adapters.nvml.simulated.mig import MigDevice
 from gpusched.adapters.nvml.simulated.profiles import Profile
 
@@ -92,6 +93,7 @@ class DeviceState:
         power_limit: Milliwatts.
         compute_mode: NVML's number.
         persistence: Persistence mode.
+        details: What only `nvidia-smi -q` asks for.
         faults: What goes wrong.
         events: What it has reported, or reports now.
         recovery: NVML's number of what would help it; 0: nothing has to be done.
@@ -107,6 +109,7 @@ class DeviceState:
     memory_utilization: int = 0
     compute_mode: int = 0
     persistence: bool = True
+    details: Details = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     events: tuple[SimulatedEvent, ...] = ()
     recovery: int = 0
@@ -203,4 +206,4 @@ class Scenario:
 def initial_state(profile: Profile) -> DeviceState:
     """Give the state of an idle card."""
     power = profile.power
-    return DeviceState(profile.temperature, power.idle, power.default)
+    return DeviceState(profile.temperature, power.idle, power.default, details=details_of(profile))

@@ -3,6 +3,7 @@
 import dataclasses
 
 from gpusched.adapters.nvml.simulated.codes import EVENTS
+from gpusched.adapters.nvml.simulated.details import read_details
 from gpusched.adapters.nvml.simulated.fields import Fields
 from gpusched.adapters.nvml.simulated.scenario import (
     COMPUTE_MODES,
@@ -44,6 +45,11 @@ def read_state(fields: Fields, base: DeviceState) -> DeviceState:
         power_limit=_milliwatts(fields, "power_limit_watts", base.power_limit),
         compute_mode=COMPUTE_MODES[mode],
         persistence=fields.flag("persistence", default=base.persistence),
+        details=(
+            read_details(fields.within("details"), base.details)
+            if "details" in fields
+            else base.details
+        ),
         faults=_read_faults(fields.within("faults")) if "faults" in fields else base.faults,
         events=_read_events(fields) if "events" in fields else base.events,
         recovery=RECOVERY_ACTIONS[
