@@ -5,7 +5,7 @@ identified belongs to nobody, and doubt counts against scheduling on its device.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -71,6 +71,33 @@ class DeviceUse:
             return ()
         foreign = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
         return tuple(one for one in self.processes if one.kind in foreign)
+
+
+def beside(use: DeviceUse, uses: Mapping[DeviceUuid, DeviceUse]) -> tuple[DeviceUse, ...]:
+    """Give all that allocates from the memory of a device, itself included.
+
+    Compute instances of one GPU instance share its memory.
+    """
+    device = use.reading.device
+    if device.mig is None:
+        return (use,)
+    domain = device.memory_domain
+    return tuple(one for one in uses.values() if one.reading.device.memory_domain == domain)
+
+
+def of_memory(use: DeviceUse, uses: Mapping[DeviceUuid, DeviceUse]) -> DeviceUse:
+    """Give the use of a device with the processes of all that allocate from its memory.
+
+    No processes are known where those of one of them are not.
+    """
+    if use.reading.device.mig is None:
+        return use
+    rows: list[Attributed] = []
+    for one in beside(use, uses):
+        if isinstance(one.processes, Unavailable):
+            return replace(use, processes=one.processes)
+        rows += one.processes
+    return replace(use, processes=tuple(rows))
 
 
 def attribute(

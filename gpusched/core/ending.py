@@ -206,9 +206,15 @@ def _off_devices(lease: Lease, uses: Mapping[DeviceUuid, DeviceUse]) -> bool:
 def _left(
     ledger: Ledger, lease: Lease, uses: Mapping[DeviceUuid, DeviceUse]
 ) -> list[tuple[Share, int]]:
-    """Give the bytes of each share that are in use and belong to no process, beyond the normal."""
+    """Give the bytes of each share that are in use and belong to no process, beyond the normal.
+
+    Two compute instances that share a memory count once.
+    """
     found: list[tuple[Share, int]] = []
+    first: dict[str, Share] = {}
     for share in lease.shares:
+        first.setdefault(share.domain, share)
+    for share in first.values():
         memory = unattributed(uses, share.device)
         if memory is None or share.baseline is None:
             continue

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 
-from gpusched.core.attribution import DeviceUse
+from gpusched.core.attribution import DeviceUse, beside, of_memory
 from gpusched.core.device import Device
 from gpusched.core.gputype import matches
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
@@ -106,7 +106,7 @@ def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> 
     unknown = _unknown(device, ledger, now)
     if unknown is not None:
         return Verdict(device.uuid, *unknown)
-    use = ledger.uses[device.uuid]
+    use = of_memory(ledger.uses[device.uuid], ledger.uses)
     if request.memory is None:
         return _whole(device, ledger, use, now)
     return _shared(ledger, use, request.memory, now)
@@ -139,8 +139,9 @@ def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, st
     age = now - ledger.sample.begun_at
     if age > ledger.policy.max_sample_age:
         return Obstacle.UNREAD, f"the last reading is {age // SECOND} s old"
-    if isinstance(use.processes, Unavailable):
-        return Obstacle.UNREAD, f"its processes are not readable: {use.processes.reason}"
+    processes = of_memory(use, ledger.uses).processes
+    if isinstance(processes, Unavailable):
+        return Obstacle.UNREAD, f"its processes are not readable: {processes.reason}"
     return None
 
 
@@ -151,14 +152,16 @@ def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verd
     if strangers := in_the_way(ledger, use):
         sentence, since = named(ledger, strangers, now), first_seen(ledger, strangers)
         return Verdict(device.uuid, Obstacle.STRANGER, sentence, since=since)
-    ghost = ledger.ghosts.get(device.uuid)
-    if ghost is not None:
-        whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
-        sentence = (
-            f"{in_words(ghost.memory)}{whose} did not come back;"
-            f" `gpusched forget {device.uuid}` when that does not matter"
-        )
-        return Verdict(device.uuid, Obstacle.GHOST, sentence)
+    for one in beside(use, ledger.uses):
+        haunted = one.reading.device.uuid
+        ghost = ledger.ghosts.get(haunted)
+        if ghost is not None:
+            whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
+            sentence = (
+                f"{in_words(ghost.memory)}{whose} did not come back;"
+                f" `gpusched forget {haunted}` when that does not matter"
+            )
+            return Verdict(device.uuid, Obstacle.GHOST, sentence)
     return Verdict(device.uuid, None, "free")
 
 

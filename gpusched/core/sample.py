@@ -59,12 +59,15 @@ class Memory:
         reserved: What the driver keeps for itself (`driver_reserved`).
         used: Allocated by processes.
         free: What an allocation can still get.
+        reserved_apart: Whether the driver tells what it keeps; where it does not, that is in
+            `used`, and `reserved` is 0 (NVML memory v1).
     """
 
     total: int
     reserved: int
     used: int
     free: int
+    reserved_apart: bool = True
 
 
 @dataclass(frozen=True, slots=True)

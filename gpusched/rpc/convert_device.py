@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gpusched.api.v1 import device_pb2
-from gpusched.core.accounts import NOT_READ, account_of, in_domain, on_gpu
+from gpusched.core.accounts import Account, account, accounts
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
@@ -11,23 +11,36 @@ from gpusched.core.lease_table import Holding
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import allocatable
 from gpusched.core.replies import Obstacle, Verdict
-from gpusched.core.sample import NOT_SAMPLED, Memory, Reading, Unavailable
+from gpusched.core.sample import NOT_SAMPLED, Memory, NodeReading, Reading, Unavailable
 from gpusched.rpc.call import Call
+from gpusched.rpc.convert_account import account_of, memory_of
 from gpusched.rpc.convert_grant import nodes_of
 from gpusched.rpc.convert_marks import health_of, marks_of
-from gpusched.rpc.convert_reading import bytes_of, number_of
+from gpusched.rpc.convert_reading import NOT_EACH_TIME, bytes_of, number_of
 from gpusched.rpc.convert_telemetry import telemetry_of
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
 
 _UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD, Obstacle.RELEASED)
 _LAST = 1 << 30
+NOT_READ = "not read in the last sample"
 
 
 def devices_of(ledger: Ledger, now: Instant) -> list[device_pb2.Device]:
     """Give all devices: GPUs in index order, each before its MIG instances, lost ones last."""
     whole = whole_verdicts(ledger, now)
     share = share_verdicts(ledger, now)
-    return [_device(one, ledger, now, whole, share) for one in in_order(ledger)]
+    known = accounts_in(ledger)
+    return [
+        _device(one, ledger, now, whole[one.uuid], share[one.uuid], known.get(one.uuid))
+        for one in in_order(ledger)
+    ]
+
+
+def accounts_in(ledger: Ledger) -> Mapping[DeviceUuid, Account]:
+    """Give the accounts of all devices that the last sample read."""
+    reading = NOT_SAMPLED if ledger.sample is None else ledger.sample.reading
+    lost = reading.lost if isinstance(reading, NodeReading) else ()
+    return accounts(ledger.uses, ledger.ghosts, lost)
 
 
 def as_seen(
@@ -45,8 +58,7 @@ def as_seen(
 
 def device_of(uuid: DeviceUuid, ledger: Ledger, now: Instant) -> device_pb2.Device:
     """Give one device."""
-    whole, share = whole_verdicts(ledger, now), share_verdicts(ledger, now)
-    return _device(ledger.devices[uuid], ledger, now, whole, share)
+    return next(one for one in devices_of(ledger, now) if one.uuid == uuid)
 
 
 def in_order(ledger: Ledger) -> list[Device]:
@@ -76,7 +88,7 @@ def trouble(device: Device, ledger: Ledger, now: Instant) -> tuple[str, bool]:
     if isinstance(ledger.sample.reading, Unavailable):
         return ledger.sample.reading.reason, False
     if device.uuid not in ledger.uses:
-        return "not read in the last sample", False
+        return NOT_READ, False
     age = now - ledger.sample.begun_at
     if age > ledger.policy.max_sample_age:
         return f"the last reading is {age // SECOND} s old", False
@@ -87,12 +99,14 @@ def _device(
     device: Device,
     ledger: Ledger,
     now: Instant,
-    whole: Mapping[DeviceUuid, Verdict],
-    share: Mapping[DeviceUuid, Verdict],
+    whole: Verdict,
+    share: Verdict,
+    known: Account | None,
 ) -> device_pb2.Device:
     use = ledger.uses.get(device.uuid)
     reason, lost = trouble(device, ledger, now)
     memory = _memory(use, reason)
+    shown = known or _unread(device, reason, ledger)
     holding = ledger.holding(device.memory_domain)
     promisable = memory if isinstance(memory, Unavailable) else allocatable(ledger, memory)
     health, health_reason = health_of(device, ledger, reason, lost=lost)
@@ -101,18 +115,18 @@ def _device(
     message = _what_it_is(device)
     changing = device_pb2.Device(
         index=None if lost else device.index,
-        memory=_memory_message(memory),
+        memory=memory_of(shown),
         withheld_bytes=ledger.policy.withheld,
         allocatable=bytes_of(promisable),
         allocated_bytes=_promised(holding, promisable),
-        grantable=bytes_of(_grantable(share[device.uuid])),
-        account=_account(device, ledger, memory, reason),
+        grantable=bytes_of(_grantable(share)),
+        account=account_of(shown),
         mig=_mig(device, ledger),
         health=health,
         health_reason=health_reason,
         unmonitored=use is None or bool(use.reading.unmonitored),
-        schedulable=None in (whole[device.uuid].obstacle, share[device.uuid].obstacle),
-        unschedulable_reason=_hindrance(whole[device.uuid], share[device.uuid], settling),
+        schedulable=None in (whole.obstacle, share.obstacle),
+        unschedulable_reason=_hindrance(whole, share, settling),
         lease_ids=list(dict.fromkeys(lease for lease, _ in shares)),
         leased_exclusively=holding.exclusive is not None,
         settling=bool(settling),
@@ -155,22 +169,8 @@ def _promised(holding: Holding, promisable: Reading[int]) -> int:
 def _memory(use: DeviceUse | None, reason: str) -> Reading[Memory]:
     """Give the memory by the last sample, an old one included: its age is told beside it."""
     if use is None:
-        return Unavailable(reason or "not read in the last sample")
+        return Unavailable(reason or NOT_READ)
     return use.reading.memory
-
-
-def _memory_message(memory: Reading[Memory]) -> device_pb2.DeviceMemory:
-    if isinstance(memory, Unavailable):
-        nothing = bytes_of(memory)
-        return device_pb2.DeviceMemory(
-            total=nothing, driver_reserved=nothing, used=nothing, free=nothing
-        )
-    return device_pb2.DeviceMemory(
-        total=bytes_of(memory.total),
-        driver_reserved=bytes_of(memory.reserved),
-        used=bytes_of(memory.used),
-        free=bytes_of(memory.free),
-    )
 
 
 def _grantable(verdict: Verdict) -> Reading[int]:
@@ -179,33 +179,17 @@ def _grantable(verdict: Verdict) -> Reading[int]:
     return Unavailable(verdict.sentence) if verdict.obstacle in _UNREADABLE else 0
 
 
-def _account(
-    device: Device, ledger: Ledger, memory: Reading[Memory], reason: str
-) -> device_pb2.Account:
-    """Say where the used memory of its domain is."""
-    if device.mig_enabled:
-        uses = on_gpu(ledger.uses.values(), device.uuid)
-    else:
-        uses = in_domain(ledger.uses.values(), device.memory_domain)
-    if device.uuid not in ledger.uses:
-        memory = Unavailable(reason or NOT_READ.reason)
-    shared = {device.uuid, *(one.reading.device.uuid for one in uses)}
-    ghost = sum(one.memory for uuid, one in ledger.ghosts.items() if uuid in shared)
-    account = account_of(memory, uses, ghost)
-    return device_pb2.Account(
-        leases=bytes_of(account.leases),
-        strays=bytes_of(account.strays),
-        infrastructure=bytes_of(account.infrastructure),
-        ghost=bytes_of(account.ghost),
-        unattributed=bytes_of(account.unattributed),
-        overlap=bytes_of(account.overlap),
-    )
+def _unread(device: Device, reason: str, ledger: Ledger) -> Account:
+    """Give the account of a device that the last sample has nothing of."""
+    unknown = Unavailable(reason or NOT_READ)
+    ghost = ledger.ghosts.get(device.uuid)
+    return account(unknown, unknown, 0 if ghost is None else ghost.memory)
 
 
 def _mig(device: Device, ledger: Ledger) -> device_pb2.MigInstance | None:
     if device.mig is None:
         return None
-    unknown = number_of(NOT_SAMPLED)
+    unknown = number_of(NOT_EACH_TIME)
     return device_pb2.MigInstance(
         parent_uuid=device.mig.parent,
         parent_index=gpu_index(device, ledger),

@@ -157,6 +157,8 @@ def counts_of(
         lease_processes=_pids(processes, process_pb2.PROCESS_KIND_LEASE),
         strays=_pids(processes, process_pb2.PROCESS_KIND_STRAY),
         troubled_devices=sum(one.health in _TROUBLED for one in devices),
+        unknown_processes=_pids(processes, process_pb2.PROCESS_KIND_UNKNOWN),
+        outside_mask=len({one.process.pid for one in processes if one.outside_mask}),
     )
 
 

@@ -9,6 +9,9 @@ from gpusched.core.sample import Reading, Unavailable
 OF_ANOTHER = Unavailable("belongs to another user")
 """What the caller may not see."""
 
+NOT_EACH_TIME = Unavailable("not read with each sample: `gpusched nvidia-smi -q` asks for it")
+"""Of what a tick does not ask the driver for."""
+
 
 def bytes_of(reading: Reading[int]) -> reading_pb2.ByteReading:
     """Give a size."""

@@ -4,12 +4,12 @@ from gpusched.api.v1 import device_pb2
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.sample import NOT_SAMPLED, Reading, Unavailable
-from gpusched.rpc.convert_reading import bytes_of, flag_of, number_of, text_of
+from gpusched.rpc.convert_reading import NOT_EACH_TIME, bytes_of, flag_of, number_of, text_of
 
-_NUMBER = number_of(NOT_SAMPLED)
-_TEXT = text_of(NOT_SAMPLED)
-_FLAG = flag_of(NOT_SAMPLED)
-_BYTES = bytes_of(NOT_SAMPLED)
+_NUMBER = number_of(NOT_EACH_TIME)
+_TEXT = text_of(NOT_EACH_TIME)
+_FLAG = flag_of(NOT_EACH_TIME)
+_BYTES = bytes_of(NOT_EACH_TIME)
 
 _COMPUTE_MODES = {
     0: "Default",

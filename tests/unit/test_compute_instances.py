@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
-from gpusched.core.ids import DeviceUuid
+from gpusched.core.changes import GhostChanged
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.placement import judge, room_on
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import LostDevice, Unavailable
 from gpusched.core.sizes import GIB
-from tests.fakes.builders import UNREADABLE, A, B, C, context, device, mig, reading
+from tests.fakes.builders import UNREADABLE, A, B, C, context, device, facts, mig, reading
 from tests.fakes.host import Host, places
 
 PARENT = replace(device(0), mig_enabled=True)
@@ -36,6 +38,48 @@ def test_an_exclusive_compute_instance_keeps_its_neighbour_out() -> None:
     host.grant(Request(A, devices=(left.uuid,)))
     host.refusal(Request(B, devices=(right.uuid,)))
     host.refusal(Request(B, memory=GIB, devices=(right.uuid,)))
+
+
+def test_who_uses_the_neighbour_uses_the_memory_of_both() -> None:
+    """A stranger, a ghost or an unread list on a compute instance hinders the one beside it."""
+    left, right, other = mig(PARENT, 1, 0), mig(PARENT, 1, 1), mig(PARENT, 2)
+    host = Host(PARENT, left, right, other)
+    alone = Request(A, devices=(left.uuid,))
+    host.tick(reading(right, context(7, 5 * GIB)))
+    assert verdict(host, alone, left.uuid).obstacle is Obstacle.STRANGER
+    assert verdict(host, Request(A, devices=(other.uuid,)), other.uuid).obstacle is None
+    host.tick(replace(reading(right), contexts=UNREADABLE))
+    assert verdict(host, alone, left.uuid).obstacle is Obstacle.UNREAD
+    host.apply([GhostChanged(right.uuid, Ghost(GIB, 0, LeaseId("lease-gone"), host.now))])
+    host.tick(reading(right, used=GIB))
+    found = verdict(host, alone, left.uuid)
+    assert (found.obstacle, right.uuid in found.sentence) == (Obstacle.GHOST, True)
+
+
+def test_a_neighbour_s_memory_is_no_ghost() -> None:
+    """What the other compute instance's processes hold is not waited for at a lease's end."""
+    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
+    host = Host(PARENT, left, right)
+    mine = host.attach(host.grant(Request(A, memory=GIB, devices=(left.uuid,))), 50)
+    beside = reading(right, context(7, 5 * GIB))
+    host.tick(replace(reading(left), memory=beside.memory), beside, known=[facts(7)])
+    host.release(mine)
+    host.later(1)
+    host.tick(replace(reading(left), memory=beside.memory), beside, known=[facts(7)])
+    assert host.lease(mine.id).ended is not None
+    assert not host.ledger.ghosts
+
+
+def test_what_a_lease_leaves_in_one_memory_is_one_ghost() -> None:
+    """A lease of two compute instances of one GPU instance leaves its bytes once."""
+    left, right = mig(PARENT, 1, 0), mig(PARENT, 1, 1)
+    host = Host(PARENT, left, right)
+    mine = host.attach(host.grant(Request(A, count=2, devices=(left.uuid, right.uuid))), 50)
+    host.release(mine)
+    for _ in range(2):
+        host.later(11)
+        host.tick(reading(left, used=GIB), reading(right, used=GIB))
+    assert {uuid: one.memory for uuid, one in host.ledger.ghosts.items()} == {left.uuid: GIB}
 
 
 def test_one_lease_may_have_both_compute_instances_alone() -> None:

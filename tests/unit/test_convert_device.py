@@ -110,6 +110,29 @@ def test_unknown_parts(which: str) -> None:
     assert bool(account.strays.unavailable) == (which != "memory")
 
 
+def test_figures_that_do_not_add_up() -> None:
+    """They are told as they were read, and by how much; what the driver does not tell is no 0."""
+    host = Host(FIRST)
+    host.tick(replace(reading(FIRST), memory=Memory(80 * GIB, GIB, 0, 80 * GIB)))
+    memory = shown(host, FIRST.uuid).memory
+    assert (memory.free.value, memory.difference_bytes) == (80 * GIB, -GIB)
+    host.tick(replace(reading(FIRST), memory=Memory(GIB, 0, 0, GIB, reserved_apart=False)))
+    memory = shown(host, FIRST.uuid).memory
+    assert memory.driver_reserved.unavailable
+    assert not memory.HasField("difference_bytes")
+
+
+def test_a_shared_memory_is_told_alike() -> None:
+    """Compute instances of one GPU instance show one memory and one account."""
+    parent = replace(SECOND_GPU, mig_enabled=True)
+    left, right = mig(parent, 1, 0), mig(parent, 1, 1)
+    host = Host(parent, left, right)
+    host.tick(reading(left, context(8, 3 * GIB)), reading(right, used=4 * GIB), known=[facts(8)])
+    one, other = shown(host, left.uuid), shown(host, right.uuid)
+    assert (one.memory, one.account) == (other.memory, other.account)
+    assert one.account.strays.value == 3 * GIB
+
+
 def test_promises() -> None:
     """What is promised and what could still be granted stand beside what is used."""
     host = Host(FIRST, policy=Policy(withheld=GIB))

@@ -91,10 +91,14 @@ def test_a_value_fails_by_itself(function: str, field: str) -> None:
 
 
 def test_memory_of_an_old_driver() -> None:
-    """Before driver 510 `used` includes what the driver reserves, and `reserved` is 0."""
+    """Before driver 510 `used` includes what the driver reserves, which is not told apart."""
     (one,) = _sample(gpu(0), lacks=frozenset({"nvmlDeviceGetMemoryInfo_v2"})).devices
     assert one.memory == Memory(
-        total=23034 << 20, reserved=0, used=(4096 + 300) << 20, free=(23034 - 300 - 4096) << 20
+        total=23034 << 20,
+        reserved=0,
+        used=(4096 + 300) << 20,
+        free=(23034 - 300 - 4096) << 20,
+        reserved_apart=False,
     )
 
 

@@ -170,7 +170,7 @@ def memory(device: Handle) -> Memory:
         return memory_v2(device)
     except NvmlFailure:
         read = asked(pynvml.nvmlDeviceGetMemoryInfo, device)
-        return Memory(total=read.total, reserved=0, used=read.used, free=read.free)
+        return Memory(read.total, 0, read.used, read.free, reserved_apart=False)
 
 
 def memory_v2(device: Handle) -> Memory:

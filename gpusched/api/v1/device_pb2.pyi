@@ -153,7 +153,9 @@ Global___DeviceNode: _TypeAlias = DeviceNode  # noqa: Y015
 
 @_typing.final
 class DeviceMemory(_message.Message):
-    """Framebuffer as NVML reports it: total = used + driver_reserved + free."""
+    """Framebuffer as NVML reports it: total = used + driver_reserved + free (+ difference_bytes). Compute
+    instances of one GPU instance share a memory, which is told of each of them and counts once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -161,13 +163,18 @@ class DeviceMemory(_message.Message):
     DRIVER_RESERVED_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     FREE_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_BYTES_FIELD_NUMBER: _builtins.int
+    difference_bytes: _builtins.int
+    """What the driver's figures leave of the total, less than nothing where they are more; absent where
+    they add up.
+    """
     @_builtins.property
     def total(self) -> _reading_pb2.ByteReading:
         """Physical size."""
 
     @_builtins.property
     def driver_reserved(self) -> _reading_pb2.ByteReading:
-        """What the driver keeps for itself."""
+        """What the driver keeps for itself; unavailable where it counts that as used (before driver 510)."""
 
     @_builtins.property
     def used(self) -> _reading_pb2.ByteReading:
@@ -184,19 +191,23 @@ class DeviceMemory(_message.Message):
         driver_reserved: _reading_pb2.ByteReading | None = ...,
         used: _reading_pb2.ByteReading | None = ...,
         free: _reading_pb2.ByteReading | None = ...,
+        difference_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["driver_reserved", b"driver_reserved", "free", b"free", "total", b"total", "used", b"used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_difference_bytes", b"_difference_bytes", "difference_bytes", b"difference_bytes", "driver_reserved", b"driver_reserved", "free", b"free", "total", b"total", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["driver_reserved", b"driver_reserved", "free", b"free", "total", b"total", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_difference_bytes", b"_difference_bytes", "difference_bytes", b"difference_bytes", "driver_reserved", b"driver_reserved", "free", b"free", "total", b"total", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__difference_bytes: _TypeAlias = _typing.Literal["difference_bytes"]  # noqa: Y015
+    _WhichOneofArgType__difference_bytes: _TypeAlias = _typing.Literal["_difference_bytes", b"_difference_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__difference_bytes) -> _WhichOneofReturnType__difference_bytes | None: ...
 
 Global___DeviceMemory: _TypeAlias = DeviceMemory  # noqa: Y015
 
 @_typing.final
 class Account(_message.Message):
     """Where the used memory is: used = leases + strays + infrastructure + ghost + unattributed - overlap.
-    It balances to the byte, or the parts that are not known say so.
+    It balances to the byte, or the parts that are not known say so. Compute instances of one GPU
+    instance have one account together; that of a partitioned GPU is the account of all its instances.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -207,13 +218,14 @@ class Account(_message.Message):
     GHOST_FIELD_NUMBER: _builtins.int
     UNATTRIBUTED_FIELD_NUMBER: _builtins.int
     OVERLAP_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leases(self) -> _reading_pb2.ByteReading:
         """Held by processes of leases."""
 
     @_builtins.property
     def strays(self) -> _reading_pb2.ByteReading:
-        """Held by processes without a lease for the device."""
+        """Held by processes without a lease for the device, those that could not be identified included."""
 
     @_builtins.property
     def infrastructure(self) -> _reading_pb2.ByteReading:
@@ -231,6 +243,10 @@ class Account(_message.Message):
     def overlap(self) -> _reading_pb2.ByteReading:
         """How much the processes' sum exceeds what is used: buffers that are counted more than once."""
 
+    @_builtins.property
+    def unknown(self) -> _reading_pb2.ByteReading:
+        """The part of `strays` that is held by processes that could not be identified."""
+
     def __init__(
         self,
         *,
@@ -240,10 +256,11 @@ class Account(_message.Message):
         ghost: _reading_pb2.ByteReading | None = ...,
         unattributed: _reading_pb2.ByteReading | None = ...,
         overlap: _reading_pb2.ByteReading | None = ...,
+        unknown: _reading_pb2.ByteReading | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ghost", b"ghost", "infrastructure", b"infrastructure", "leases", b"leases", "overlap", b"overlap", "strays", b"strays", "unattributed", b"unattributed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ghost", b"ghost", "infrastructure", b"infrastructure", "leases", b"leases", "overlap", b"overlap", "strays", b"strays", "unattributed", b"unattributed", "unknown", b"unknown"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ghost", b"ghost", "infrastructure", b"infrastructure", "leases", b"leases", "overlap", b"overlap", "strays", b"strays", "unattributed", b"unattributed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ghost", b"ghost", "infrastructure", b"infrastructure", "leases", b"leases", "overlap", b"overlap", "strays", b"strays", "unattributed", b"unattributed", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,7 @@ from gpusched.api.v1 import reading_pb2 as gpusched_dot_v1_dot_reading__pb2
 from gpusched.api.v1 import survey_pb2 as gpusched_dot_v1_dot_survey__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gpusched/v1/node.proto\x12\x0bgpusched.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18gpusched/v1/device.proto\x1a\x17gpusched/v1/lease.proto\x1a\x19gpusched/v1/process.proto\x1a\x19gpusched/v1/reading.proto\x1a\x18gpusched/v1/survey.proto\"*\n\rStatusRequest\x12\x19\n\x11without_processes\x18\x01 \x01(\x08\"\xdb\x01\n\x0c\x44riverStatus\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.gpusched.v1.DriverState\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x30\n\x0e\x64river_version\x18\x03 \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12.\n\x0cnvml_version\x18\x04 \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12.\n\x0c\x63uda_version\x18\x05 \x01(\x0b\x32\x18.gpusched.v1.TextReading\"]\n\x0bGuardStatus\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x30\n\x0c\x64\x65nied_opens\x18\x03 \x01(\x0b\x32\x1a.gpusched.v1.NumberReading\"\x93\x01\n\x06\x43ounts\x12\x0f\n\x07\x64\x65vices\x18\x01 \x01(\r\x12\x14\n\x0c\x66ree_devices\x18\x02 \x01(\r\x12\x0e\n\x06leases\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x17\n\x0flease_processes\x18\x05 \x01(\r\x12\x0e\n\x06strays\x18\x06 \x01(\r\x12\x18\n\x10troubled_devices\x18\x07 \x01(\r\"I\n\x05Quota\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\x04\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x04\"\xd0\x06\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12)\n\x06\x64river\x18\x03 \x01(\x0b\x32\x19.gpusched.v1.DriverStatus\x12\x11\n\tsimulated\x18\x04 \x01(\x08\x12\x10\n\x08\x61\x64visory\x18\x05 \x01(\x08\x12-\n\x0b\x65nforcement\x18\x06 \x01(\x0b\x32\x18.gpusched.v1.Enforcement\x12\'\n\x05guard\x18\x07 \x01(\x0b\x32\x18.gpusched.v1.GuardStatus\x12\x12\n\ngeneration\x18\x08 \x01(\x04\x12&\n\x02\x61t\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\nsampled_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x32\n\nsample_age\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationH\x01\x88\x01\x01\x12\x14\n\x0csample_stale\x18\x0c \x01(\x08\x12\x10\n\x08warnings\x18\r \x03(\t\x12#\n\x06\x63ounts\x18\x0e \x01(\x0b\x32\x13.gpusched.v1.Counts\x12$\n\x07\x64\x65vices\x18\x0f \x03(\x0b\x32\x13.gpusched.v1.Device\x12\"\n\x06leases\x18\x10 \x03(\x0b\x32\x12.gpusched.v1.Lease\x12,\n\x07waiting\x18\x11 \x03(\x0b\x32\x1b.gpusched.v1.WaitingRequest\x12\'\n\tprocesses\x18\x12 \x03(\x0b\x32\x14.gpusched.v1.Process\x12\x36\n\nunreadable\x18\x13 \x03(\x0b\x32\".gpusched.v1.UnreadableProcessList\x12\"\n\x06quotas\x18\x14 \x03(\x0b\x32\x12.gpusched.v1.Quota\x12.\n\nstarted_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06socket\x18\x16 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x17 \x01(\t\x12\x1d\n\x15\x66oreign_pid_namespace\x18\x18 \x01(\x08\x42\r\n\x0b_sampled_atB\r\n\x0b_sample_age\"\r\n\x0bPingRequest\"\x0b\n\tPingReply\"\x1d\n\x0fSetGuardRequest\x12\n\n\x02on\x18\x01 \x01(\x08\"&\n\x14ReleaseDriverRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x15\n\x13ResumeDriverRequest*\xb7\x01\n\x0b\x44riverState\x12\x1c\n\x18\x44RIVER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44RIVER_STATE_ANSWERING\x10\x01\x12\x18\n\x14\x44RIVER_STATE_MISSING\x10\x02\x12\x19\n\x15\x44RIVER_STATE_MISMATCH\x10\x03\x12\x1e\n\x1a\x44RIVER_STATE_NOT_ANSWERING\x10\x04\x12\x19\n\x15\x44RIVER_STATE_RELEASED\x10\x05\x32\xad\x03\n\x04Node\x12\x42\n\x06Status\x12\x1a.gpusched.v1.StatusRequest\x1a\x17.gpusched.v1.NodeStatus\"\x03\x90\x02\x01\x12=\n\x04Ping\x12\x18.gpusched.v1.PingRequest\x1a\x16.gpusched.v1.PingReply\"\x03\x90\x02\x01\x12\x42\n\x06Survey\x12\x1a.gpusched.v1.SurveyRequest\x1a\x17.gpusched.v1.NodeSurvey\"\x03\x90\x02\x01\x12\x42\n\x08SetGuard\x12\x1c.gpusched.v1.SetGuardRequest\x1a\x18.gpusched.v1.GuardStatus\x12M\n\rReleaseDriver\x12!.gpusched.v1.ReleaseDriverRequest\x1a\x19.gpusched.v1.DriverStatus\x12K\n\x0cResumeDriver\x12 .gpusched.v1.ResumeDriverRequest\x1a\x19.gpusched.v1.DriverStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gpusched/v1/node.proto\x12\x0bgpusched.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18gpusched/v1/device.proto\x1a\x17gpusched/v1/lease.proto\x1a\x19gpusched/v1/process.proto\x1a\x19gpusched/v1/reading.proto\x1a\x18gpusched/v1/survey.proto\"*\n\rStatusRequest\x12\x19\n\x11without_processes\x18\x01 \x01(\x08\"\xdb\x01\n\x0c\x44riverStatus\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.gpusched.v1.DriverState\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x30\n\x0e\x64river_version\x18\x03 \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12.\n\x0cnvml_version\x18\x04 \x01(\x0b\x32\x18.gpusched.v1.TextReading\x12.\n\x0c\x63uda_version\x18\x05 \x01(\x0b\x32\x18.gpusched.v1.TextReading\"]\n\x0bGuardStatus\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x30\n\x0c\x64\x65nied_opens\x18\x03 \x01(\x0b\x32\x1a.gpusched.v1.NumberReading\"\xc4\x01\n\x06\x43ounts\x12\x0f\n\x07\x64\x65vices\x18\x01 \x01(\r\x12\x14\n\x0c\x66ree_devices\x18\x02 \x01(\r\x12\x0e\n\x06leases\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x17\n\x0flease_processes\x18\x05 \x01(\r\x12\x0e\n\x06strays\x18\x06 \x01(\r\x12\x18\n\x10troubled_devices\x18\x07 \x01(\r\x12\x19\n\x11unknown_processes\x18\x08 \x01(\r\x12\x14\n\x0coutside_mask\x18\t \x01(\r\"I\n\x05Quota\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\x04\x12\x0f\n\x07\x61llowed\x18\x04 \x01(\x04\"\xd0\x06\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12)\n\x06\x64river\x18\x03 \x01(\x0b\x32\x19.gpusched.v1.DriverStatus\x12\x11\n\tsimulated\x18\x04 \x01(\x08\x12\x10\n\x08\x61\x64visory\x18\x05 \x01(\x08\x12-\n\x0b\x65nforcement\x18\x06 \x01(\x0b\x32\x18.gpusched.v1.Enforcement\x12\'\n\x05guard\x18\x07 \x01(\x0b\x32\x18.gpusched.v1.GuardStatus\x12\x12\n\ngeneration\x18\x08 \x01(\x04\x12&\n\x02\x61t\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\nsampled_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x32\n\nsample_age\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationH\x01\x88\x01\x01\x12\x14\n\x0csample_stale\x18\x0c \x01(\x08\x12\x10\n\x08warnings\x18\r \x03(\t\x12#\n\x06\x63ounts\x18\x0e \x01(\x0b\x32\x13.gpusched.v1.Counts\x12$\n\x07\x64\x65vices\x18\x0f \x03(\x0b\x32\x13.gpusched.v1.Device\x12\"\n\x06leases\x18\x10 \x03(\x0b\x32\x12.gpusched.v1.Lease\x12,\n\x07waiting\x18\x11 \x03(\x0b\x32\x1b.gpusched.v1.WaitingRequest\x12\'\n\tprocesses\x18\x12 \x03(\x0b\x32\x14.gpusched.v1.Process\x12\x36\n\nunreadable\x18\x13 \x03(\x0b\x32\".gpusched.v1.UnreadableProcessList\x12\"\n\x06quotas\x18\x14 \x03(\x0b\x32\x12.gpusched.v1.Quota\x12.\n\nstarted_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06socket\x18\x16 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x17 \x01(\t\x12\x1d\n\x15\x66oreign_pid_namespace\x18\x18 \x01(\x08\x42\r\n\x0b_sampled_atB\r\n\x0b_sample_age\"\r\n\x0bPingRequest\"\x0b\n\tPingReply\"\x1d\n\x0fSetGuardRequest\x12\n\n\x02on\x18\x01 \x01(\x08\"&\n\x14ReleaseDriverRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x15\n\x13ResumeDriverRequest*\xb7\x01\n\x0b\x44riverState\x12\x1c\n\x18\x44RIVER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44RIVER_STATE_ANSWERING\x10\x01\x12\x18\n\x14\x44RIVER_STATE_MISSING\x10\x02\x12\x19\n\x15\x44RIVER_STATE_MISMATCH\x10\x03\x12\x1e\n\x1a\x44RIVER_STATE_NOT_ANSWERING\x10\x04\x12\x19\n\x15\x44RIVER_STATE_RELEASED\x10\x05\x32\xad\x03\n\x04Node\x12\x42\n\x06Status\x12\x1a.gpusched.v1.StatusRequest\x1a\x17.gpusched.v1.NodeStatus\"\x03\x90\x02\x01\x12=\n\x04Ping\x12\x18.gpusched.v1.PingRequest\x1a\x16.gpusched.v1.PingReply\"\x03\x90\x02\x01\x12\x42\n\x06Survey\x12\x1a.gpusched.v1.SurveyRequest\x1a\x17.gpusched.v1.NodeSurvey\"\x03\x90\x02\x01\x12\x42\n\x08SetGuard\x12\x1c.gpusched.v1.SetGuardRequest\x1a\x18.gpusched.v1.GuardStatus\x12M\n\rReleaseDriver\x12!.gpusched.v1.ReleaseDriverRequest\x1a\x19.gpusched.v1.DriverStatus\x12K\n\x0cResumeDriver\x12 .gpusched.v1.ResumeDriverRequest\x1a\x19.gpusched.v1.DriverStatusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,8 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE'].methods_by_name['Ping']._serialized_options = b'\220\002\001'
   _globals['_NODE'].methods_by_name['Survey']._loaded_options = None
   _globals['_NODE'].methods_by_name['Survey']._serialized_options = b'\220\002\001'
-  _globals['_DRIVERSTATE']._serialized_start=1795
-  _globals['_DRIVERSTATE']._serialized_end=1978
+  _globals['_DRIVERSTATE']._serialized_start=1844
+  _globals['_DRIVERSTATE']._serialized_end=2027
   _globals['_STATUSREQUEST']._serialized_start=235
   _globals['_STATUSREQUEST']._serialized_end=277
   _globals['_DRIVERSTATUS']._serialized_start=280
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GUARDSTATUS']._serialized_start=501
   _globals['_GUARDSTATUS']._serialized_end=594
   _globals['_COUNTS']._serialized_start=597
-  _globals['_COUNTS']._serialized_end=744
-  _globals['_QUOTA']._serialized_start=746
-  _globals['_QUOTA']._serialized_end=819
-  _globals['_NODESTATUS']._serialized_start=822
-  _globals['_NODESTATUS']._serialized_end=1670
-  _globals['_PINGREQUEST']._serialized_start=1672
-  _globals['_PINGREQUEST']._serialized_end=1685
-  _globals['_PINGREPLY']._serialized_start=1687
-  _globals['_PINGREPLY']._serialized_end=1698
-  _globals['_SETGUARDREQUEST']._serialized_start=1700
-  _globals['_SETGUARDREQUEST']._serialized_end=1729
-  _globals['_RELEASEDRIVERREQUEST']._serialized_start=1731
-  _globals['_RELEASEDRIVERREQUEST']._serialized_end=1769
-  _globals['_RESUMEDRIVERREQUEST']._serialized_start=1771
-  _globals['_RESUMEDRIVERREQUEST']._serialized_end=1792
-  _globals['_NODE']._serialized_start=1981
-  _globals['_NODE']._serialized_end=2410
+  _globals['_COUNTS']._serialized_end=793
+  _globals['_QUOTA']._serialized_start=795
+  _globals['_QUOTA']._serialized_end=868
+  _globals['_NODESTATUS']._serialized_start=871
+  _globals['_NODESTATUS']._serialized_end=1719
+  _globals['_PINGREQUEST']._serialized_start=1721
+  _globals['_PINGREQUEST']._serialized_end=1734
+  _globals['_PINGREPLY']._serialized_start=1736
+  _globals['_PINGREPLY']._serialized_end=1747
+  _globals['_SETGUARDREQUEST']._serialized_start=1749
+  _globals['_SETGUARDREQUEST']._serialized_end=1778
+  _globals['_RELEASEDRIVERREQUEST']._serialized_start=1780
+  _globals['_RELEASEDRIVERREQUEST']._serialized_end=1818
+  _globals['_RESUMEDRIVERREQUEST']._serialized_start=1820
+  _globals['_RESUMEDRIVERREQUEST']._serialized_end=1841
+  _globals['_NODE']._serialized_start=2030
+  _globals['_NODE']._serialized_end=2459
 # @@protoc_insertion_point(module_scope)

@@ -176,6 +176,8 @@ class Counts(_message.Message):
     LEASE_PROCESSES_FIELD_NUMBER: _builtins.int
     STRAYS_FIELD_NUMBER: _builtins.int
     TROUBLED_DEVICES_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROCESSES_FIELD_NUMBER: _builtins.int
+    OUTSIDE_MASK_FIELD_NUMBER: _builtins.int
     devices: _builtins.int
     """Devices."""
     free_devices: _builtins.int
@@ -190,6 +192,10 @@ class Counts(_message.Message):
     """Processes without a lease on devices; a process on two devices counts once."""
     troubled_devices: _builtins.int
     """Devices that are lost, unread or unhealthy."""
+    unknown_processes: _builtins.int
+    """Processes on devices that could not be identified; a pid on two devices counts once."""
+    outside_mask: _builtins.int
+    """Processes of leases on devices outside their mask; they are among the strays, too."""
     def __init__(
         self,
         *,
@@ -200,10 +206,12 @@ class Counts(_message.Message):
         lease_processes: _builtins.int = ...,
         strays: _builtins.int = ...,
         troubled_devices: _builtins.int = ...,
+        unknown_processes: _builtins.int = ...,
+        outside_mask: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "free_devices", b"free_devices", "lease_processes", b"lease_processes", "leases", b"leases", "strays", b"strays", "troubled_devices", b"troubled_devices", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "free_devices", b"free_devices", "lease_processes", b"lease_processes", "leases", b"leases", "outside_mask", b"outside_mask", "strays", b"strays", "troubled_devices", b"troubled_devices", "unknown_processes", b"unknown_processes", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
