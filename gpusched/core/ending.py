@@ -18,7 +18,6 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share, confirm, end
 from gpusched.core.ledger import Ledger
-from gpusched.core.peaks import with_peaks
 from gpusched.core.sample import NodeSample, Unavailable
 from gpusched.core.story import ended, ending, ghost_found, ghost_gone, signalled
 
@@ -61,7 +60,7 @@ def begin(
     along: Collection[LeaseId] = frozenset(),
 ) -> Ending:
     """Begin the end of a usable lease; those *along* end together with it."""
-    lease = replace(with_peaks(ledger.peaks, lease), violations=())
+    lease = replace(lease, violations=())
     kill = manner.kill and kills(ledger, lease, along)
     clocks = Clocks()
     if kill:

@@ -43,7 +43,7 @@ from gpusched.core.lease_table import LeaseTable
 from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
-from gpusched.core.peaks import NO_PEAKS
+from gpusched.core.peaks import NO_PEAKS, Peaks, with_peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, Unavailable, governed_by
 from gpusched.core.stray import Stray
@@ -88,7 +88,7 @@ class Ledger(LeaseTable):
         self.sample: NodeSample | None = None
         self.read_at: Instant | None = None
         self.uses: Mapping[DeviceUuid, DeviceUse] = {}
-        self.peaks = NO_PEAKS
+        self.peaks: Peaks = NO_PEAKS
         self.ticked_at: Instant | None = None
         self.ability: Ability = NOT_PROBED
         self.governed = Governed()
@@ -125,12 +125,16 @@ class Ledger(LeaseTable):
         self.generation = generation
 
     def apply(self, change: Change) -> Durable | None:
-        """Make *change* true in memory; give it back as it is to be stored, None if it is not."""
+        """Make *change* true in memory; give it back as it is to be stored, None if it is not.
+
+        A lease is put down with what samples have shown of it, whoever changes it.
+        """
         match change:
             case LeaseChanged(lease):
                 self.generation += 1
+                lease = with_peaks(lease, self.peaks)
                 self._put(lease)
-                return change
+                return change if lease is change.lease else LeaseChanged(lease)
             case LeaseForgotten(lease_id):
                 self._drop(lease_id)
                 return change

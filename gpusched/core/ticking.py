@@ -27,8 +27,7 @@ from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
 from gpusched.core.overuse import judged
-from gpusched.core.peaks import Peaks, grown, with_peaks
-from gpusched.core.peaks import after as after_sample
+from gpusched.core.peaks import Peaks, risen, unwritten
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.starting import watch_growth
 from gpusched.core.story import denied, device_appeared, device_lost, extended
@@ -38,7 +37,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     """Take a sample into the ledger, and end what it or the clock ends."""
     sample = event.sample
     uses = attribute(sample, ledger.live(), ledger.policy.infrastructure, ledger.uses)
-    peaks = after_sample(ledger.peaks, ledger.live(), uses)
+    peaks = risen(ledger.peaks, uses, ledger.live(), now.instant)
     changes: list[Change] = [SampleTaken(sample, uses, now.instant, peaks)]
     if not isinstance(sample.reading, Unavailable):
         changes += _inventory(ledger, sample.reading, now)
@@ -68,9 +67,8 @@ def _leases(
     """Take note of what every lease uses; end those whose time, terms or processes are over."""
     changes: list[Change] = []
     actions: list[Action] = []
-    current = {
-        one.id: with_peaks(peaks, one) if grown(peaks, one) else one for one in ledger.live()
-    }
+    current = {one.id: one for one in ledger.live()}
+    current |= {one.id: one for one in unwritten(ledger.live(), peaks, now.instant)}
     terms = judged(ledger, current.values(), sample, uses, now)
     current |= terms.leases
     changes += [LeaseChanged(one) for one in current.values() if one is not ledger.get(one.id)]

@@ -6,12 +6,14 @@ from gpusched.core.attribution import DeviceUse
 from gpusched.core.ids import Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
+from gpusched.core.peaks import with_peaks
 from gpusched.core.sample import Reading, Unavailable
 from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of
 from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_reading import (
+    NOT_SHOWN,
     OF_ANOTHER,
     bytes_of,
     deadline_of,
@@ -45,7 +47,6 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
 }
 _IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)
-_NEVER = Unavailable("no sample has shown a process of it on the device")
 _GONE = Unavailable("the device was not read in the last sample")
 
 
@@ -58,6 +59,7 @@ def lease_of(
     operator's choice.
     """
     own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
+    lease = with_peaks(lease, ledger.peaks)
     request, members = lease.request, members_of(lease, ledger)
     used = [_used(lease, share, ledger) for share in lease.shares]
     message = lease_pb2.Lease(
@@ -78,7 +80,7 @@ def lease_of(
         asker_gone=_asker_gone(lease, members),
         enforcement=_enforcement_of(lease, ledger, own=own),
         used_memory=_bytes(_sum(used) if seen.memory else OF_ANOTHER),
-        peak_memory=_bytes(_peak(lease.peak, ledger.peaks.leases.get(lease.id), seen)),
+        peak_memory=bytes_of(_peak(lease, lease.peak) if seen.memory else OF_ANOTHER),
         suggestion=advice(lease, ledger.devices) if own and not lease.live else "",
         violations=violations_of(lease, ledger, now) if own else None,
         story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
@@ -154,20 +156,17 @@ def _device_of(
         memory_limit_bytes=share.memory if seen.memory else None,
         exclusive=share.exclusive,
         used_memory=_bytes(used),
-        peak_memory=_bytes(
-            _peak(share.peak, ledger.peaks.shares.get((lease.id, share.device)), seen)
-        ),
+        peak_memory=bytes_of(_peak(lease, share.peak) if seen.memory else OF_ANOTHER),
         settling=lease.state is LeaseState.RELEASING,
         lost=lost,
     )
 
 
-def _peak(stored: int | None, since: int | None, seen: Sight) -> Reading[int]:
-    """Give the most that was seen; of a lease of others as little as of what it uses now."""
-    if not seen.memory:
-        return OF_ANOTHER
-    most = max(stored or 0, since or 0)
-    return most or _NEVER
+def _peak(lease: Lease, peak: int | None) -> Reading[int]:
+    """Give a peak; nobody has entered: nothing was used, and that is known."""
+    if peak is None:
+        return 0 if lease.entered is None else NOT_SHOWN
+    return peak
 
 
 def _used(lease: Lease, share: Share, ledger: Ledger) -> Reading[int]:

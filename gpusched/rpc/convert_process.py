@@ -6,13 +6,14 @@ from gpusched.api.v1 import process_pb2
 from gpusched.core.attribution import Attributed, ProcessKind
 from gpusched.core.cgroup_name import container_in, unit_in
 from gpusched.core.device import Device
-from gpusched.core.ids import DeviceUuid, Instant
+from gpusched.core.ids import Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import ContextKind, Reading, Unavailable
 from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call, Users
 from gpusched.rpc.convert_device import gpu_index, in_order, trouble
 from gpusched.rpc.convert_reading import (
+    NOT_SHOWN,
     OF_ANOTHER,
     bytes_of,
     process_of,
@@ -91,7 +92,7 @@ def _row(
         uid=facts.uid if facts is not None and seen.uid else None,
         user=users.name(facts.uid) if facts is not None and seen.uid else "",
         memory=bytes_of(context.memory if seen.memory else OF_ANOTHER),
-        peak_memory=bytes_of(_peak(one, device.uuid, ledger, seen)),
+        peak_memory=bytes_of(_peak(one, device, ledger) if seen.memory else OF_ANOTHER),
         unit=unit_in(facts.cgroup) if facts is not None and seen.command else "",
         container=container_in(facts.cgroup) if facts is not None and seen.command else "",
         kind=KINDS[one.kind],
@@ -119,14 +120,11 @@ def _name(one: Attributed, seen: Sight) -> Reading[str]:
     return one.facts.name
 
 
-def _peak(one: Attributed, device: DeviceUuid, ledger: Ledger, seen: Sight) -> Reading[int]:
-    """Give the most that samples showed; of a process that is not known only what it has now."""
-    if not seen.memory:
-        return OF_ANOTHER
+def _peak(one: Attributed, device: Device, ledger: Ledger) -> Reading[int]:
     if one.facts is None:
-        return one.context.memory
-    known = ledger.peaks.processes.get((device, one.facts.identity))
-    return one.context.memory if known is None else known
+        return _NOT_IN_PROC
+    peaks = ledger.peaks.processes.get(device.uuid, {})
+    return peaks.get(one.facts.identity, NOT_SHOWN)
 
 
 def _command(one: Attributed, seen: Sight) -> Reading[str]:

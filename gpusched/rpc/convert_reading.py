@@ -9,6 +9,9 @@ from gpusched.core.sample import Reading, Unavailable
 OF_ANOTHER = Unavailable("belongs to another user")
 """What the caller may not see."""
 
+NOT_SHOWN = Unavailable("no sample has shown it")
+"""Of the peak of what no sample has shown on a device yet, or not with a figure."""
+
 NOT_EACH_TIME = Unavailable("not read with each sample: `gpusched nvidia-smi -q` asks for it")
 """Of what a tick does not ask the driver for."""
 

@@ -225,17 +225,22 @@ def everything(ledger: Ledger) -> tuple[object, ...]:
     return (
         *durable(ledger),
         *(ledger.policy, tuple(ledger.devices.items()), dict(ledger.lost), ledger.sample),
-        *(dict(ledger.uses), ledger.ticked_at, dict(ledger._leases)),
+        *(dict(ledger.uses), ledger.peaks, ledger.ticked_at, dict(ledger._leases)),
         *(ledger.ability, ledger.governed, ledger.observed_at, ledger.guard_denied),
     )
 
 
 def leases_of(decision: Decision) -> tuple[Lease, ...]:
-    """The leases in a reply."""
+    """The leases in a reply, but for their peaks: those rise by themselves."""
     match decision.reply:
         case Granted(lease):
-            return (lease,)
+            return (_without_peaks(lease),)
         case Done(leases):
-            return leases
+            return tuple(map(_without_peaks, leases))
         case _:
             return ()
+
+
+def _without_peaks(lease: Lease) -> Lease:
+    shares = tuple(replace(one, peak=None) for one in lease.shares)
+    return replace(lease, peak=None, shares=shares)

@@ -9,8 +9,10 @@ from gpusched.core.device import DeviceNode
 from gpusched.core.enforcement import Level, Mode
 from gpusched.core.ids import SECOND, LeaseId
 from gpusched.core.lease import EndReason, LeaseState
+from gpusched.core.policy import Policy
 from gpusched.core.replies import Attachment
 from gpusched.core.request import MaskFormat, Owner, Request
+from gpusched.core.sight import Sight
 from gpusched.core.sizes import GIB
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, MODES, SENTENCES
@@ -87,19 +89,46 @@ def test_deadlines() -> None:
 
 
 def test_memory() -> None:
-    """What its processes hold, and the most they held, is told by device and in all; where none
-    was seen the peak is unavailable, not zero.
-    """
+    """What its processes hold, and held at most, is told by device and in all."""
     first, second = device(0), device(1)
     host = Host(first, second)
     one = host.attach(host.grant(Request(A, count=2)), 7)
+    host.tick(reading(first, context(7, 4 * GIB)), known=[facts(7)])
     host.tick(reading(first, context(7, 3 * GIB)), known=[facts(7)])
     message = lease_of(one, host.ledger, host.now, Call(ADA))
     assert [each.used_memory.value for each in message.devices] == [3 * GIB, 0]
     assert message.used_memory.value == 3 * GIB
-    assert message.peak_memory.value == 3 * GIB
-    assert message.devices[0].peak_memory.value == 3 * GIB
-    assert message.devices[1].peak_memory.unavailable
+    assert message.peak_memory.value == 4 * GIB
+    assert message.devices[0].peak_memory.value == 4 * GIB
+    assert message.devices[1].peak_memory.unavailable == "no sample has shown it"
+
+
+def test_a_peak_is_told_before_it_is_written() -> None:
+    """A lease is shown with what the last sample has seen, which its row may not have yet."""
+    host = Host(device(0))
+    one = host.attach(host.grant(Request(A, memory=12 * GIB)), 7)
+    for memory in (4 * GIB, 4 * GIB + 5):
+        host.tick(reading(device(0), context(7, memory)), known=[facts(7)])
+    row = host.lease(one.id)
+    assert row.peak == 4 * GIB
+    message = lease_of(row, host.ledger, host.now, Call(ADA))
+    assert message.peak_memory.value == message.devices[0].peak_memory.value == 4 * GIB + 5
+    assert message.suggestion == ""
+    host.release(row)
+    host.later(1)
+    host.tick()
+    over = lease_of(host.lease(one.id), host.ledger, host.now, Call(ADA))
+    assert over.suggestion == "--memory 6GiB"
+
+
+def test_a_lease_that_nobody_entered_held_nothing() -> None:
+    """Then the peak is known to be zero; of others it is told as far as their memory is."""
+    host = Host(device(0), policy=Policy(others=Sight(memory=False)))
+    one = host.grant(Request(A))
+    assert lease_of(one, host.ledger, host.now, Call(ADA)).peak_memory.value == 0
+    message = lease_of(one, host.ledger, host.now, Call(BOB))
+    assert message.peak_memory.unavailable == "belongs to another user"
+    assert message.devices[0].peak_memory.unavailable == "belongs to another user"
 
 
 def test_unreadable_memory() -> None:

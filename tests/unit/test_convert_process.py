@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 from gpusched.api.v1 import process_pb2
+from gpusched.core.changes import PolicyChanged
 from gpusched.core.device import Device
 from gpusched.core.ids import DeviceUuid
+from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sample import ContextKind, LostDevice
+from gpusched.core.sight import Sight
+from gpusched.core.sizes import GIB
 from gpusched.rpc.call import Call, Users
 from gpusched.rpc.convert_process import rows_of, unreadable_of
 from tests.fakes.builders import (
     ADA,
+    BOB,
     ROOT,
     UNREADABLE,
     A,
@@ -64,6 +69,38 @@ def test_process_rows() -> None:
     assert not mine.HasField("gpu_instance")
     seen = rows_of(host.ledger, Call(ROOT), Users())
     assert seen[2].command.value == "python"
+
+
+def test_where_a_process_runs() -> None:
+    """Unit and container are told to its owner and administrators, to others with the command."""
+    path = f"/system.slice/docker-{'a' * 64}.scope/x.service"
+    host = Host(FIRST)
+    host.tick(reading(FIRST, context(20)), known=[facts(20, cgroup=path)])
+    (row,) = rows_of(host.ledger, Call(ADA), Users())
+    assert (row.unit, row.container) == ("", "a" * 12)
+    (row,) = rows_of(host.ledger, Call(BOB), Users())
+    assert (row.unit, row.container) == ("", "")
+    host.apply([PolicyChanged(Policy(others=Sight(command=True)))])
+    (row,) = rows_of(host.ledger, Call(BOB), Users())
+    assert row.container == "a" * 12
+
+
+def test_the_peak_of_a_process() -> None:
+    """It is the most that was sampled; who is not identified has none, others' may be hidden."""
+    host = Host(FIRST)
+    rows = (context(20, UNREADABLE), context(21, 3 * GIB), context(99))
+    host.tick(reading(FIRST, *rows), known=[facts(20), facts(21)])
+    host.tick(
+        reading(FIRST, context(20, UNREADABLE), context(21), context(99)),
+        known=[facts(20), facts(21)],
+    )
+    told = [row.peak_memory for row in rows_of(host.ledger, Call(ADA), Users())]
+    assert told[0].unavailable == "no sample has shown it"
+    assert told[1].value == 3 * GIB
+    assert told[2].unavailable == "the process is not in /proc"
+    host.apply([PolicyChanged(Policy(others=Sight(memory=False)))])
+    hidden = rows_of(host.ledger, Call(BOB), Users())[1]
+    assert hidden.peak_memory.unavailable == "belongs to another user"
 
 
 def test_outside_its_mask() -> None:
