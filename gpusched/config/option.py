@@ -49,6 +49,11 @@ def no_duration(value: object) -> int | None:
     return None if value is None else duration(value)
 
 
+def retention(value: object) -> int | None:
+    """Read a time after which something goes, or `never`."""
+    return None if value == "never" else duration(value)
+
+
 def size(value: object) -> int:
     """Read a size, or 0."""
     if value == "0":

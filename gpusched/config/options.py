@@ -11,6 +11,7 @@ from gpusched.config.option import (
     no_duration,
     numbers,
     one_of,
+    retention,
     sight,
     size,
     stray_policy,
@@ -60,9 +61,13 @@ KEEPALIVE = Option(
     "How often a holder must renew when the request does not say; unset: never.",
 )
 HISTORY = Option("leases.history", 10_000, count, "How many ended leases are kept.")
-HISTORY_TIME = Option("leases.history_time", "30d", no_duration, "How long they are kept.")
-EVENTS = Option("events.history", 100_000, count, "How many events are kept on disk.")
-EVENTS_TIME = Option("events.history_time", "30d", duration, "How long they are kept.")
+HISTORY_TIME = Option(
+    "leases.history_time", "30d", retention, 'After so long they go; `"never"`: not for their age.'
+)
+EVENTS = Option("events.history", 100_000, count, "How many events are kept on disk, at least.")
+EVENTS_TIME = Option(
+    "events.history_time", "30d", retention, 'After so long they go; `"never"`: not for their age.'
+)
 WITHHELD = Option(
     "devices.withheld",
     "0",

@@ -43,7 +43,7 @@ class Config:
         log_level: Least severe lines that are written.
         prices: By row of `gpusched types`.
         events_kept: Events that are kept on disk.
-        events_time: Nanoseconds for which they are.
+        events_time: Nanoseconds for which they are; None: whatever their age.
         guard_top: Cgroup that the host-wide guard is attached to.
         guard_admits: Units, or paths of cgroups, that it lets through without a lease.
     """
@@ -57,7 +57,7 @@ class Config:
     log_level: str
     prices: Mapping[str, str]
     events_kept: int
-    events_time: int
+    events_time: int | None
     guard_top: str
     guard_admits: tuple[str, ...]
 

@@ -17,7 +17,9 @@ import pytest
 
 from gpusched.adapters.store import file
 from gpusched.adapters.store.sqlite import SqliteStore
-from gpusched.ports import StoreError
+from gpusched.core.changes import StoryKind, StoryLine, StoryTold
+from gpusched.core.ids import SECOND, Instant
+from gpusched.ports import Batch, StoreError
 from tests.fakes.ledger_file import BOOT, LEASES, contents, make_ledger, refusal
 from tests.fakes.store_writer import batch
 
@@ -117,6 +119,33 @@ def test_history_is_trimmed(tmp_path: Path) -> None:
         store.commit(replace(batch(30), maintain=True))
         stored = store.load(BOOT)
     assert [line.sequence for line in stored.stories] == list(range(21, 31))
+
+
+def test_history_has_an_age(tmp_path: Path) -> None:
+    """Lines that are too old are not loaded, and maintenance cuts them off; the newest stays, for
+    the next is numbered after it.
+    """
+    path, month, now = tmp_path / "ledger.db", 30 * 86_400 * SECOND, [0]
+    with closing(SqliteStore(path, stories_time=month, wall=lambda: now[0])) as store:
+        store.load(BOOT)
+        for number in range(1, 4):
+            store.commit(told(number, number * SECOND))
+        now[0] = 2 * SECOND + month
+        assert [line.sequence for line in store.load(BOOT).stories] == [2, 3]
+        store.commit(replace(told(4, now[0]), maintain=True))
+        now[0] = 0
+        assert [line.sequence for line in store.load(BOOT).stories] == [2, 3, 4]
+        now[0] = 3 * month
+        assert [line.sequence for line in store.load(BOOT).stories] == [4]
+        store.commit(replace(told(5, 5 * SECOND), maintain=True))
+        now[0] = 0
+        assert [line.sequence for line in store.load(BOOT).stories] == [5]
+
+
+def told(number: int, wall: int) -> Batch:
+    """A batch of one line of history."""
+    line = StoryLine(wall, StoryKind.DAEMON, "daemon", "said", sequence=number)
+    return Batch((StoryTold(line),), number, Instant(number))
 
 
 def test_log_is_folded_by_maintenance_only(tmp_path: Path) -> None:

@@ -24,9 +24,14 @@ boot_patience = "10s"
 attach_deadline = "1m30s"
 keepalive = "20s"
 history = 5
+history_time = "2d"
 grace = "3s"
 settle = "4s"
 tolerance = "8MiB"
+
+[events]
+history = 6
+history_time = "never"
 
 [enforcement]
 recheck = "50s"
@@ -134,6 +139,7 @@ def test_an_empty_file_gives_the_defaults() -> None:
     assert (config.interval, config.sample_deadline, config.boot_patience) == (1.0, 5.0, 30.0)
     assert (config.admin_group, config.connections_per_user) == ("gpusched", 256)
     assert (config.log_level, config.prices) == ("info", {})
+    assert (config.events_kept, config.events_time) == (100_000, 30 * 86_400 * SECOND)
     assert config.guard_top == "/"
     assert "nvidia-persistenced.service" in config.guard_admits
 
@@ -149,6 +155,7 @@ def test_every_option_is_read() -> None:
         max_sample_age=7 * SECOND,
         max_tick_gap=60 * SECOND,
         history=5,
+        history_time=2 * 86_400 * SECOND,
         infrastructure=("Xorg",),
         grace=3 * SECOND,
         settle=4 * SECOND,
@@ -166,6 +173,7 @@ def test_every_option_is_read() -> None:
     )
     assert (config.interval, config.sample_deadline, config.boot_patience) == (0.5, 2.0, 10.0)
     assert (config.admin_group, config.connections_per_user) == ("wheel", 3)
+    assert (config.events_kept, config.events_time) == (6, None)
     assert (config.guard_top, config.guard_admits) == ("/user.slice", ("x.service",))
     assert (config.log_level, config.prices) == ("debug", {"gpu.l4.1": "0.80 €/h"})
 

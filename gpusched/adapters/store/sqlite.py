@@ -5,6 +5,7 @@ and words of the errors live in the modules beside.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,8 +38,12 @@ STORIES_LOADED = 1000
 """Newest story lines that `load` gives."""
 
 _TRIM_STORY = "DELETE FROM story WHERE sequence <= (SELECT max(sequence) FROM story) - ?"
-# Counted from the newest line: a store has no clock, and one that is set back loses nothing.
-_AGE_STORY = "DELETE FROM story WHERE wall < (SELECT max(wall) FROM story) - ?"
+# The newest line stays, whatever its age: the next one is numbered after it.
+_AGE_STORY = """DELETE FROM story
+    WHERE wall < ? AND sequence < (SELECT max(sequence) FROM story)"""
+_NEWEST_STORIES = """SELECT sequence, wall, kind, entity, sentence, data FROM story
+    WHERE wall >= ? OR sequence = (SELECT max(sequence) FROM story)
+    ORDER BY sequence DESC LIMIT ?"""
 # One statement for all three rows: each statement hands the interpreter lock over and back.
 _PUT_META = """UPDATE meta SET value = CASE key
     WHEN 'boot_id' THEN ? WHEN 'alive_at' THEN ? WHEN 'generation' THEN ? ELSE value END"""
@@ -54,6 +59,7 @@ class SqliteStore:
             (`StateLock`): nothing here keeps a second daemon out.
         stories_kept: Story lines to keep, at least; the oldest go first.
         stories_time: Nanoseconds for which they are kept; None: for ever.
+        wall: Gives Unix time in nanoseconds, by which a line has its age.
         migrations: Another table of migrations than the shipped one, for tests of upgrades.
     """
 
@@ -63,11 +69,13 @@ class SqliteStore:
         *,
         stories_kept: int = STORIES_KEPT,
         stories_time: int | None = None,
+        wall: Callable[[], int] = time.time_ns,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> None:
         self._path = path
         self._stories_kept = stories_kept
         self._stories_time = stories_time
+        self._wall = wall
         self._migrations = migrations
         self._connection: sqlite3.Connection | None = None
         self._boot_id = BootId("")
@@ -84,7 +92,7 @@ class SqliteStore:
             boot_id: Goes on record with every commit from now on; at once where the store is new.
 
         Returns:
-            All leases, and the newest `STORIES_LOADED` story lines.
+            All leases, and the newest `STORIES_LOADED` story lines that are not too old.
 
         Raises:
             StoreError: Unreadable, corrupt, of a newer schema or not writable; the file is left
@@ -96,7 +104,7 @@ class SqliteStore:
             if not self._path.exists():
                 create(self._path, self._migrations)
             with examined(self._path, self._migrations) as reader:
-                stored = _read(reader)
+                stored = _read(reader, self._oldest())
                 # Inside: as long as the reader is open, a failure folds no log into the file.
                 self._connection = _opened(self._path, self._migrations, boot_id)
         except (OSError, sqlite3.Error) as error:
@@ -122,8 +130,7 @@ class SqliteStore:
             changes.write(connection)
             if batch.maintain:
                 connection.execute(_TRIM_STORY, (self._stories_kept,))
-                if self._stories_time is not None:
-                    connection.execute(_AGE_STORY, (self._stories_time,))
+                connection.execute(_AGE_STORY, (self._oldest(),))
             connection.execute(_PUT_META, (self._boot_id, batch.alive_at, batch.generation))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -143,6 +150,10 @@ class SqliteStore:
         with suppress(sqlite3.Error):  # then the log stays, and the next load reads it
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
+
+    def _oldest(self) -> int:
+        """Give the Unix time from which on story lines are kept."""
+        return 0 if self._stories_time is None else self._wall() - self._stories_time
 
     def _set_synchronous(self, connection: sqlite3.Connection, *, power_safe: bool) -> None:
         if power_safe != self._power_safe:
@@ -165,12 +176,12 @@ def _opened(path: Path, migrations: Sequence[Migration], boot_id: BootId) -> sql
     return connection
 
 
-def _read(connection: sqlite3.Connection) -> Stored:
+def _read(connection: sqlite3.Connection, oldest: int) -> Stored:
     meta = Fields(dict(connection.execute("SELECT key, value FROM meta")))
     boot_id = meta.maybe("boot_id", meta.text)
     return Stored(
         leases=tuple(_read_leases(connection)),
-        stories=tuple(_read_stories(connection)),
+        stories=tuple(_read_stories(connection, oldest)),
         boot_id=None if boot_id is None else BootId(boot_id),
         alive_at=meta.maybe("alive_at", meta.instant),
         generation=meta.number("generation"),
@@ -203,15 +214,10 @@ def _read_leases(connection: sqlite3.Connection) -> Iterator[Lease]:
         yield lease
 
 
-def _read_stories(connection: sqlite3.Connection) -> list[StoryLine]:
-    """Read the newest lines, oldest first."""
+def _read_stories(connection: sqlite3.Connection, oldest: int) -> list[StoryLine]:
+    """Read the newest lines that are no older than *oldest*, oldest first."""
     lines: list[StoryLine] = []
-    newest = connection.execute(
-        "SELECT sequence, wall, kind, entity, sentence, data FROM story"
-        " ORDER BY sequence DESC LIMIT ?",
-        (STORIES_LOADED,),
-    )
-    for columns in newest:
+    for columns in connection.execute(_NEWEST_STORIES, (oldest, STORIES_LOADED)):
         try:
             lines.append(decode_story(columns))
         except UnreadableRow as error:
