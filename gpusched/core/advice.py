@@ -26,14 +26,19 @@ def advice(lease: Lease, devices: Mapping[DeviceUuid, Device]) -> str:
     wanted = _rounded(peak + peak // _SPARE)
     if wanted == 0:
         return ""
-    limit = lease.request.memory
-    if limit is not None:
-        # What fitted is not told to ask for more.
-        return f"--memory {as_flag(wanted)}" if wanted < limit or peak > limit else ""
     known = [devices.get(share.device) for share in lease.shares]
     sizes = [one.memory_total for one in known if one is not None and one.memory_total is not None]
-    roomy = len(sizes) == len(peaks) and all(wanted * 2 <= size for size in sizes)
-    return f"--memory {as_flag(wanted)}" if roomy else ""
+    smallest = min(sizes) if len(sizes) == len(peaks) else 0
+    limit = lease.request.memory
+    if limit is None:
+        better = wanted * 2 <= smallest
+    elif peak > limit:
+        # The same again would be over-use again; more than there is would be refused.
+        better = wanted <= smallest
+    else:
+        # What fitted is not told to ask for more.
+        better = wanted < limit
+    return f"--memory {as_flag(wanted)}" if better else ""
 
 
 def _rounded(size: int) -> int:

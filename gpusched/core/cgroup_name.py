@@ -5,16 +5,19 @@ Paths as systemd, Docker, Podman, containerd, CRI-O, Kubernetes, LXC and systemd
 
 import re
 
+_ENGINES = "docker|libpod|crio|cri-containerd|nerdctl|buildkit"
 _CONTAINERS = (
-    re.compile(
-        r"(?:^|[-/])(?:docker|libpod|crio|cri-containerd|buildkit)-([0-9a-f]{12,64})\.scope"
-    ),
+    re.compile(rf"(?:^|[-/])(?:{_ENGINES})-([0-9a-f]{{12,64}})\.scope"),
     re.compile(r"/docker/([0-9a-f]{12,64})(?:/|$)"),
     re.compile(r"/libpod[-_]([0-9a-f]{12,64})(?:/|$)"),
-    re.compile(r"/kubepods(?:/[^/]+)*/([0-9a-f]{64})(?:/|$)"),
-    re.compile(r"/lxc\.payload\.([^/]+)"),
+    # As runc names it where the engine and it are of two minds about who makes cgroups.
+    re.compile(rf":(?:{_ENGINES}):([0-9a-f]{{12,64}})(?:/|$)"),
+    # A bare id: in /kubepods, and below any parent that an engine was told to use.
+    re.compile(r"/([0-9a-f]{64})(?:/|$)"),
+    re.compile(r"/lxc(?:\.payload\.|\.payload/|/)([^/]+)"),
     re.compile(r"/machine\.slice/(?:systemd-nspawn@|machine-)([^/]+?)\.(?:service|scope)"),
 )
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 _ID = re.compile(r"[0-9a-f]{12,64}")
 _SHORT = 12
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
@@ -25,7 +28,7 @@ def container_in(path: str) -> str:
     for pattern in _CONTAINERS:
         found = pattern.search(path)
         if found:
-            name = found[1]
+            name = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1])
             return name[:_SHORT] if _ID.fullmatch(name) else name
     return ""
 

@@ -26,6 +26,7 @@ def ended(limit: int | None, *peaks: int | None) -> Lease:
         (12 * GIB, int(3.9 * GIB), "--memory 5GiB"),
         (12 * GIB, 10 * GIB, ""),
         (4 * GIB, 6 * GIB, "--memory 8GiB"),
+        (60 * GIB, 70 * GIB, ""),
         (4 * GIB, 700 * MIB, "--memory 1GiB"),
         (4 * GIB, 900 * MIB, "--memory 1280MiB"),
         (5 * GIB, 4 * GIB, ""),
