@@ -2,6 +2,7 @@
 
 import argparse
 
+from gpusched.cli.account_table import account_lines
 from gpusched.cli.command import Command, Invocation, no_arguments
 from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of
@@ -85,7 +86,10 @@ def _list_devices(invocation: Invocation) -> int:
     for sentence in listed.texts("warnings"):
         invocation.warn(sentence)
     devices = listed.parts("devices")
-    lines = device_lines(devices, terminal_width()) if devices else ["no devices"]
+    width = terminal_width()
+    lines = device_lines(devices, width) if devices else ["no devices"]
+    if accounts := account_lines(devices, width):
+        lines += ["", *accounts]
     invocation.say("\n".join(lines))
     return 0
 

@@ -3,11 +3,20 @@
 from collections.abc import Sequence
 
 from gpusched.cli.table import Column, lines_of
-from gpusched.cli.words import NONE, device_name, instant, mib, name_of, span, user_of
+from gpusched.cli.words import (
+    NONE,
+    device_name,
+    instant,
+    mib,
+    name_of,
+    of_size,
+    size_of,
+    span,
+    user_of,
+)
 from gpusched.client.document import Document
 from gpusched.client.level import level_word
 
-_GIB = 1 << 30
 _COLUMNS = (
     Column("LEASE"),
     Column("STATE"),
@@ -18,6 +27,14 @@ _COLUMNS = (
     Column("ENFORCED"),
     Column("AGE", right=True),
     Column("ENDS"),
+)
+_ENDED = (
+    Column("LEASE"),
+    Column("USER"),
+    Column("DEVICES"),
+    Column("RAN", right=True),
+    Column("ENDED"),
+    Column("MEMORY"),
 )
 _CLOCKS = (
     ("attach_deadline", "unless a process is attached in"),
@@ -34,7 +51,7 @@ _REASONS = {
 
 
 def lease_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
-    """Lay out leases, living or ended.
+    """Lay out living leases.
 
     Args:
         leases: Messages `Lease`.
@@ -42,6 +59,27 @@ def lease_lines(leases: Sequence[Document], now: float, width: int | None) -> li
         width: Columns of the terminal; None: as wide as it needs.
     """
     return lines_of(_COLUMNS, [_row(one, now) for one in leases], width)
+
+
+def ended_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
+    """Lay out ended leases: what each held at most, and what to ask for the next time."""
+    return lines_of(_ENDED, [_ended_row(one, now) for one in leases], width)
+
+
+def memory_of(lease: Document) -> str:
+    """Say what an ended lease held at most, and what would have done."""
+    parts = [one.measured("peak_memory") for one in lease.parts("devices")]
+    known = [one for one in parts if one is not None]
+    if not known:
+        return NONE
+    limit = lease.parts("devices")[0].optional("memory_limit_bytes")
+    each = " each" if len(parts) > 1 else ""
+    if limit is not None:
+        said = f"peak {of_size(max(known), limit)}{each}"
+    else:
+        said = f"peak {size_of(max(known))}{each or ', exclusive'}"
+    suggestion = lease.text("suggestion")
+    return f"{said}; ask {suggestion}" if suggestion else said
 
 
 def state_of(lease: Document) -> str:
@@ -71,7 +109,7 @@ def end_of(lease: Document, now: float) -> str:
     if lease.text("state") in ("LEASE_STATE_RELEASING", "LEASE_STATE_ENDED"):
         ended = instant(lease.text("ended_at"))
         ago = "" if ended is None else f", {span(now - ended)} ago"
-        return (_REASONS.get(reason) or name_of(reason, "END_REASON")) + ago + _advice(lease)
+        return (_REASONS.get(reason) or name_of(reason, "END_REASON")) + ago
     running = [
         (deadline, words)
         for name, words in _CLOCKS
@@ -83,19 +121,6 @@ def end_of(lease: Document, now: float) -> str:
     return f"{words} {span(deadline - now)}"
 
 
-def _advice(lease: Document) -> str:
-    """Say what the lease needed of what it had, and what to ask for the next time."""
-    suggestion = lease.text("suggestion")
-    devices = lease.parts("devices")
-    peaks = [one.measured("peak_memory") for one in devices]
-    if not suggestion or None in peaks:
-        return ""
-    peak = max(one or 0 for one in peaks)
-    limit = devices[0].optional("memory_limit_bytes")
-    of = "" if limit is None else f" of {limit / _GIB:.3g}"
-    return f"; peak {peak / _GIB:.2g}{of} GiB; ask {suggestion}"
-
-
 def _violation(violation: Document) -> str:
     action = violation.text("next_action")
     return violation.text("sentence") + (f": {action}" if action else "")
@@ -103,6 +128,18 @@ def _violation(violation: Document) -> str:
 
 def _used(lease: Document) -> str:
     return f"{mib(lease.measured('used_memory'))} ({mib(lease.measured('peak_memory'))})"
+
+
+def _ended_row(lease: Document, now: float) -> list[str]:
+    created, ended = instant(lease.text("created_at")), instant(lease.text("ended_at"))
+    return [
+        lease.text("id"),
+        user_of(lease.part("holder")),
+        devices_of(lease),
+        NONE if created is None or ended is None else span(ended - created),
+        end_of(lease, now),
+        memory_of(lease),
+    ]
 
 
 def _row(lease: Document, now: float) -> list[str]:

@@ -3,7 +3,7 @@
 import argparse
 
 from gpusched.cli.command import Command, Invocation
-from gpusched.cli.lease_table import end_of, lease_lines
+from gpusched.cli.lease_table import end_of, ended_lines, lease_lines
 from gpusched.cli.status import terminal_width
 from gpusched.cli.table import printable
 from gpusched.cli.words import NONE, now, user_of
@@ -23,7 +23,8 @@ def _leases(invocation: Invocation) -> int:
     listed = invocation.call("Leases/List", {"mine": options.mine, "ended": options.ended})
     leases = listed.parts("leases")
     if leases:
-        invocation.say("\n".join(lease_lines(leases, now(), terminal_width())))
+        lay_out = ended_lines if options.ended else lease_lines
+        invocation.say("\n".join(lay_out(leases, now(), terminal_width())))
     else:
         invocation.say("no leases have ended" if options.ended else "no leases")
     for waiting in listed.parts("waiting"):

@@ -2,7 +2,8 @@
 
 Sources of the layout: nvidia-smi of R570 and newer (order of columns, alignment, `N/A`, MiB
 rounded down, names that keep their end). Unlike nvidia-smi, a list that could not be read is a
-line of its own, and a process whose name is not known keeps its row.
+line of its own, and a process whose name is not known keeps its row. The last columns stand where
+the terminal has room for them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ _COLUMNS = (
     Column("GPU Memory", right=True),
     Column("Lease"),
     Column("User"),
-    Column("Unit or container"),
+    Column("Peak", right=True, optional=True),
+    Column("Unit or container", optional=True),
 )
 _KINDS = {
     "PROCESS_KIND_STRAY": "stray",
@@ -41,19 +43,12 @@ def process_lines(
         width: Columns of the terminal; None: as wide as it needs.
     """
     rows = [_row(one) for one in sorted(processes, key=_order)]
-    lines = lines_of(*_shown(rows), width) if rows else []
+    lines = lines_of(_COLUMNS, rows, width) if rows else []
     lines += [
         f"process list of GPU {one.number('gpu_index')} not readable: {one.text('reason')}"
         for one in unreadable
     ]
     return lines or ["No running processes found"]
-
-
-def _shown(rows: list[list[str]]) -> tuple[Sequence[Column], list[list[str]]]:
-    """Leave out the last column where nobody is in a unit or a container."""
-    if any(row[-1] for row in rows):
-        return _COLUMNS, rows
-    return _COLUMNS[:-1], [row[:-1] for row in rows]
 
 
 def _order(process: Document) -> tuple[int, int, int, int]:
@@ -77,7 +72,8 @@ def _row(process: Document) -> list[str]:
         mib(process.measured("memory")),
         _lease(process),
         _user(process),
-        process.text("container") or process.text("unit"),
+        "" if (peak := process.measured("peak_memory")) is None else mib(peak),
+        _where(process),
     ]
 
 
@@ -97,3 +93,9 @@ def _lease(process: Document) -> str:
 def _user(process: Document) -> str:
     uid = process.optional("uid")
     return process.text("user") or ("?" if uid is None else str(uid))
+
+
+def _where(process: Document) -> str:
+    """Give the container, else the unit; that of the lease itself says nothing new."""
+    unit, own = process.text("unit"), process.text("lease_id").replace("-", "_")
+    return process.text("container") or ("" if own and own in unit else unit)

@@ -1,14 +1,15 @@
-"""The screen of `gpusched status`: header, devices, processes, leases without one.
+"""The screen of `gpusched status`: header, devices, whose their memory is, processes, the rest.
 
 Pure: the message `NodeStatus` in, lines out.
 """
 
 from collections.abc import Sequence
 
+from gpusched.cli.account_table import account_lines
 from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
 from gpusched.cli.process_table import process_lines
 from gpusched.cli.table import Column, lines_of, printable
-from gpusched.cli.words import device_name, instant, mib, name_of, seconds_of, span, user_of
+from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
 from gpusched.client.level import level_word
 
@@ -22,9 +23,6 @@ _DEVICES = (
     Column("Health"),
     Column("Leases"),
 )
-_PARTS = ("leases", "strays", "infrastructure", "ghost", "unattributed")
-"""Of an account, in the order of the equation."""
-
 _RESERVED = (
     Column("Lease"),
     Column("State"),
@@ -53,25 +51,10 @@ def screen(status: Document, width: int | None) -> list[str]:
         lines += lines_of(_DEVICES, [_device(one, strays) for one in devices], width)
     else:
         lines.append("No devices")
-    lines += [line for one in devices for line in account_lines(one)]
+    if accounts := account_lines(devices, width):
+        lines += ["", *accounts]
     lines += ["", *process_lines(status.parts("processes"), status.parts("unreadable"), width)]
     return lines + _without_process(status, width)
-
-
-def account_lines(device: Document) -> list[str]:
-    """Say where a device's memory is, where it is not with leases alone."""
-    account = device.part("account")
-    if device.text("health") in ("HEALTH_LOST", "HEALTH_UNREAD"):
-        return []
-    parts = [(name, account.measured(name)) for name in _PARTS]
-    others = [name for name, size in parts if name != "leases" and size != 0]
-    if not others or all(size is None for _, size in parts):
-        return []
-    words = [f"{name} {mib(size)}" for name, size in parts if size != 0]
-    overlap = account.measured("overlap")
-    less = f" - overlap {mib(overlap)}" if overlap else ""
-    used = mib(device.part("memory").measured("used"))
-    return [f"memory of {device_name(device)}: {used} used = {' + '.join(words)}{less}"]
 
 
 def _header(status: Document) -> list[str]:

@@ -6,7 +6,9 @@ character that would move the cursor is shown as `?` (a process chooses its own 
 
 from collections.abc import Sequence
 
-_GAP = "   "
+GAP = "   "
+"""Between two columns."""
+
 _DOTS = "..."
 _LEAST = 12
 
@@ -18,14 +20,18 @@ class Column:
         title: Its heading.
         right: Whether its cells stand at the right.
         gives_way: Whether its cells may lose their beginning where the terminal is narrow.
+        optional: Whether it is left out where the terminal is too narrow, or all cells are empty.
     """
 
-    __slots__ = ("gives_way", "right", "title")
+    __slots__ = ("gives_way", "optional", "right", "title")
 
-    def __init__(self, title: str, *, right: bool = False, gives_way: bool = False) -> None:
+    def __init__(
+        self, title: str, *, right: bool = False, gives_way: bool = False, optional: bool = False
+    ) -> None:
         self.title = title
         self.right = right
         self.gives_way = gives_way
+        self.optional = optional
 
 
 def lines_of(
@@ -41,14 +47,29 @@ def lines_of(
     Returns:
         The heading and a line for each row, no spaces at the end.
     """
-    clean = [[printable(cell) for cell in row] for row in rows]
-    widths = [
-        max([width_of(column.title), *(width_of(row[at]) for row in clean)])
-        for at, column in enumerate(columns)
-    ]
+    clean = [[column.title for column in columns]]
+    clean += [[printable(cell) for cell in row] for row in rows]
+    widths = [max(width_of(row[at]) for row in clean) for at in range(len(columns))]
+    kept = _kept(columns, clean, widths, width)
+    columns, widths = [columns[at] for at in kept], [widths[at] for at in kept]
     _give_way(columns, widths, width)
-    titles = [column.title for column in columns]
-    return [_line(columns, widths, row) for row in (titles, *clean)]
+    return [_line(columns, widths, [row[at] for at in kept]) for row in clean]
+
+
+def _kept(
+    columns: Sequence[Column], clean: Sequence[Sequence[str]], widths: list[int], width: int | None
+) -> list[int]:
+    """Say which columns are shown: the last optional one goes first."""
+    kept = [
+        at
+        for at, column in enumerate(columns)
+        if not column.optional or any(row[at] for row in clean[1:])
+    ]
+    for at in reversed(kept.copy()):
+        total = sum(widths[one] for one in kept) + len(GAP) * (len(kept) - 1)
+        if width is not None and total > width and columns[at].optional:
+            kept.remove(at)
+    return kept
 
 
 def width_of(text: str) -> int:
@@ -72,7 +93,7 @@ def tail_of(text: str, width: int) -> str:
 def _give_way(columns: Sequence[Column], widths: list[int], width: int | None) -> None:
     if width is None:
         return
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     for at, column in enumerate(columns):
         if column.gives_way and excess > 0:
             smaller = max(widths[at] - excess, min(widths[at], _LEAST))
@@ -86,7 +107,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) 
         text = tail_of(cell, width) if column.gives_way else cell
         space = " " * (width - width_of(text))
         cells.append(space + text if column.right else text + space)
-    return _GAP.join(cells).rstrip()
+    return GAP.join(cells).rstrip()
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,18 @@ def gib(size: int) -> str:
     return f"{size / _GIB:.1f}".removesuffix(".0") + " GiB"
 
 
+def size_of(size: int) -> str:
+    """Give bytes as `3.9 GiB` or `642 MiB`."""
+    return gib(size) if size >= _GIB else f"{size // _MIB} MiB"
+
+
+def of_size(part: int, whole: int) -> str:
+    """Give a part of bytes and the whole as `3.9 of 12 GiB`, `642 MiB of 12 GiB`."""
+    said, unit = size_of(part).split()
+    other = size_of(whole)
+    return f"{said} of {other}" if other.endswith(unit) else f"{said} {unit} of {other}"
+
+
 def name_of(value: str, prefix: str) -> str:
     """Give an enum value as words: `LEASE_STATE_ACTIVE` is `active`."""
     return value.removeprefix(f"{prefix}_").replace("_", " ").lower()

@@ -9,11 +9,11 @@ from gpusched.cli.devices import device_lines, type_lines
 from gpusched.cli.environment import docker_flags, environment_file, grant_words, shell_exports
 from gpusched.cli.events import event_line
 from gpusched.cli.explain import explain_lines
-from gpusched.cli.lease_table import lease_lines
+from gpusched.cli.lease_table import ended_lines, lease_lines
 from gpusched.cli.table import Column, lines_of, tail_of
 from gpusched.cli.words import gib, instant, span
 from gpusched.client.document import Document
-from tests.fakes.messages import GIB, Fields, device, lease, mig_device, value
+from tests.fakes.messages import GIB, Fields, device, lease, mig_device, unavailable, value
 
 NOON = 1795348800.0  # 2026-11-22T12:00:00Z
 
@@ -39,6 +39,46 @@ def test_leases() -> None:
         "lease-aaaaaaaaaa   active   alice   1         3072MiB (4096MiB)   8192MiB   advisory"
         "   1h1m   with its last process"
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "peaks", "suggestion", "said"),
+    [
+        (12, [3.9], "--memory 5GiB", "peak 3.9 of 12 GiB; ask --memory 5GiB"),
+        (12, [0.5], "--memory 768MiB", "peak 512 MiB of 12 GiB; ask --memory 768MiB"),
+        (0.5, [0.25], "", "peak 256 of 512 MiB"),
+        (5, [3.9], "", "peak 3.9 of 5 GiB"),
+        (12, [1, 3.9], "--memory 5GiB", "peak 3.9 of 12 GiB each; ask --memory 5GiB"),
+        (None, [3.9], "--memory 5GiB", "peak 3.9 GiB, exclusive; ask --memory 5GiB"),
+        (None, [40, None], "", "peak 40 GiB each"),
+        (12, [None], "", "-"),
+        (12, [], "", "-"),
+    ],
+)
+def test_ended_leases(
+    limit: float | None, peaks: list[float | None], suggestion: str, said: str
+) -> None:
+    """An ended lease says how long it ran, why it ended, what it held and what would have done."""
+    devices: list[Fields] = [
+        {
+            "uuid": "GPU-1",
+            "index": 1,
+            "memory_limit_bytes": None if limit is None else str(int(limit * GIB)),
+            "peak_memory": unavailable("no") if peak is None else value(int(peak * GIB)),
+        }
+        for peak in peaks
+    ]
+    fields = lease(
+        "lease-aaaaaaaaaa",
+        state="LEASE_STATE_ENDED",
+        end_reason="END_REASON_EMPTY",
+        ended_at="2026-11-22T12:01:00Z",
+        devices=devices,
+        suggestion=suggestion,
+    )
+    heading, line = ended_lines([Document(fields)], NOON + 90, None)
+    assert heading.split() == ["LEASE", "USER", "DEVICES", "RAN", "ENDED", "MEMORY"]
+    assert line.split("   ", 4)[-1].endswith(f"1m   its last process ended, 30s ago   {said}")
 
 
 @pytest.mark.parametrize(
