@@ -10,7 +10,6 @@ from gpusched.core.accounts import unattributed
 from gpusched.core.actions import WatchExit
 from gpusched.core.adoptable import Group, group_with
 from gpusched.core.attaching import begin, record
-from gpusched.core.cgroup_kind import encloses
 from gpusched.core.changes import LeaseChanged, StoryKind, StoryLine, StoryTold
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
@@ -122,14 +121,12 @@ def _check(ledger: Ledger, group: Group, event: AdoptRequested) -> None:
         uids = ", ".join(map(str, sorted(group.uids)))
         why = f"its processes are of the uids {uids}, and a lease has one holder"
         raise _Refused(f"{why}; allocate one and `gpusched attach` it")
-    if not ledger.ability.cgroups:
-        return
-    if event.standing.cgroup != group.cgroup:
+    if any(one.process == event.own for one in event.standing.tree):
+        why = "the daemon itself is among what would be masked"
+        raise _Refused(f"{why}; start the work elsewhere, by `gpusched run`")
+    if ledger.ability.cgroups and event.standing.cgroup != group.cgroup:
         where = event.standing.cgroup
         raise _Refused(f"process {event.process.pid} is in {where} by now; adopt it again")
-    if group.in_place and (event.own == group.cgroup or encloses(group.cgroup, event.own)):
-        why = "the daemon itself runs there, and must not be masked"
-        raise _Refused(f"{why}; start the work elsewhere, by `gpusched run`")
 
 
 def _part(ledger: Ledger, group: Group, device: Device, used: Reading[int], mine: int) -> _Part:

@@ -15,7 +15,7 @@ class AdoptRequested:
         caller: Who asks.
         process: One of the processes meant; the last sample says which belong to it.
         standing: Where it is, and whose it is and what goes with it are.
-        own: The daemon's cgroup; empty where it is not known.
+        own: The daemon itself; None where it is not known.
         user: Name of the process's user, for display.
         gid: Primary group of that user, for display.
         lease_id: Fresh; used if a lease comes of it.
@@ -25,7 +25,7 @@ class AdoptRequested:
     caller: Caller
     process: ProcessId
     standing: Standing
-    own: str
+    own: ProcessId | None
     user: str
     gid: int
     lease_id: LeaseId

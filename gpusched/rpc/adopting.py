@@ -91,7 +91,7 @@ async def _one(
             caller=call.caller,
             process=process,
             standing=await _standing(world, group),
-            own=await _own(world),
+            own=world.processes.identify(os.getpid()),
             user=world.users.name(uid),
             gid=world.users.group(uid),
             lease_id=world.ids.lease_id(),
@@ -111,13 +111,6 @@ async def _standing(world: World, group: Group) -> Standing:
     if group.in_place:
         return await cgroup_standing(world.processes, group.cgroup)
     return await standing_of(world.processes, group.processes[0])
-
-
-async def _own(world: World) -> str:
-    """Give the daemon's cgroup; empty where it is not known."""
-    own = world.processes.identify(os.getpid())
-    found = None if own is None else world.processes.standing(own)
-    return "" if found is None else found.cgroup
 
 
 def _without_group(

@@ -40,12 +40,13 @@ def asked(
     cgroup: str = SERVICE,
     by: Caller = ROOT,
     *,
-    own: str = "/init.scope",
+    own: int | None = None,
     dry_run: bool = False,
 ) -> Decision:
     """Ask for a lease for what runs."""
     where = standing(pid, cgroup=cgroup)
-    event = AdoptRequested(by, process(pid), where, own, "ada", 100, LEASE, dry_run)
+    itself = None if own is None else process(own)
+    event = AdoptRequested(by, process(pid), where, itself, "ada", 100, LEASE, dry_run)
     return host.do(event)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import grpc
@@ -24,12 +25,25 @@ Ask = leases_pb2.AdoptRequest
 Identity = process_pb2.ProcessIdentity
 
 
-@pytest.fixture
-def running() -> Iterator[ProcessFacts]:
-    """A process that runs, as `/proc` has it."""
+@contextmanager
+def _started() -> Iterator[ProcessFacts]:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:  # noqa: S607 - any cat will do
         yield _facts(child.pid)
         child.kill()
+
+
+@pytest.fixture
+def running() -> Iterator[ProcessFacts]:
+    """A process that runs, as `/proc` has it."""
+    with _started() as found:
+        yield found
+
+
+@pytest.fixture
+def beside() -> Iterator[ProcessFacts]:
+    """Another one."""
+    with _started() as found:
+        yield found
 
 
 def _facts(pid: int) -> ProcessFacts:
@@ -74,16 +88,15 @@ async def test_adopt_one(admin_face: Public, running: ProcessFacts) -> None:
     assert again.sentence == f"it is of {row.lease.id} already"
 
 
-async def test_adopt_all(admin_face: Public, running: ProcessFacts) -> None:
+async def test_adopt_all(admin_face: Public, running: ProcessFacts, beside: ProcessFacts) -> None:
     """Every group is a row; who could not be identified is refused, and infrastructure is none."""
     face = admin_face
-    itself = replace(_facts(os.getpid()), name="python")
     server = replace(running, identity=ProcessId(77, 1), name="nvidia-persiste")
-    show(face, running, itself, server, unknown=(99,))
+    show(face, running, beside, server, unknown=(99,))
     rows = (await face.leases.Adopt(Ask(all=True))).adoptions
     assert [[one.pid for one in row.processes] for row in rows] == [
         [running.identity.pid],
-        [os.getpid()],
+        [beside.identity.pid],
         [99],
     ]
     assert [row.refused for row in rows] == [False, False, True]
@@ -161,12 +174,14 @@ async def test_one_that_ends_meanwhile(admin_face: Public, running: ProcessFacts
 
 
 async def test_one_that_is_no_stray_by_its_turn(
-    admin_face: Public, running: ProcessFacts, monkeypatch: pytest.MonkeyPatch
+    admin_face: Public,
+    running: ProcessFacts,
+    beside: ProcessFacts,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What came under a lease with an earlier group, or ended since, says so."""
     face = admin_face
-    itself = replace(_facts(os.getpid()), name="python")
-    show(face, running, itself)
+    show(face, running, beside)
     shown = face.authority.tick
 
     def later() -> None:
@@ -178,7 +193,15 @@ async def test_one_that_is_no_stray_by_its_turn(
     monkeypatch.setattr(face.authority, "tick", later)
     rows = (await face.leases.Adopt(Ask(all=True))).adoptions
     assert [row.refused for row in rows] == [False, True]
-    assert rows[1].sentence == f"process {os.getpid()} has ended, or has a lease by now"
+    assert rows[1].sentence == f"process {beside.identity.pid} has ended, or has a lease by now"
+
+
+async def test_the_daemon_itself(admin_face: Public) -> None:
+    """The daemon does not adopt itself, nor what it descends from."""
+    show(admin_face, replace(_facts(os.getpid()), name="python"))
+    row = await one_row(admin_face, Ask(all=True, dry_run=True))
+    assert row.refused
+    assert row.sentence.startswith("the daemon itself is among what would be masked")
 
 
 async def test_a_unit_that_is_gone(admin_face: Public, running: ProcessFacts) -> None:

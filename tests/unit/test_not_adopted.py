@@ -9,7 +9,7 @@ from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.replies import Done, Refusal, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.sample import Unavailable
-from tests.fakes.adopting import GIB, SERVICE, asked, host_of, refusal, served
+from tests.fakes.adopting import GIB, SERVICE, SESSION, asked, host_of, refusal, served
 from tests.fakes.builders import (
     ADA,
     UNREADABLE,
@@ -85,17 +85,15 @@ def test_what_leases_were_promised_is_not_given_twice() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("own", "refused"),
-    [(SERVICE, True), (f"{SERVICE}/main", True), ("/system.slice/a", False), ("", False)],
-)
-def test_the_daemon_s_own_unit_is_refused(own: str, refused: bool) -> None:  # noqa: FBT001 - a case
-    """What runs in the daemon's own unit, or around it, gets no mask."""
-    host = host_of(reading(GPU, context(7)), known=[served()])
-    decision = asked(host, own=own)
-    assert isinstance(decision.reply, Rejected) is refused
-    if refused:
-        assert refusal(decision).startswith("the daemon itself runs there")
+@pytest.mark.parametrize(("own", "refused"), [(7, True), (8, False), (None, False)])
+def test_the_daemon_itself_is_never_among_them(own: int | None, refused: bool) -> None:  # noqa: FBT001 - a case
+    """Where the daemon is in the unit, or descends from what would be moved, it is refused."""
+    for cgroup in (SERVICE, SESSION):
+        host = host_of(reading(GPU, context(7)), known=[served(7, cgroup)])
+        decision = asked(host, cgroup=cgroup, own=own)
+        assert isinstance(decision.reply, Rejected) is refused
+        if refused:
+            assert refusal(decision).startswith("the daemon itself is among")
 
 
 def test_one_that_has_moved_is_refused() -> None:
