@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import NamedTuple
 
-from gpusched.core.cgroup_kind import encloses
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.sample import (
@@ -117,13 +117,15 @@ def attribute(
     if isinstance(sample.reading, Unavailable):
         return {}
     live = {lease.id: lease for lease in leases}
-    owners = _owners(sample, live)
-    known = frozenset(infrastructure)
-    gone = _last_seen(before, live)
-    return {
-        one.device.uuid: _use(one, sample, live, owners, known, gone)
-        for one in sample.reading.devices
-    }
+    known = _Known(
+        live,
+        _owners(sample, live),
+        _places(live.values()),
+        # comm is cut at 15 bytes by the kernel, so a configured name is compared in that length.
+        frozenset(name[:15] for name in infrastructure),
+        _last_seen(before, live),
+    )
+    return {one.device.uuid: _use(one, sample, known) for one in sample.reading.devices}
 
 
 def held_by(
@@ -135,6 +137,33 @@ def held_by(
         return None
     used = use.used_by.get(lease, 0)
     return None if isinstance(used, Unavailable) else used
+
+
+class _Known(NamedTuple):
+    """What the processes of a sample are told by.
+
+    Attributes:
+        live: The leases that hold shares.
+        owners: Those that a process is known to be in.
+        places: Those that have a cgroup, by its path.
+        infrastructure: Names of programs as the kernel keeps them.
+        gone: The lease that a pid was last seen in.
+    """
+
+    live: Mapping[LeaseId, Lease]
+    owners: Mapping[ProcessId, tuple[LeaseId, ...]]
+    places: Mapping[str, tuple[LeaseId, ...]]
+    infrastructure: frozenset[str]
+    gone: Mapping[int, LeaseId]
+
+
+def _places(leases: Iterable[Lease]) -> dict[str, tuple[LeaseId, ...]]:
+    places: dict[str, tuple[LeaseId, ...]] = {}
+    for lease in leases:
+        if lease.cgroup is not None:
+            path = lease.cgroup.path
+            places[path] = (*places.get(path, ()), lease.id)
+    return places
 
 
 def _owners(
@@ -170,10 +199,7 @@ def _last_seen(
 def _use(
     reading: DeviceReading,
     sample: NodeSample,
-    live: Mapping[LeaseId, Lease],
-    owners: Mapping[ProcessId, tuple[LeaseId, ...]],
-    infrastructure: frozenset[str],
-    gone: Mapping[int, LeaseId],
+    known: _Known,
 ) -> DeviceUse:
     if isinstance(reading.contexts, Unavailable):
         return DeviceUse(reading, reading.contexts)
@@ -183,10 +209,10 @@ def _use(
     for context in reading.contexts:
         facts = sample.processes.get(context.pid)
         if facts is None:
-            lease = gone.get(context.pid)
+            lease = known.gone.get(context.pid)
         else:
-            lease = _of_device(_leases_of(facts, live, owners), live, device)
-        kind = _kind(facts, lease, device, live, infrastructure)
+            lease = _of_device(_leases_of(facts, known), known.live, device)
+        kind = _kind(facts, lease, device, known)
         rows.append(Attributed(context, facts, lease, kind))
         if kind is ProcessKind.LEASE and lease is not None:
             used[lease] = _added(used.get(lease, 0), context.memory)
@@ -195,26 +221,29 @@ def _use(
 
 def _leases_of(
     facts: ProcessFacts,
-    live: Mapping[LeaseId, Lease],
-    owners: Mapping[ProcessId, tuple[LeaseId, ...]],
+    known: _Known,
 ) -> tuple[LeaseId, ...]:
     """Find the leases: by the cgroup; without one by descent, or by its own word with its uid."""
-    inside = [one.id for one in live.values() if _is_in(facts.cgroup, one)]
+    live, owners = known.live, known.owners
+    inside = _around(facts.cgroup, known.places)
     if inside or facts.identity in owners:
         return tuple(dict.fromkeys((*owners.get(facts.identity, ()), *inside)))
     for process in facts.ancestors:
-        known = [one for one in owners.get(process, ()) if live[one].cgroup is None]
-        if known:
-            return tuple(known)
+        loose = [one for one in owners.get(process, ()) if live[one].cgroup is None]
+        if loose:
+            return tuple(loose)
     claimed = live.get(facts.claims_lease) if facts.claims_lease is not None else None
     believed = claimed is not None and claimed.uid == facts.uid and claimed.cgroup is None
     return (claimed.id,) if claimed is not None and believed else ()
 
 
-def _is_in(path: str, lease: Lease) -> bool:
-    if lease.cgroup is None:
-        return False
-    return path == lease.cgroup.path or encloses(lease.cgroup.path, path)
+def _around(path: str, places: Mapping[str, tuple[LeaseId, ...]]) -> list[LeaseId]:
+    """Give the leases whose cgroup is *path* or encloses it, the nearest first."""
+    found: list[LeaseId] = []
+    while path and places:
+        found += places.get(path, ())
+        path = path.rpartition("/")[0]
+    return found
 
 
 def _of_device(
@@ -231,15 +260,13 @@ def _kind(
     facts: ProcessFacts | None,
     lease: LeaseId | None,
     device: DeviceUuid,
-    live: Mapping[LeaseId, Lease],
-    infrastructure: frozenset[str],
+    known: _Known,
 ) -> ProcessKind:
     if facts is None:
         return ProcessKind.UNKNOWN
-    if lease is not None and any(share.device == device for share in live[lease].shares):
+    if lease is not None and any(share.device == device for share in known.live[lease].shares):
         return ProcessKind.LEASE
-    # comm is cut at 15 bytes by the kernel, so the configured name is compared in that length.
-    if facts.name in {name[:15] for name in infrastructure}:
+    if facts.name in known.infrastructure:
         return ProcessKind.INFRASTRUCTURE
     return ProcessKind.STRAY
 

@@ -16,12 +16,14 @@ from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.request import OverUse
-from gpusched.core.sample import NodeSample, Unavailable
+from gpusched.core.sample import NodeSample, Reading, Unavailable
 from gpusched.core.sizes import in_words
 from gpusched.core.story import violated
 from gpusched.core.violation import Violation, ViolationKind
 
 Uses = Mapping[DeviceUuid, DeviceUse]
+
+Outside = Mapping[tuple[DeviceUuid, ProcessId], Reading[int]]
 
 
 @dataclass(slots=True)
@@ -29,11 +31,13 @@ class Judged:
     """What a sample says of the terms of all leases.
 
     Attributes:
+        outside: What the processes of leases hold of devices outside the mask.
         leases: New versions of those whose breaches are others now.
         ends: How the leases are to end that are ended for a breach.
         changes: What is told of it.
     """
 
+    outside: Mapping[LeaseId, Outside]
     leases: dict[LeaseId, Lease] = field(default_factory=dict)
     ends: dict[LeaseId, Manner] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -66,7 +70,7 @@ def judged(
         uses: What it shows of each device.
         now: When.
     """
-    found = Judged()
+    found = Judged(_outsiders(uses))
     candidates: dict[DeviceUuid, list[_Candidate]] = {}
     for lease in leases:
         if not lease.usable or lease.state is not LeaseState.ACTIVE:
@@ -162,13 +166,7 @@ def _within(
 
 def _outside(lease: Lease, uses: Uses, now: Moment, found: Judged) -> Iterator[Violation]:
     """Give the processes on devices outside the mask; what cannot be read stays as it was."""
-    seen = {
-        (device, one.facts.identity): one.context.memory
-        for device, use in uses.items()
-        if not isinstance(use.processes, Unavailable)
-        for one in use.processes
-        if one.lease == lease.id and one.kind is ProcessKind.STRAY and one.facts is not None
-    }
+    seen = dict(found.outside.get(lease.id, {}))
     for violation in lease.violations:
         if violation.kind is not ViolationKind.OUTSIDE_MASK or violation.process is None:
             continue
@@ -182,6 +180,19 @@ def _outside(lease: Lease, uses: Uses, now: Moment, found: Judged) -> Iterator[V
     for (device, process), memory in seen.items():
         size = 0 if isinstance(memory, Unavailable) else memory
         yield _strayed(lease, device, process, size, now, found)
+
+
+def _outsiders(uses: Uses) -> Mapping[LeaseId, Outside]:
+    """Find what processes of each lease hold of devices that it does not have; once for all."""
+    outsiders: dict[LeaseId, dict[tuple[DeviceUuid, ProcessId], Reading[int]]] = {}
+    for device, use in uses.items():
+        if isinstance(use.processes, Unavailable):
+            continue
+        for one in use.processes:
+            if one.kind is ProcessKind.STRAY and one.lease is not None and one.facts is not None:
+                mine = outsiders.setdefault(one.lease, {})
+                mine[device, one.facts.identity] = one.context.memory
+    return outsiders
 
 
 def _strayed(
