@@ -139,7 +139,7 @@ def settle(
         return Ending(lease)
     # Not looked at is not gone.
     if lease.clocks.kill is not None and sample.members.get(lease.id, True):
-        return _killed(lease, now)
+        return _killed(ledger, lease, now)
     if _masked_in_place(ledger, lease) or not _off_devices(lease, uses):
         return Ending(lease)
     left = _left(ledger, lease, uses)
@@ -176,12 +176,15 @@ def _normal(ledger: Ledger, share: Share) -> int:
     return baseline if earlier is None else min(baseline, earlier.baseline)
 
 
-def _killed(lease: Lease, now: Moment) -> Ending:
-    deadline, cgroup = lease.clocks.kill, lease.cgroup
+def _killed(ledger: Ledger, lease: Lease, now: Moment) -> Ending:
+    deadline, cgroup, began = lease.clocks.kill, lease.cgroup, lease.ending
     if cgroup is None or deadline is None or deadline > now.instant:
         return Ending(lease)
-    # At each tick until they are gone: one that the driver holds back dies late.
-    return Ending(lease, (), (Kill(cgroup),))
+    # At each tick until they are gone: one that the driver holds back dies late. Told once.
+    before = ledger.ticked_at
+    first = began is None or before is None or max(deadline, began.instant + 1) > before
+    told = (signalled(lease, "SIGKILL was sent to its processes", now),) if first else ()
+    return Ending(lease, told, (Kill(cgroup),))
 
 
 def _masked_in_place(ledger: Ledger, lease: Lease) -> bool:

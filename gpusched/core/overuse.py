@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from gpusched.core.attribution import DeviceUse, ProcessKind, held_by
 from gpusched.core.changes import Change, NoticeGiven
-from gpusched.core.ending import Manner, kills
+from gpusched.core.ending import Manner
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
+from gpusched.core.overuse_choice import Candidate, chosen, due, ended_for, terminates
 from gpusched.core.request import OverUse
 from gpusched.core.sample import NodeSample, Reading, Unavailable
 from gpusched.core.sizes import in_words
@@ -43,21 +44,6 @@ class Judged:
     changes: list[Change] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A lease that may be ended now, for what it holds of one device."""
-
-    lease: Lease
-    violation: Violation
-    excess: int
-    limit: int
-
-    @property
-    def rank(self) -> tuple[int, float, int]:
-        """The greater, the sooner: by bytes above the limit, by proportion, the youngest."""
-        return self.excess, self.excess / self.limit, self.lease.created.wall
-
-
 def judged(
     ledger: Ledger, leases: Iterable[Lease], sample: NodeSample, uses: Uses, now: Moment
 ) -> Judged:
@@ -71,7 +57,7 @@ def judged(
         now: When.
     """
     found = Judged(_outsiders(uses))
-    candidates: dict[DeviceUuid, list[_Candidate]] = {}
+    candidates: list[Candidate] = []
     for lease in leases:
         if not lease.usable or lease.state is not LeaseState.ACTIVE:
             continue
@@ -79,28 +65,10 @@ def judged(
         if violations != lease.violations:
             lease = replace(lease, violations=violations)  # noqa: PLW2901 - its new version
             found.leases[lease.id] = lease
-        for one in _due(ledger, lease, sample, uses, now):
-            candidates.setdefault(one.violation.device, []).append(one)
-    for device, several in candidates.items():
-        _choose(ledger, device, several, found, now)
+        candidates += due(lease, sample, uses, now)
+    for one, why in chosen(ledger, candidates, now):
+        _act(ledger, one, why, found, now)
     return found
-
-
-def ended_for(ledger: Ledger, lease: Lease) -> str:
-    """Say why a lease is not ended for what it holds; empty where it is."""
-    if lease.adopted:
-        return "it was adopted, and its limit is what it had then"
-    if lease.cgroup is None:
-        return "its processes are known by name only"
-    if not lease.cgroup.made:
-        return "" if ledger.policy.overuse.in_place else "its processes are in a cgroup of others"
-    return "" if kills(ledger, lease) else "its cgroup is another lease's, too"
-
-
-def terminates(ledger: Ledger, lease: Lease) -> bool:
-    """Say whether it is ended for over-use: the stricter of configuration and request decides."""
-    asked = lease.request.over_use is OverUse.TERMINATE
-    return (asked or ledger.policy.overuse.terminate) and not ended_for(ledger, lease)
 
 
 def _violations(
@@ -113,43 +81,85 @@ def _violations(
         if used is None or share.memory is None:
             after = before
         elif used > share.memory + ledger.policy.overuse.tolerance:
-            after = _over(ledger, lease, share, used, now, found) if before is None else before
-            after = replace(after, within=None)
+            after = _above(ledger, lease, share, used, now, found)
+        elif before is None or _in_doubt(lease, share, uses):
+            after = before
         else:
-            after = None if before is None else _within(ledger, lease, before, now, found)
+            after = _within(ledger, lease, before, now, found)
         if after is not None:
             yield after
     yield from _outside(lease, uses, now, found)
 
 
-def _over(
+def _in_doubt(lease: Lease, share: Share, uses: Uses) -> bool:
+    """Say whether what is known of it may be too little: `/proc` has lost one of its processes."""
+    rows = uses[share.device].processes
+    return not isinstance(rows, Unavailable) and any(
+        one.kind is ProcessKind.UNKNOWN and one.lease == lease.id for one in rows
+    )
+
+
+def _above(
     ledger: Ledger, lease: Lease, share: Share, used: int, now: Moment, found: Judged
 ) -> Violation:
-    rules = ledger.policy.overuse
+    """Warn of a breach that begins, or that goes on otherwise than was told."""
+    before = _of(lease, ViolationKind.OVER_LIMIT, share.device)
     ends = terminates(ledger, lease)
-    deadline = Instant(now.instant + rules.grace) if ends else None
-    violation = Violation(ViolationKind.OVER_LIMIT, share.device, None, now, used, deadline)
+    if before is not None and _stands(ledger, before, ends=ends):
+        return replace(before, within=None)
+    left = _left(ledger, before, now) if ends else None
+    # Never in this tick: the warning comes a sample before the end.
+    deadline = None if left is None else Instant(now.instant + max(1, left))
+    since = now if before is None else before.since
+    after = Violation(ViolationKind.OVER_LIMIT, share.device, None, since, used, deadline)
     what = f"holds {in_words(used)} of {in_words(share.memory or 0)} on {share.device}"
-    would = " would be sent (dry run)" if rules.dry_run else " is sent"
-    then = f"; SIGTERM{would} in {rules.grace // SECOND} s" if ends else "; it is only warned"
-    if not ends and lease.request.over_use is OverUse.TERMINATE:
-        then += f": {ended_for(ledger, lease)}"
-    found.changes.append(violated(lease, violation, what + then, now))
-    acts = ends and not rules.dry_run
-    found.changes.append(
-        NoticeGiven(
-            Notice(
-                lease.id,
-                NoticeKind.OVER_LIMIT,
-                what + then,
-                now,
-                NoticeAction.TERMINATE if acts else NoticeAction.NOTHING,
-                deadline if acts else None,
-                share.device,
-            )
-        )
-    )
-    return violation
+    _warn(ledger, lease, after, f"{what}; {_what_follows(ledger, lease, left)}", found, now)
+    return after
+
+
+def _left(ledger: Ledger, before: Violation | None, now: Moment) -> int:
+    """Give the nanoseconds until a lease is ended.
+
+    A breach that comes back before it is forgotten has what was left of its grace: the time within
+    the limit does not count, and wins none.
+    """
+    grace = ledger.policy.overuse.grace
+    if before is None or before.deadline is None:
+        return grace
+    stopped = now.instant if before.within is None else before.within
+    return min(grace, max(0, before.deadline - stopped))
+
+
+def _stands(ledger: Ledger, before: Violation, *, ends: bool) -> bool:
+    """Say whether what was told of a breach is so still.
+
+    It is not where its end was no option when it began, or is none now: with other rules, or in a
+    cgroup that another lease was in, too.
+    """
+    if not ends:
+        return before.deadline is None
+    # A dry run tells of the end once. What an earlier daemon told was told by its rules.
+    told = before.deadline is not None or ledger.policy.overuse.dry_run
+    return before.within is None and told and ledger.sample is not None
+
+
+def _warn(
+    ledger: Ledger, lease: Lease, violation: Violation, what: str, found: Judged, now: Moment
+) -> None:
+    acts = violation.deadline is not None and not ledger.policy.overuse.dry_run
+    action = NoticeAction.TERMINATE if acts else NoticeAction.NOTHING
+    at = violation.deadline if acts else None
+    notice = Notice(lease.id, NoticeKind.OVER_LIMIT, what, now, action, at, violation.device)
+    found.changes += [violated(lease, violation, what, now), NoticeGiven(notice)]
+
+
+def _what_follows(ledger: Ledger, lease: Lease, left: int | None) -> str:
+    rules = ledger.policy.overuse
+    if left is not None:
+        would = "would be sent (dry run)" if rules.dry_run else "is sent"
+        return f"SIGTERM {would} in {left // SECOND} s"
+    asked = rules.terminate or lease.request.over_use is OverUse.TERMINATE
+    return "it is only warned" + (f": {ended_for(ledger, lease)}" if asked else "")
 
 
 def _within(
@@ -206,59 +216,18 @@ def _strayed(
     return violation
 
 
-def _due(
-    ledger: Ledger, lease: Lease, sample: NodeSample, uses: Uses, now: Moment
-) -> Iterator[_Candidate]:
-    """Give the breaches whose time is up, by a sample that was begun after they were found."""
-    for one in lease.violations:
-        share = next((each for each in lease.shares if each.device == one.device), None)
-        if one.deadline is None or one.deadline > now.instant or share is None:
-            continue
-        used, limit = held_by(lease.id, share.device, uses), share.memory
-        later = sample.begun_at > one.since.instant
-        if used is None or limit is None or one.within is not None or not later:
-            continue
-        # It may have lost its cgroup, or shared it, meanwhile.
-        if terminates(ledger, lease):
-            yield _Candidate(lease, one, used - limit, limit)
-
-
-def _choose(
-    ledger: Ledger, device: DeviceUuid, several: list[_Candidate], found: Judged, now: Moment
-) -> None:
-    """End one lease of a device, and say why it and not the others."""
+def _act(ledger: Ledger, one: Candidate, why: str, found: Judged, now: Moment) -> None:
+    """End a lease for a breach, or tell of it where nothing is to be done."""
     rules = ledger.policy.overuse
-    if _cooling(ledger, device, now):
+    if not rules.dry_run:
+        manner = Manner(EndReason.OVER_LIMIT, why, kill=True, in_place=rules.in_place)
+        found.ends[one.lease.id] = manner
         return
-    first, *others = sorted(several, key=lambda one: one.rank, reverse=True)
-    detail = f"{in_words(first.excess)} above {in_words(first.limit)} on {device}"
-    if others:
-        waiting = ", ".join(f"{one.lease.id} ({in_words(one.excess)} above)" for one in others)
-        seconds = rules.cool_down // SECOND
-        detail += f"; the most of those above their limit, after it in {seconds} s: {waiting}"
-    if rules.dry_run:
-        told = replace(first.violation, deadline=None)
-        kept = tuple(told if one is first.violation else one for one in first.lease.violations)
-        found.leases[first.lease.id] = replace(first.lease, violations=kept)
-        sentence = f"dry run: SIGTERM would be sent now: {detail}"
-        found.changes.append(violated(first.lease, first.violation, sentence, now))
-        return
-    found.ends[first.lease.id] = Manner(
-        EndReason.OVER_LIMIT, detail, kill=True, in_place=rules.in_place
-    )
-
-
-def _cooling(ledger: Ledger, device: DeviceUuid, now: Moment) -> bool:
-    """Say whether a lease was ended for this device so lately that another has to wait."""
-    since = now.instant - ledger.policy.overuse.cool_down
-    return any(
-        one.reason is EndReason.OVER_LIMIT
-        and one.ending is not None
-        and one.ending.instant > since
-        and any(share.device == device for share in one.shares)
-        for several in (ledger.live(), ledger.ended())
-        for one in several
-    )
+    told = replace(one.violation, deadline=None)
+    kept = tuple(told if each is one.violation else each for each in one.lease.violations)
+    found.leases[one.lease.id] = replace(one.lease, violations=kept)
+    sentence = f"dry run: SIGTERM would be sent now: {why}"
+    found.changes.append(violated(one.lease, one.violation, sentence, now))
 
 
 def _of(lease: Lease, kind: ViolationKind, device: DeviceUuid) -> Violation | None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from gpusched.api.v1 import lease_pb2
-from gpusched.core.ids import Moment
+from gpusched.core.ids import SECOND, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
-from gpusched.core.overuse import ended_for
+from gpusched.core.overuse_choice import ended_for, terminates
 from gpusched.core.sizes import in_words
 from gpusched.core.violation import Violation, ViolationKind
 from gpusched.rpc.convert_reading import deadline_of, moment_of, process_of
@@ -79,8 +79,9 @@ def _sentence(violation: Violation, lease: Lease) -> str:
 def _next_action(violation: Violation, lease: Lease, ledger: Ledger, now: Moment) -> str:
     if violation.kind is not ViolationKind.OVER_LIMIT or violation.deadline is None:
         return ""
-    if why := ended_for(ledger, lease):
-        return f"nothing: {why}"
-    left = max(0, violation.deadline - now.instant) // 1_000_000_000
+    if not terminates(ledger, lease):
+        return f"nothing: {ended_for(ledger, lease) or 'leases are only warned now'}"
+    left = max(0, violation.deadline - now.instant) // SECOND
     would = "would be sent (dry run)" if ledger.policy.overuse.dry_run else "is sent"
-    return f"SIGTERM {would} in {left} s"
+    # One lease of a device at a time, and only by a sample that can be read.
+    return f"SIGTERM {would} in {left} s" if left else f"SIGTERM {would} when it is its turn"

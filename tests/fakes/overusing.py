@@ -1,5 +1,6 @@
 """Leases that use more or less than their limit, and the ticks that show it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gpusched.core.decision import Decision
@@ -51,10 +52,16 @@ def tick(made: Host, **used: Reading[int]) -> Decision:
 
 def ticked(made: Host, read: DeviceReading, owners: list[LeaseId]) -> Decision:
     """A tick with one reading, whose processes are those of *owners*."""
+    return shown(made, [read], owners)
+
+
+def shown(made: Host, rows: Sequence[DeviceReading], owners: list[LeaseId]) -> Decision:
+    """A tick with several readings, whose processes are those of *owners*."""
     known = [facts(pid(one), cgroup=f"/gpusched/{one}") for one in owners]
     members = {one: frozenset({process(pid(one))}) for one in owners}
-    idle = [reading(one) for one in GPUS if one.uuid != read.device.uuid]
-    taken = sample(read, *idle, at=made.now, known=known, members=members)
+    given = {one.device.uuid for one in rows}
+    idle = [reading(one) for one in GPUS if one.uuid not in given]
+    taken = sample(*rows, *idle, at=made.now, known=known, members=members)
     return made.do(Ticked(taken))
 
 

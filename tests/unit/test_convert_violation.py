@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gpusched.api.v1 import lease_pb2
-from gpusched.core.ids import SECOND, Instant
+from gpusched.core.ids import SECOND, Instant, Moment
 from gpusched.core.lease import LeaseState
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.policy import OverUseRules, Policy
@@ -35,21 +35,28 @@ def test_every_word_has_its_own(table: dict[object, int]) -> None:
 
 def test_a_breach_says_what_follows() -> None:
     """It names limit, memory and device, and what is done when."""
-    (found,) = violations_of(HOLDER, host_of(HOLDER).ledger, NOW)
+    ledger = host_of(HOLDER, policy=Policy(overuse=OverUseRules(terminate=True))).ledger
+    (found,) = violations_of(HOLDER, ledger, NOW)
     assert found.kind == lease_pb2.VIOLATION_KIND_OVER_LIMIT
     limit = f"above its limit of 4 GiB on {GPU.uuid}"
     assert found.sentence == f"{limit}; held 5 GiB when it was found"
     assert found.next_action == "SIGTERM is sent in 12 s"
+    later = Moment(Instant(NOW.instant + 13 * SECOND), NOW.wall + 13 * SECOND)
+    (found,) = violations_of(HOLDER, ledger, later)
+    assert found.next_action == "SIGTERM is sent when it is its turn"
 
 
 def test_what_does_not_follow() -> None:
     """A dry run, a warning and a lease that is not gpusched's to end say so."""
-    dry = host_of(HOLDER, policy=Policy(overuse=OverUseRules(dry_run=True)))
+    rules = OverUseRules(terminate=True, dry_run=True)
+    dry = host_of(HOLDER, policy=Policy(overuse=rules))
     (found,) = violations_of(HOLDER, dry.ledger, NOW)
     assert found.next_action == "SIGTERM would be sent (dry run) in 12 s"
     ledger = host_of(HOLDER).ledger
     warned = replace(HOLDER, violations=(replace(OVER, deadline=None),))
     assert not violations_of(warned, ledger, NOW)[0].next_action
+    (found,) = violations_of(HOLDER, ledger, NOW)
+    assert found.next_action == "nothing: leases are only warned now"
     named = replace(HOLDER, cgroup=None)
     assert violations_of(named, ledger, NOW)[0].next_action.startswith("nothing: its processes")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpusched.core.actions import Kill, Remask, TakeSample, Terminate, Unprepare
+from gpusched.core.actions import Action, Kill, Remask, TakeSample, Terminate, Unprepare
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import GhostChanged
 from gpusched.core.clocks import Clocks
@@ -16,7 +16,7 @@ from gpusched.core.enforcement import NOT_PROBED, Level
 from gpusched.core.enforcing import nothing
 from gpusched.core.events import CgroupEmptied, Ticked
 from gpusched.core.ghost import Ghost
-from gpusched.core.ids import SECOND, Instant, ProcessId
+from gpusched.core.ids import SECOND, Instant, LeaseId, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import UNREADABLE, context, moment, process, reading, sample
@@ -128,6 +128,24 @@ def test_what_did_not_end_in_time_is_killed_at_every_tick() -> None:
     assert settled(host, DYING, members=[]).lease.state is S.ENDED
     nowhere = replace(DYING, cgroup=None)
     assert settled(host, nowhere, members=[process(50)]) == Ending(nowhere)
+
+
+@pytest.mark.parametrize("grace", [0, 3])
+def test_a_kill_is_told_once(grace: int) -> None:
+    """The history has SIGTERM and SIGKILL in their order, and each once, however often it is
+    repeated.
+    """
+    host = host_of(held(own_cgroup(), GPU))
+    manner = Manner(R.REVOKED, kill=True, grace=grace * SECOND)
+    host.apply(begin(host.ledger, host.lease(LeaseId("lease-1")), manner, host.now).changes)
+    members = {LeaseId("lease-1"): frozenset({process(50)})}
+    actions: list[Action] = []
+    for _ in range(6):
+        host.later(1)
+        actions += host.tick(members=members).actions
+    told = [one.sentence for one in host.ledger.stories if "was sent" in one.sentence]
+    assert told == ["SIGTERM was sent to its processes", "SIGKILL was sent to its processes"]
+    assert actions.count(Kill(own_cgroup())) > 1
 
 
 def test_a_sample_from_before_the_end_confirms_nothing() -> None:

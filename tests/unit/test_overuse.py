@@ -9,7 +9,7 @@ from gpusched.core.events import Ticked
 from gpusched.core.ids import SECOND, LeaseId
 from gpusched.core.lease import EndReason, LeaseState
 from gpusched.core.notice import NoticeAction, NoticeKind
-from gpusched.core.overuse import terminates
+from gpusched.core.overuse_choice import terminates
 from gpusched.core.policy import OverUseRules, Policy
 from gpusched.core.request import OverUse
 from gpusched.core.sample import DeviceReading
@@ -166,21 +166,6 @@ def test_back_within_the_limit() -> None:
         made.later(COOL / 4)
         tick(made, l1=GIB)
     assert only(made).violations == ()
-
-
-def test_going_back_and_forth_wins_no_time() -> None:
-    """Who is above the limit again before the breach is forgotten has the deadline it had."""
-    made = host(holder("1"))
-    tick(made, l1=5 * GIB)
-    deadline = only(made).violations[0].deadline
-    made.later(2)
-    tick(made, l1=GIB)
-    made.later(2)
-    tick(made, l1=5 * GIB)
-    assert [one.deadline for one in only(made).violations] == [deadline]
-    made.later(GRACE)
-    tick(made, l1=5 * GIB)
-    assert only(made).reason is EndReason.OVER_LIMIT
 
 
 @pytest.mark.parametrize("unread", ["memory", "list", "device"])

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from gpusched.core.actions import Terminate
 from gpusched.core.changes import LeaseChanged
 from gpusched.core.ids import SECOND, LeaseId
-from gpusched.core.lease import EndReason
+from gpusched.core.lease import EndReason, LeaseState
 from gpusched.core.notice import NoticeAction, NoticeKind
 from gpusched.core.sample import DeviceReading, Reading, Unavailable
 from gpusched.core.sizes import GIB
 from gpusched.core.ticking import extend_all
 from gpusched.core.violation import ViolationKind
-from tests.fakes.builders import context, process, reading
+from tests.fakes.builders import context, moment, process, reading, share
 from tests.fakes.host import sentences
 from tests.fakes.kernel_builders import own_cgroup
 from tests.fakes.overusing import (
@@ -27,6 +27,7 @@ from tests.fakes.overusing import (
     holder,
     host,
     only,
+    shown,
     tick,
     ticked,
 )
@@ -125,6 +126,40 @@ def test_time_that_nobody_saw_counts_for_nobody() -> None:
     assert only(made).violations[0].within == within + SECOND
 
 
+def test_one_lease_of_a_device_at_a_time() -> None:
+    """Ending a lease frees all its devices: no other that is there is ended for the next of them
+    before the cool-down.
+    """
+    both = (share(GPU, 4 * GIB), share(OTHER, 4 * GIB))
+    wide = replace(holder("1"), shares=both)
+    made = host(wide, replace(holder("2"), shares=both[1:]))
+    rows = reading(GPU, context(101, 9 * GIB)), reading(OTHER, context(102, 6 * GIB))
+    leases = [LeaseId("lease-1"), LeaseId("lease-2")]
+    shown(made, rows, leases)
+    made.later(GRACE)
+    shown(made, rows, leases)
+    assert only(made, "1").reason is EndReason.OVER_LIMIT
+    assert only(made, "2").usable
+
+
+def test_an_end_before_the_boot_delays_nobody() -> None:
+    """Instants count from the boot; one of an earlier boot may seem to lie ahead."""
+    made = host(holder("1"))
+    ahead = moment(10_000)
+    before = replace(
+        holder("2"),
+        state=LeaseState.ENDED,
+        reason=EndReason.OVER_LIMIT,
+        ending=ahead,
+        ended=ahead,
+    )
+    made.apply([LeaseChanged(before)])
+    tick(made, l1=5 * GIB)
+    made.later(GRACE)
+    tick(made, l1=5 * GIB)
+    assert only(made).reason is EndReason.OVER_LIMIT
+
+
 figures = st.integers(0, 9).map(lambda size: size * GIB) | st.just(UNREAD)
 
 
@@ -150,9 +185,9 @@ def test_nobody_is_ended_for_what_another_does(
                 assert not isinstance(used, Unavailable)
                 assert used > 4 * GIB
                 assert made.now.instant - warned[name] >= GRACE * SECOND
-            elif one.violations:
+            elif any(each.within is None for each in one.violations):
                 warned.setdefault(name, made.now.instant)
-            else:
+            elif not one.violations:
                 warned.pop(name, None)
 
 
