@@ -153,6 +153,15 @@ class AsyncClient:
         message = leases_pb2.WatchLeasesRequest(lease_id=lease, mine=mine)
         return self._stream(self._leases.Watch, message)
 
+    async def notices(self, lease: str) -> AsyncIterator[lease_pb2.Notice]:
+        """Give what a lease is told before something is done to it, until it has ended.
+
+        What was told before the call is not given; what lasts is in `lease(...).violations`.
+        """
+        async for listed in self.watch_leases(lease):
+            for one in listed.notices:
+                yield one
+
     async def devices(self) -> devices_pb2.DeviceList:
         """List the devices."""
         return await self._call(self._devices.List, devices_pb2.ListDevicesRequest())

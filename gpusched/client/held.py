@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from gpusched.api.v1 import lease_pb2
+from gpusched.client.advice import settled
 from gpusched.client.level import level_word
 
 _THIRD = 3
@@ -47,8 +48,11 @@ class HeldLease:
         self._before: dict[str, str | None] = {}
 
     def apply(self) -> None:
-        """Put `env` into this process's environment, before CUDA is loaded; repeatable."""
-        for name, value in self.env.items():
+        """Put `env` into this process's environment, before CUDA is loaded; repeatable.
+
+        What the user has set of a framework's memory (`client.advice`) stays.
+        """
+        for name, value in settled(self.env, os.environ).items():
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value
 

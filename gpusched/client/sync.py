@@ -152,6 +152,14 @@ class Client:
         message = leases_pb2.WatchLeasesRequest(lease_id=lease, mine=mine)
         return self._stream(self._leases.Watch, message)
 
+    def notices(self, lease: str) -> Iterator[lease_pb2.Notice]:
+        """Give what a lease is told before something is done to it, until it has ended.
+
+        What was told before the call is not given; what lasts is in `lease(...).violations`.
+        """
+        for listed in self.watch_leases(lease):
+            yield from listed.notices
+
     def devices(self) -> devices_pb2.DeviceList:
         """List the devices."""
         return self._call(self._devices.List, devices_pb2.ListDevicesRequest())

@@ -1,7 +1,8 @@
 """A lease's memory limit in the words of frameworks that keep to one themselves.
 
 Cooperative: a framework that is told may keep to it; nothing here makes it. Sources: JAX, GPU
-memory allocation (XLA_PYTHON_CLIENT_MEM_FRACTION is a part of the whole device); TensorFlow,
+memory allocation (a part of the whole device since jaxlib 0.4.1; newer versions call it
+XLA_CLIENT_MEM_FRACTION, read the older name, too, and refuse to start with both); TensorFlow,
 LogicalDeviceConfiguration (memory_limit in MiB); PyTorch, set_per_process_memory_fraction of
 torch.cuda (a part of the whole device); vLLM, --gpu-memory-utilization (likewise, of one
 process); CUDA MPS, CUDA_MPS_PINNED_DEVICE_MEM_LIMIT (heeded by its clients only).
@@ -27,7 +28,11 @@ def limits_of(memory: int | None, devices: Sequence[Device]) -> Mapping[str, str
     totals = [one.memory_total for one in devices]
     if usable <= 0 or not totals or None in totals:
         return {}
-    part = f"{usable / max(one or 0 for one in totals):.3f}"
+    # Never rounded up: that would be above the limit.
+    thousandths = usable * 1000 // max(one or 0 for one in totals)
+    if not thousandths:
+        return {}
+    part = f"{thousandths / 1000:.3f}"
     return {
         "jax.XLA_PYTHON_CLIENT_MEM_FRACTION": part,
         "pytorch.set_per_process_memory_fraction": part,

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
+from gpusched.client.advice import ADVICE, kept, settled
 from gpusched.client.document import Document
 from gpusched.client.errors import GpuschedError, NeverHere
 from gpusched.client.thin import ThinClient
@@ -62,7 +63,7 @@ def run(
         _confine(client, grant, warn, required=request.get("enforce") == _REQUIRED)
     restored = _default_signals()
     try:
-        return _start(grant, command, {**environment, **granted}, warn), ""
+        return _start(grant, command, {**environment, **settled(granted, environment)}, warn), ""
     except (OSError, ValueError) as error:
         _restore(restored)
         _give_back(client, grant, warn)
@@ -70,11 +71,14 @@ def run(
 
 
 def overridden(environment: Mapping[str, str], granted: Mapping[str, str]) -> list[str]:
-    """Say that a mask which the user had set is replaced by the lease's."""
-    before, now = environment.get(_MASK), granted.get(_MASK)
-    if before is None or now is None or before == now:
-        return []
-    return [f"{_MASK}={before} is overridden: the lease has {now or 'no device'}"]
+    """Say what was set before and is replaced by the lease's, and what of that is not."""
+    taken = settled(granted, environment)
+    replaced = [(name, environment.get(name), taken.get(name)) for name in (_MASK, *ADVICE)]
+    return [
+        f"{name}={before} is overridden: the lease has {now or 'no device'}"
+        for name, before, now in replaced
+        if before is not None and now is not None and before != now
+    ] + kept(granted, environment)
 
 
 def _can_confine(request: Mapping[str, object]) -> bool:

@@ -62,7 +62,7 @@ class LeaseViews:
         while True:
             ledger = authority.ledger
             lease = None if only is None else ledger.get(only)
-            notices = tuple(_notices(ledger, heard, only, call))
+            notices = tuple(_notices(ledger, heard, only, call, mine=request.mine))
             same = only is not None and told >= 0 and lease is before and not notices
             if ledger.generation == told or same:
                 await authority.news()
@@ -110,13 +110,15 @@ def _latest_notice(ledger: Ledger) -> int:
     return ledger.notices[-1].sequence if ledger.notices else 0
 
 
-def _notices(ledger: Ledger, heard: int, only: LeaseId | None, call: Call) -> Iterator[Notice]:
-    """Give the notices after *heard* that are the caller's to know."""
+def _notices(
+    ledger: Ledger, heard: int, only: LeaseId | None, call: Call, *, mine: bool
+) -> Iterator[Notice]:
+    """Give the notices after *heard* that are the caller's to know, of the leases it watches."""
     for one in ledger.notices:
         lease = ledger.get(one.lease)
         if one.sequence <= heard or lease is None or only not in (None, one.lease):
             continue
-        if call.may_see(lease.uid):
+        if lease.uid == call.caller.uid if mine else call.may_see(lease.uid):
             yield one
 
 

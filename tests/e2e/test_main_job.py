@@ -9,6 +9,7 @@ from gpusched.api.v1 import lease_pb2
 from tests.e2e.host import GIB, HELD, MIB, Host, first_line, lease_of, members
 from tools.stage import GPUSCHED, ROOT
 
+_JAX = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 _BLOCK = """
 import os, gpusched
 
@@ -106,6 +107,15 @@ def test_run_becomes_the_command(host: Host) -> None:
     called = host.start(str(GPUSCHED), "run", "--", "sh", "-c", "echo $$; exec sleep 60")
     assert int(first_line(called)) == called.pid
     assert members(host.leases()[lease_of(called.pid)]) == [called.pid]
+
+
+def test_what_a_user_set_of_a_frameworks_memory_stays(host: Host) -> None:
+    """A limit is told to frameworks, but not over what the user has set of them, which is said."""
+    command = ("run", "--memory", "8GiB", "--device", "0", "--", "printenv", _JAX)
+    assert float(host.gpusched(*command).stdout) < 8 / 80
+    done = host.gpusched(*command, **{_JAX: "0.03"})
+    assert done.stdout == "0.03\n"
+    assert f"{_JAX}=0.03 stays as it was set; the lease's limit would be 0.09" in done.stderr
 
 
 def test_a_preset_mask_is_overridden_with_a_warning(host: Host) -> None:

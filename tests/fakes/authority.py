@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from gpusched.core.actions import Action, Join, Prepare, SetGuard
+from gpusched.core.changes import Change
 from gpusched.core.decide import decide
 from gpusched.core.events import Event, Ticked
 from gpusched.core.ids import LeaseId, ProcessId
@@ -93,6 +94,12 @@ class FakeAuthority:
             elif isinstance(action, SetGuard):
                 self._asked[None] = action
         return Done(()) if decision.reply is None else decision.reply
+
+    def become(self, *changes: Change) -> None:
+        """Apply changes that a test made itself."""
+        for change in changes:
+            self._ledger.apply(change)
+        self._tell()
 
     def stop(self) -> None:
         """End: everything is refused from now on."""

@@ -20,12 +20,14 @@ class LeaseService:
         refusals: By method: status, sentence and rejection.
         asked: The messages that came, latest last.
         keepalive: Nanoseconds within which a grant has to be renewed; 0: none.
+        environment: The variables of a grant.
     """
 
     def __init__(self) -> None:
         self.refusals: Refusals = {}
         self.asked: list[Message] = []
         self.keepalive = 0
+        self.environment = {"CUDA_VISIBLE_DEVICES": "3", "GPUSCHED_LEASE": "lease-1"}
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """Gives what a server needs."""
@@ -54,7 +56,7 @@ class LeaseService:
         grant = lease_pb2.Grant(
             lease=lease_pb2.Lease(id="lease-1"),
             devices=[lease_pb2.GrantedDevice(uuid="GPU-a", memory_limit_bytes=4 << 30)],
-            environment={"CUDA_VISIBLE_DEVICES": "3", "GPUSCHED_LEASE": "lease-1"},
+            environment=self.environment,
         )
         if self.keepalive:
             grant.lease.created_at.FromNanoseconds(1)
@@ -78,9 +80,10 @@ class LeaseService:
     def watch(
         self, request: leases_pb2.WatchLeasesRequest, context: grpc.ServicerContext
     ) -> Iterator[leases_pb2.LeaseList]:
-        """Gives two lists and ends."""
+        """Gives two lists, two notices with the second, and ends."""
+        notices = [lease_pb2.Notice(lease_id="lease-1", sentence=one) for one in ("first", "then")]
         yield leases_pb2.LeaseList(generation=1)
-        yield leases_pb2.LeaseList(generation=2)
+        yield leases_pb2.LeaseList(generation=2, notices=notices)
         self._answer("Watch", request, context)
 
     def status(

@@ -120,6 +120,31 @@ def test_a_watch(served: tuple[str, LeaseService]) -> None:
             list(client.watch_leases())
 
 
+def test_notices(served: tuple[str, LeaseService]) -> None:
+    """A worker hears in order what is going to be done to its lease, until it has ended."""
+    with Client() as client:
+        assert [one.sentence for one in client.notices("lease-1")] == ["first", "then"]
+    assert served[1].asked[-1] == leases_pb2.WatchLeasesRequest(lease_id="lease-1")
+
+
+def test_a_users_own_settings_stay_in_a_block(
+    served: tuple[str, LeaseService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How much of a framework's memory a process takes is not overwritten, however often the
+    variables are applied.
+    """
+    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    advice = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.100", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    served[1].environment |= advice
+    with gpusched.lease() as held:
+        held.apply()
+        assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ
+        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+        assert held.env.items() >= advice.items()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+
+
 def test_a_block_holds_a_lease(served: tuple[str, LeaseService]) -> None:
     """Within the block the environment has the lease's variables; after it, what was before."""
     service = served[1]
@@ -176,6 +201,7 @@ async def test_the_async_face(served: tuple[str, LeaseService]) -> None:
     async with AsyncClient() as client:
         assert (await client.status()).node == "host-1"
         assert [one.generation async for one in client.watch_leases()] == [1, 2]
+        assert [one.sentence async for one in client.notices("lease-1")] == ["first", "then"]
         assert (await client.release("lease-1")).id == "lease-1"
         service.refusals["Allocate"] = later()
         with pytest.raises(errors.CouldFitLater) as caught:

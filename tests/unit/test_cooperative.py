@@ -24,6 +24,13 @@ def test_a_part_fits_the_greatest_of_several_devices() -> None:
     assert limits_of(8 * GIB + 512 * MIB, [L4, A100]) == limits_of(8 * GIB + 512 * MIB, [A100])
 
 
+def test_a_part_is_never_above_the_limit() -> None:
+    """It is rounded down: no framework is told to take more than the lease has."""
+    (part,) = {one for one in limits_of(7 * GIB, [A100]).values() if "." in one}
+    assert part == "0.081"
+    assert float(part) * 80 * GIB < 7 * GIB - 512 * MIB
+
+
 def test_no_setting_where_none_can_be_told() -> None:
     """Without a limit, without devices, with too small a limit or a device of unknown size there
     is nothing to say.
@@ -33,6 +40,7 @@ def test_no_setting_where_none_can_be_told() -> None:
         (None, [A100]),
         (GIB, []),
         (512 * MIB, [A100]),
+        (512 * MIB + 81 * MIB, [A100]),
         (GIB, [A100, unknown]),
     ):
         assert limits_of(memory, devices) == {}
