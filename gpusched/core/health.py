@@ -144,7 +144,9 @@ def _recover(health: _Health, seen: _Seen, now: Moment) -> None:
         return
     action = seen.actions[health.device]
     back = LOST in health.taints
-    if back and _asks(action):
+    # While it cannot be asked, what it last asked for stands.
+    unsaid = ACTION in health.taints and isinstance(action, Unavailable)
+    if back and (unsaid or _asks(action)):
         health.clear([LOST], "it answers again", now)
         return
     eased = ACTION in health.taints and action is Recovery.NONE

@@ -135,6 +135,17 @@ def test_a_gpu_that_comes_back_and_still_asks_for_a_reset_keeps_its_faults() -> 
     assert host.taints(GPU.uuid) == []
 
 
+def test_a_gpu_that_comes_back_and_cannot_be_asked_keeps_what_it_asked_for() -> None:
+    """An action that the driver asked for is over only when it says so."""
+    host = MarkedHost(GPU)
+    host.look(xid(GPU, 48), advice=Recovery.RESET)
+    host.look(gone=[lost(GPU)])
+    host.look(advice=Unavailable("Unknown Error"))
+    assert host.taints(GPU.uuid) == ["recovery-action", "xid-48"]
+    host.look()
+    assert host.taints(GPU.uuid) == []
+
+
 def test_a_gpu_that_is_counted_no_more_is_lost() -> None:
     """One that vanished is marked, unless some that are counted have no name: it may be one."""
     host = MarkedHost(GPU, OTHER, mig(OTHER))
