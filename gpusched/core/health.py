@@ -161,7 +161,7 @@ def _worsen(ledger: Ledger, health: _Health, seen: _Seen, now: Moment) -> None:
     device, rules = health.device, ledger.policy.health
     loss = seen.losses.get(device)
     # Told once: whoever takes the mark off a lost GPU means it.
-    if loss is not None and device not in ledger.lost:
+    if loss is not None and not _was_lost(ledger, device):
         health.mark(Taint(LOST, rules.lost, loss[0], now, recovery=loss[1]), now)
     action = seen.actions.get(device, Recovery.NONE)
     if not isinstance(action, Unavailable) and _asks(action) and action != _before(ledger, device):
@@ -174,6 +174,15 @@ def _worsen(ledger: Ledger, health: _Health, seen: _Seen, now: Moment) -> None:
 def _before(ledger: Ledger, device: DeviceUuid) -> Reading[Recovery] | None:
     use = ledger.uses.get(device)
     return None if use is None else use.reading.recovery
+
+
+def _was_lost(ledger: Ledger, device: DeviceUuid) -> bool:
+    """Say whether it was lost before this sample; one that only did not answer was not."""
+    if ledger.sample is None or device not in ledger.lost:
+        return False
+    before = ledger.sample.reading
+    silent = () if isinstance(before, Unavailable) else before.lost
+    return not any(one.uuid == device and one.needs is None for one in silent)
 
 
 def _weigh_fault(

@@ -125,6 +125,19 @@ def test_a_gpu_that_answers_for_another_reason_has_not_recovered() -> None:
     assert host.taints(GPU.uuid) == ["xid-48"]
 
 
+def test_a_gpu_that_does_not_answer_and_then_is_lost() -> None:
+    """One that could only not be read at first is marked as soon as NVML says that it is lost."""
+    host = MarkedHost(GPU, OTHER)
+    host.look(gone=[LostDevice(0, GPU.uuid, "Unknown Error")])
+    assert host.taints(GPU.uuid) == []
+    host.look(gone=[lost(GPU)])
+    assert host.taints(GPU.uuid) == ["lost"]
+    host.do(UncordonRequested(ROOT, GPU.uuid))
+    host.do(Ticked(NodeSample(host.now.instant, UNREADABLE)))
+    host.look(without=[GPU])
+    assert host.taints(GPU.uuid) == []
+
+
 def test_a_gpu_that_comes_back_and_still_asks_for_a_reset_keeps_its_faults() -> None:
     """Only that it was lost is over."""
     host = MarkedHost(GPU)

@@ -6,6 +6,7 @@ from gpusched.core.changes import InventoryChanged, StoryKind, StoryTold
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.events import Ticked
+from gpusched.core.fault import Recovery
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.request import Request
 from gpusched.core.sample import LostDevice, NodeSample
@@ -84,7 +85,7 @@ def test_a_lost_device_stays_in_the_inventory() -> None:
 def test_a_new_reason_for_a_loss_is_taken_over_untold() -> None:
     """A lost device may be lost for another reason at the next tick; it is lost only once."""
     host = Host(GPU, OTHER)
-    see(host, GPU, lost=(LOST,))
+    see(host, GPU, lost=(replace(LOST, needs=Recovery.REBOOT),))
     decision = see(host, GPU)
     assert changed(decision)
     assert told(decision) == []
