@@ -164,16 +164,12 @@ def _worsen(ledger: Ledger, health: _Health, seen: _Seen, now: Moment) -> None:
     if loss is not None and not _was_lost(ledger, device):
         health.mark(Taint(LOST, rules.lost, loss[0], now, recovery=loss[1]), now)
     action = seen.actions.get(device, Recovery.NONE)
-    if not isinstance(action, Unavailable) and _asks(action) and action != _before(ledger, device):
+    said = ledger.advice.get(device)
+    if not isinstance(action, Unavailable) and _asks(action) and action is not said:
         reason = f"the driver asks to {action.value}"
         health.mark(Taint(ACTION, rules.hard, reason, now, recovery=action.value), now)
     for fault, count in seen.faults.get(device, {}).items():
         _weigh_fault(ledger, health, fault, count, now)
-
-
-def _before(ledger: Ledger, device: DeviceUuid) -> Reading[Recovery] | None:
-    use = ledger.uses.get(device)
-    return None if use is None else use.reading.recovery
 
 
 def _was_lost(ledger: Ledger, device: DeviceUuid) -> bool:

@@ -34,6 +34,7 @@ from gpusched.core.changes import (
 from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED, Ability
 from gpusched.core.errors import InvariantBroken
+from gpusched.core.fault import Recovery
 from gpusched.core.ghost import Ghost
 from gpusched.core.growth import Growth
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
@@ -45,7 +46,7 @@ from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
 from gpusched.core.peaks import NO_PEAKS, Peaks, with_peaks
 from gpusched.core.policy import Policy
-from gpusched.core.sample import NodeSample, Unavailable, governed_by
+from gpusched.core.sample import NodeSample, Unavailable, advice_in, governed_by
 from gpusched.core.stray import Stray
 
 STORIES_KEPT = 1000
@@ -63,6 +64,7 @@ class Ledger(LeaseTable):
         sample: The last sample; None before the first.
         read_at: When the last sample that could be read was begun; None: none yet.
         uses: What the last sample shows, per device.
+        advice: What each GPU's driver said last that would help it.
         peaks: The most memory that samples showed so far.
         ticked_at: When the last sample was taken into the ledger.
         ability: What this host can enforce.
@@ -88,6 +90,7 @@ class Ledger(LeaseTable):
         self.sample: NodeSample | None = None
         self.read_at: Instant | None = None
         self.uses: Mapping[DeviceUuid, DeviceUse] = {}
+        self.advice: dict[DeviceUuid, Recovery] = {}
         self.peaks: Peaks = NO_PEAKS
         self.ticked_at: Instant | None = None
         self.ability: Ability = NOT_PROBED
@@ -168,6 +171,7 @@ class Ledger(LeaseTable):
                 self.peaks = peaks
                 if not isinstance(sample.reading, Unavailable):
                     self.read_at = sample.begun_at
+                    self.advice |= advice_in(sample.reading)
                 self.governed = governed_by(sample.reading, self.governed)
             case PolicyChanged(policy):
                 self.policy = policy

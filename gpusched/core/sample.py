@@ -249,6 +249,15 @@ class NodeSample:
         return Unavailable("the device is not there")
 
 
+def advice_in(reading: NodeReading) -> dict[DeviceUuid, Recovery]:
+    """Give what would help each GPU whose driver said it."""
+    return {
+        one.device.uuid: one.recovery
+        for one in reading.devices
+        if not isinstance(one.recovery, Unavailable)
+    }
+
+
 NOTHING_GOVERNED = Governed()
 
 

@@ -191,11 +191,15 @@ def test_advice_is_a_mark_until_it_is_withdrawn() -> None:
     [lambda host: host.look(gone=[lost(GPU)]), lambda host: host.look(advice=Recovery.RESET)],
 )
 def test_the_operators_word_outlives_what_lasts(again: Callable[[MarkedHost], object]) -> None:
-    """What was uncordoned is not marked again by what has not changed since."""
+    """What was uncordoned is not marked again by what has not changed since, nor after a reading
+    that failed.
+    """
     host = MarkedHost(GPU, OTHER)
     again(host)
     assert host.taints(GPU.uuid) != []
     host.do(UncordonRequested(ROOT, GPU.uuid))
+    again(host)
+    host.do(Ticked(NodeSample(host.now.instant, UNREADABLE)))
     again(host)
     assert host.taints(GPU.uuid) == []
 
