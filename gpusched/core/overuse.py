@@ -65,7 +65,7 @@ def judged(
         if violations != lease.violations:
             lease = replace(lease, violations=violations)  # noqa: PLW2901 - its new version
             found.leases[lease.id] = lease
-        candidates += due(lease, sample, uses, now)
+        candidates += due(ledger, lease, sample, uses, now)
     for one, why in chosen(ledger, candidates, now):
         _act(ledger, one, why, found, now)
     return found

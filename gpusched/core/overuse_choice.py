@@ -63,6 +63,7 @@ def terminates(ledger: Ledger, lease: Lease) -> bool:
 
 
 def due(
+    ledger: Ledger,
     lease: Lease,
     sample: NodeSample,
     uses: Mapping[DeviceUuid, DeviceUse],
@@ -71,6 +72,7 @@ def due(
     """Give the breaches whose time is up, by a sample that was begun after they were found.
 
     Args:
+        ledger: Before the sample.
         lease: As this sample has it: a breach for which it may not be ended now has no deadline.
         sample: What was read.
         uses: What it shows of each device.
@@ -82,7 +84,10 @@ def due(
             continue
         used, limit = held_by(lease.id, share.device, uses), share.memory
         later = sample.begun_at > one.since.instant
-        if used is not None and limit is not None and one.within is None and later:
+        if used is None or limit is None or not later:
+            continue
+        # What may be above it, because somebody was not identified, is not known to be.
+        if used > limit + ledger.policy.overuse.tolerance:
             yield Candidate(lease, one, used - limit, limit)
 
 

@@ -29,6 +29,7 @@ from tests.fakes.overusing import (
     host,
     only,
     tick,
+    ticked,
 )
 
 DRY = replace(TERMINATE, dry_run=True)
@@ -197,6 +198,20 @@ def test_a_process_that_has_no_facts_leaves_a_doubt(*, above: bool) -> None:
     made.do(Ticked(sample(rows, at=made.now, members={lease: frozenset({process(101)})})))
     assert only(made).violations == found
     assert bool(found) == above
+    made.later(GRACE)
+    made.do(Ticked(sample(rows, at=made.now, members={lease: frozenset({process(101)})})))
+    assert only(made).usable
+    assert only(made).violations == found
+
+
+def test_what_is_known_is_enough_to_end_a_lease() -> None:
+    """A lease whose identified processes are above its limit is so whatever the others hold."""
+    made = host(holder("1"))
+    rows = reading(GPU, context(101, 5 * GIB), context(102, GIB))
+    for _ in range(2):
+        ticked(made, rows, [LeaseId("lease-1")])
+        made.later(GRACE)
+    assert only(made).reason is EndReason.OVER_LIMIT
 
 
 figures = st.integers(0, 9).map(lambda size: size * GIB) | st.just(UNREAD)
