@@ -112,6 +112,7 @@ def _above(
     deadline = None if left is None else Instant(now.instant + max(1, left))
     since = now if before is None else before.since
     after = Violation(ViolationKind.OVER_LIMIT, share.device, None, since, used, deadline)
+    after = replace(after, dry_run=ends and ledger.policy.overuse.dry_run)
     what = f"holds {in_words(used)} of {in_words(share.memory or 0)} on {share.device}"
     _warn(ledger, lease, after, f"{what}; {_what_follows(ledger, lease, left)}", found, now)
     return after
@@ -123,8 +124,8 @@ def _left(ledger: Ledger, before: Violation | None, now: Moment) -> int:
     A breach that comes back before it is forgotten has what was left of its grace: the time within
     the limit does not count, and wins none.
     """
-    grace = ledger.policy.overuse.grace
-    if before is None or before.deadline is None:
+    grace, earnest = ledger.policy.overuse.grace, not ledger.policy.overuse.dry_run
+    if before is None or before.deadline is None or (before.dry_run and earnest):
         return grace
     stopped = now.instant if before.within is None else before.within
     return min(grace, max(0, before.deadline - stopped))
@@ -138,8 +139,9 @@ def _stands(ledger: Ledger, before: Violation, *, ends: bool) -> bool:
     """
     if not ends:
         return before.deadline is None
-    # A dry run tells of the end once. What an earlier daemon told was told by its rules.
-    told = before.deadline is not None or ledger.policy.overuse.dry_run
+    # A dry run tells of the end once, and is no warning. A daemon that begins tells all again.
+    dry_run = ledger.policy.overuse.dry_run
+    told = dry_run if before.dry_run else before.deadline is not None
     return before.within is None and told and ledger.sample is not None
 
 
@@ -223,7 +225,7 @@ def _act(ledger: Ledger, one: Candidate, why: str, found: Judged, now: Moment) -
         manner = Manner(EndReason.OVER_LIMIT, why, kill=True, in_place=rules.in_place)
         found.ends[one.lease.id] = manner
         return
-    told = replace(one.violation, deadline=None)
+    told = replace(one.violation, deadline=None, dry_run=True)
     kept = tuple(told if each is one.violation else each for each in one.lease.violations)
     found.leases[one.lease.id] = replace(one.lease, violations=kept)
     sentence = f"dry run: SIGTERM would be sent now: {why}"

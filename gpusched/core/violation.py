@@ -26,6 +26,7 @@ class Violation:
         deadline: When the lease is ended for it; None: it is not.
         within: Since when samples show it to be over; None: it goes on. It is forgotten only
             after the cool-down, so that who goes back and forth does not begin anew each time.
+        dry_run: Whether the holder was told of an end that would only be told, too.
     """
 
     kind: ViolationKind
@@ -35,6 +36,7 @@ class Violation:
     memory: int
     deadline: Instant | None = None
     within: Instant | None = None
+    dry_run: bool = False
 
     def extended(self, by: int) -> "Violation":
         """Give it with *by* nanoseconds more on each clock that runs."""

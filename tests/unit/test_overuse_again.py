@@ -145,6 +145,42 @@ def test_a_dry_run_that_is_over_warns_in_earnest() -> None:
     assert only(made).violations[0].deadline == made.now.instant + GRACE * SECOND
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_dry_run_is_no_warning(*, late: bool) -> None:
+    """Who was told in a dry run of an end that is still to come has a whole grace from the warning
+    in earnest, by a reload as by a start whose first sample shows nothing.
+    """
+    made = host(holder("1"), rules=DRY)
+    tick(made, l1=5 * GIB)
+    made.later(GRACE - 1)
+    if late:
+        restarted(made, TERMINATE)
+        tick(made, l1=UNREAD)
+    made.apply([PolicyChanged(Policy(overuse=TERMINATE))])
+    made.later(1)
+    tick(made, l1=5 * GIB)
+    notice = made.ledger.notices[-1]
+    due = made.now.instant + GRACE * SECOND
+    assert (notice.action, notice.action_at) == (NoticeAction.TERMINATE, due)
+    made.later(GRACE - 1)
+    tick(made, l1=5 * GIB)
+    assert only(made).usable
+    made.later(1)
+    tick(made, l1=5 * GIB)
+    assert only(made).reason is EndReason.OVER_LIMIT
+
+
+def test_a_dry_run_after_a_warning_ends_nobody() -> None:
+    """Who was warned of an end in earnest is told of it once, when it is due, and only that."""
+    made = host(holder("1"))
+    tick(made, l1=5 * GIB)
+    made.apply([PolicyChanged(Policy(overuse=DRY))])
+    made.later(GRACE)
+    assert "dry run: SIGTERM would be sent now" in sentences(tick(made, l1=5 * GIB))[0]
+    made.later(1)
+    assert sentences(tick(made, l1=5 * GIB)) == []
+
+
 def test_a_dry_run_begins_with_those_who_were_only_warned() -> None:
     """It tells what would be done to them, too, once for each start of the daemon."""
     made = host(holder("1"), rules=WARN)

@@ -80,6 +80,7 @@ FULL_LEASE = Lease(
             94,
             Instant(95),
             Instant(96),
+            dry_run=True,
         ),
     ),
     adopted=True,

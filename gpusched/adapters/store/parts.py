@@ -31,6 +31,7 @@ def violation_row(violation: Violation) -> dict[str, object]:
         "memory": violation.memory,
         "deadline": violation.deadline,
         "within": violation.within,
+        "dry_run": violation.dry_run,
     }
 
 
@@ -54,4 +55,5 @@ def violation_of(row: Fields) -> Violation:
         memory=row.number("memory"),
         deadline=row.maybe("deadline", row.instant),
         within=row.maybe("within", row.instant),
+        dry_run=row.flag("dry_run"),
     )
