@@ -157,6 +157,22 @@ class _Known(NamedTuple):
     gone: Mapping[int, LeaseId]
 
 
+def unidentified(
+    device: DeviceUuid,
+    uses: Mapping[DeviceUuid, DeviceUse],
+    *,
+    lease: LeaseId | None = None,
+) -> frozenset[int]:
+    """Give the pids on a device that `/proc` did not know; of a *lease*, those last seen in it."""
+    use = uses.get(device)
+    rows = () if use is None or isinstance(use.processes, Unavailable) else use.processes
+    return frozenset(
+        one.context.pid
+        for one in rows
+        if one.facts is None and (lease is None or one.lease == lease)
+    )
+
+
 def _places(leases: Iterable[Lease]) -> dict[str, tuple[LeaseId, ...]]:
     places: dict[str, tuple[LeaseId, ...]] = {}
     for lease in leases:

@@ -8,7 +8,7 @@ it. Only the lease that is over its limit is ever acted on, never its neighbour.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gpusched.core.attribution import DeviceUse, ProcessKind, held_by
+from gpusched.core.attribution import DeviceUse, ProcessKind, held_by, unidentified
 from gpusched.core.changes import Change, NoticeGiven
 from gpusched.core.ending import Manner
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment, ProcessId
@@ -82,21 +82,13 @@ def _violations(
             after = before
         elif used > share.memory + ledger.policy.overuse.tolerance:
             after = _above(ledger, lease, share, used, now, found)
-        elif before is None or _in_doubt(lease, share, uses):
+        elif before is None or unidentified(share.device, uses, lease=lease.id):
             after = before
         else:
             after = _within(ledger, lease, before, now, found)
         if after is not None:
             yield after
     yield from _outside(lease, uses, now, found)
-
-
-def _in_doubt(lease: Lease, share: Share, uses: Uses) -> bool:
-    """Say whether what is known of it may be too little: `/proc` has lost one of its processes."""
-    rows = uses[share.device].processes
-    return not isinstance(rows, Unavailable) and any(
-        one.kind is ProcessKind.UNKNOWN and one.lease == lease.id for one in rows
-    )
 
 
 def _above(
@@ -182,8 +174,7 @@ def _outside(lease: Lease, uses: Uses, now: Moment, found: Judged) -> Iterator[V
     for violation in lease.violations:
         if violation.kind is not ViolationKind.OUTSIDE_MASK or violation.process is None:
             continue
-        use = uses.get(violation.device)
-        unread = use is None or isinstance(use.processes, Unavailable)
+        unread = _unread(violation.device, violation.process, uses)
         if seen.pop((violation.device, violation.process), None) is not None or unread:
             yield violation
         else:
@@ -192,6 +183,14 @@ def _outside(lease: Lease, uses: Uses, now: Moment, found: Judged) -> Iterator[V
     for (device, process), memory in seen.items():
         size = 0 if isinstance(memory, Unavailable) else memory
         yield _strayed(lease, device, process, size, now, found)
+
+
+def _unread(device: DeviceUuid, process: ProcessId, uses: Uses) -> bool:
+    """Say whether it is not known that a process is off a device."""
+    use = uses.get(device)
+    if use is None or isinstance(use.processes, Unavailable):
+        return True
+    return process.pid in unidentified(device, uses)
 
 
 def _outsiders(uses: Uses) -> Mapping[LeaseId, Outside]:

@@ -98,6 +98,8 @@ def test_a_process_outside_the_mask_is_a_breach() -> None:
     assert sentences(ticked(made, there, [LeaseId("lease-1")])) == []
     ticked(made, DeviceReading(OTHER, UNREAD, UNREAD), [LeaseId("lease-1")])
     assert only(made).violations == (violation,)
+    assert sentences(ticked(made, there, [])) == []
+    assert only(made).violations == (violation,)
     done = ticked(made, reading(OTHER), [LeaseId("lease-1")])
     assert sentences(done) == [f"process 101 is off {OTHER.uuid}"]
     assert only(made).violations == ()
