@@ -156,10 +156,13 @@ class StraysSeen:
     Attributes:
         strays: Those that are there, or may be.
         read: Devices whose processes were read since the daemon started.
+        unidentified: Device and pid of those that could not be identified since the first reading
+            of the device.
     """
 
     strays: Mapping[ProcessId, Stray]
     read: frozenset[DeviceUuid]
+    unidentified: frozenset[tuple[DeviceUuid, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gpusched.core.actions import Action, SignalProcess
-from gpusched.core.attribution import DeviceUse, ProcessKind
+from gpusched.core.attribution import DeviceUse, ProcessKind, unidentified
 from gpusched.core.changes import Change, StraysSeen
 from gpusched.core.decision import Decision
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
@@ -83,8 +83,9 @@ def watch(
     kept, told = _unseen(ledger, uses, after.keys(), now)
     after |= kept
     read = ledger.processes_read | frozenset(_readable(uses))
-    if after != ledger.strays or read != ledger.processes_read:
-        changes.append(StraysSeen(after, read))
+    taken = StraysSeen(after, read, frozenset(_unidentified(ledger, uses)))
+    if taken != StraysSeen(ledger.strays, ledger.processes_read, ledger.unidentified):
+        changes.append(taken)
     return Decision((*changes, *told), tuple(actions))
 
 
@@ -128,8 +129,7 @@ def _seen(ledger: Ledger, one: Intruder, now: Moment) -> tuple[Stray, list[Chang
     known = [ledger.devices[uuid] for uuid in one.devices if uuid in ledger.devices]
     policies = [rules.of(device) for device in known] or [rules.policy]
     policy = max(policies, key=_STRICTNESS.index)
-    at_start = not ledger.processes_read.intersection(one.devices)
-    since = now
+    at_start, since = _at_start(ledger, one), now
     if before is not None:
         at_start, since = before.at_start, before.since
     spared = ""
@@ -148,6 +148,25 @@ def _seen(ledger: Ledger, one: Intruder, now: Moment) -> tuple[Stray, list[Chang
     if before.step is not StrayStep.NONE:
         return stray, [let_alone(stray, now)]
     return stray, []
+
+
+def _at_start(ledger: Ledger, one: Intruder) -> bool:
+    """Say whether it is, or may be, one of those of the first reading of its devices."""
+    pid = one.facts.identity.pid
+    doubted = any((device, pid) in ledger.unidentified for device in one.devices)
+    return doubted or not ledger.processes_read.intersection(one.devices)
+
+
+def _unidentified(
+    ledger: Ledger, uses: Mapping[DeviceUuid, DeviceUse]
+) -> Iterator[tuple[DeviceUuid, int]]:
+    """Give those of the first reading of each device that are not identified yet."""
+    readable = frozenset(_readable(uses))
+    yield from (one for one in ledger.unidentified if one[0] not in readable)
+    for device in readable:
+        for pid in unidentified(device, uses):
+            if device not in ledger.processes_read or (device, pid) in ledger.unidentified:
+                yield device, pid
 
 
 def _goes_on(before: Stray, *, dry_run: bool) -> bool:

@@ -78,6 +78,7 @@ class Ledger(LeaseTable):
         notices: The newest notices since the daemon started, oldest first.
         strays: Processes without a lease for a device that they are on.
         processes_read: Devices whose processes were read since the daemon started.
+        unidentified: Device and pid of those that could not be identified since that.
         growth: How far the memory of leases that start has grown, by device.
     """
 
@@ -104,6 +105,7 @@ class Ledger(LeaseTable):
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self.strays: Mapping[ProcessId, Stray] = {}
         self.processes_read: frozenset[DeviceUuid] = frozenset()
+        self.unidentified: frozenset[tuple[DeviceUuid, int]] = frozenset()
         self.growth: Mapping[tuple[LeaseId, DeviceUuid], Growth] = {}
         self._sequence = 0
 
@@ -181,8 +183,8 @@ class Ledger(LeaseTable):
                 self.generation += 1
                 sequence = self.notices[-1].sequence + 1 if self.notices else 1
                 self.notices.append(replace(notice, sequence=sequence))
-            case StraysSeen(strays, read):
-                self.strays, self.processes_read = strays, read
+            case StraysSeen(strays, read, unknown):
+                self.strays, self.processes_read, self.unidentified = strays, read, unknown
             case GrowthSeen(growth):
                 self.growth = growth
             case AbilityFound(ability):

@@ -49,6 +49,32 @@ def test_what_was_there_at_the_start_is_spared() -> None:
     assert stray(late, 8).step is StrayStep.WARNED
 
 
+def test_one_that_the_first_reading_did_not_identify_is_spared() -> None:
+    """Who may have been there at the start, because it was not known who was, is not evicted;
+    who comes later is, also where it was not known at first.
+    """
+    host = Host(policy=host_with(EVICT).ledger.policy)
+    host.devices = (GPU, OTHER)
+    unread = replace(reading(GPU), contexts=Unavailable("no permission"))
+    host.tick(on(ONE))
+    host.tick(unread)
+    assert host.tick(on(ONE, facts(8))).changes[1:] == ()
+    host.tick(on(ONE, facts(8)), known=[ONE, facts(8)])
+    assert stray(host).spared == "it was there when the daemon started"
+    assert stray(host, 8).step is StrayStep.WARNED
+    assert host.ledger.unidentified == frozenset()
+
+
+def test_the_next_owner_of_an_unidentified_pid_is_not_spared() -> None:
+    """What left the device before it was known who it was spares nobody who has its pid later."""
+    host = Host(policy=host_with(EVICT).ledger.policy)
+    host.devices = (GPU, OTHER)
+    host.tick(on(ONE))
+    host.tick()
+    seen(host, ONE)
+    assert stray(host).step is StrayStep.WARNED
+
+
 def test_users_are_spared() -> None:
     """Processes of a user that is to be spared, of root by default, are not evicted."""
     host = host_with(EVICT)
