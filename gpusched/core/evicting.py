@@ -14,7 +14,7 @@ from gpusched.core.decision import Decision
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
-from gpusched.core.sample import NodeSample, ProcessFacts, Reading, Unavailable
+from gpusched.core.sample import NodeReading, NodeSample, ProcessFacts, Reading, Unavailable
 from gpusched.core.stray import Stray, StrayPolicy, StrayStep
 from gpusched.core.stray_events import SignalFailed
 from gpusched.core.stray_story import came, gone, let_alone, not_sent, signalled, under, warned
@@ -80,7 +80,7 @@ def watch(
             changes += more.changes
             actions += more.actions
         after[stray.process] = stray
-    kept, told = _unseen(ledger, uses, after.keys(), now)
+    kept, told = _unseen(ledger, sample.reading, uses, after.keys(), now)
     after |= kept
     read = ledger.processes_read | frozenset(_readable(uses))
     taken = StraysSeen(after, read, frozenset(_unidentified(ledger, uses)))
@@ -216,6 +216,7 @@ def _comes_under_a_lease(ledger: Ledger, sample: NodeSample, facts: ProcessFacts
 
 def _unseen(
     ledger: Ledger,
+    reading: NodeReading,
     uses: Mapping[DeviceUuid, DeviceUse],
     seen: Collection[ProcessId],
     now: Moment,
@@ -224,7 +225,6 @@ def _unseen(
     unseen = {process: one for process, one in ledger.strays.items() if process not in seen}
     if not unseen:
         return {}, []
-    readable = frozenset(_readable(uses))
     rows = [
         one
         for use in uses.values()
@@ -242,11 +242,22 @@ def _unseen(
     for process, stray in unseen.items():
         if process in leases:
             told.append(under(stray, leases[process], now))
-        elif process.pid in doubtful or not readable.issuperset(stray.devices):
+        elif process.pid in doubtful or not _all_known(ledger, reading, uses, stray):
             kept[process] = stray
         else:
             told.append(gone(stray, now))
     return kept, told
+
+
+def _all_known(
+    ledger: Ledger, reading: NodeReading, uses: Mapping[DeviceUuid, DeviceUse], stray: Stray
+) -> bool:
+    """Say whether it is known who is where it was: on an instance that was removed, nobody."""
+    readable = frozenset(_readable(uses))
+    # One that does not answer and has no name may be it.
+    nameless = any(one.uuid is None for one in reading.lost)
+    there = ledger.devices.keys() | uses.keys()
+    return all(one in readable or not (nameless or one in there) for one in stray.devices)
 
 
 def _readable(uses: Mapping[DeviceUuid, DeviceUse]) -> Iterator[DeviceUuid]:

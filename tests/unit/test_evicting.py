@@ -9,7 +9,7 @@ from gpusched.core.changes import StoryTold
 from gpusched.core.evicting import signal_failed
 from gpusched.core.ids import Instant, ProcessId
 from gpusched.core.request import Request
-from gpusched.core.sample import ProcessFacts
+from gpusched.core.sample import LostDevice, ProcessFacts
 from gpusched.core.stray import StrayPolicy, StrayRules, StrayStep
 from gpusched.core.stray_events import SignalFailed
 from gpusched.core.ticking import next_deadline
@@ -188,6 +188,22 @@ def test_the_strictest_policy_of_its_devices() -> None:
     assert "2 GiB" in host.ledger.stories[-1].sentence
     seen(host, ONE)
     assert stray(host).policy is StrayPolicy.AVOID
+
+
+def test_a_stray_of_a_mig_instance_that_was_removed() -> None:
+    """It has left with the instance, unless one that does not answer may be that."""
+    host = host_with(EVICT)
+    gpu, part = replace(OTHER, mig_enabled=True), mig(OTHER)
+    host.devices = (GPU, gpu)
+    host.tick(reading(part))
+    host.tick(reading(part, context(7)), known=[ONE])
+    nameless = LostDevice(OTHER.index, None, "MIG device 0: Unknown Error")
+    for _ in range(2):
+        assert told(host.tick(lost=(nameless,))) == []
+    assert stray(host).devices == (part.uuid,)
+    assert told(host.tick()) == ["process 7, which had no lease, has left it"]
+    assert host.ledger.strays == {}
+    assert next_deadline(host.ledger) is None
 
 
 def test_a_signal_that_failed_is_told() -> None:
