@@ -92,7 +92,10 @@ def _leases(
 
 
 def next_deadline(ledger: Ledger) -> Instant | None:
-    """Say when the next clock of a lease, a drain or a stray runs out; None while none runs."""
+    """Say when the next clock of a lease, a drain or a stray runs out; None while none runs.
+
+    One that the last tick found run out is looked at by each tick, and hides no other.
+    """
     running = (
         deadline
         for lease in ledger.live()
@@ -106,7 +109,9 @@ def next_deadline(ledger: Ledger) -> Instant | None:
         )
         if deadline is not None
     )
-    return min((*running, *deadlines(ledger), *next_step(ledger)), default=None)
+    last = ledger.ticked_at or 0
+    found = (*running, *deadlines(ledger), *next_step(ledger))
+    return min((one for one in found if one > last), default=None)
 
 
 def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:

@@ -91,8 +91,13 @@ def test_a_lease_that_nobody_has_sampled_is_released() -> None:
 
 
 def test_the_next_deadline_is_the_earliest_of_all_clocks() -> None:
-    """Where none runs there is none."""
+    """Where none runs there is none; what had run out by the last tick hides no other."""
     assert next_deadline(host_of(held(None, GPUS[0])).ledger) is None
     clocks = Clocks(Instant(5), Instant(4), Instant(3), Instant(2), Instant(6))
     some = replace(held(None, GPUS[0]), clocks=clocks)
-    assert next_deadline(host_of(some).ledger) == 2
+    ledger = host_of(some, sampled=False).ledger
+    assert next_deadline(ledger) == 2
+    ledger.ticked_at = Instant(4)
+    assert next_deadline(ledger) == 5
+    ledger.ticked_at = Instant(6)
+    assert next_deadline(ledger) is None
