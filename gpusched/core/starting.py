@@ -8,14 +8,13 @@ while, or its time is up.
 
 from collections.abc import Mapping
 
-from gpusched.core.attribution import DeviceUse
+from gpusched.core.attribution import DeviceUse, held_by
 from gpusched.core.changes import Change, GrowthSeen
 from gpusched.core.device import Device
 from gpusched.core.growth import Growth
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
-from gpusched.core.sample import Unavailable
 
 QUIET = 4
 """Memory has settled when it has not grown for this part of the time that a start may take."""
@@ -30,14 +29,11 @@ def watch_growth(
         if _left(ledger, lease, now.instant) <= 0:
             continue
         for share in lease.shares:
-            use = uses.get(share.device)
-            memory = None if use is None else use.used_by.get(lease.id)
-            before = ledger.growth.get((lease.id, share.device))
-            grown = before
+            grown = ledger.growth.get((lease.id, share.device))
+            memory = held_by(lease.id, share.device, uses)
             # What cannot be read has neither settled nor grown.
-            if memory is not None and not isinstance(memory, Unavailable):
-                most = -1 if before is None else before.memory + ledger.policy.tolerance
-                grown = Growth(memory, now.instant) if memory > most else before
+            if memory is not None and _has_grown(ledger, memory, grown):
+                grown = Growth(memory, now.instant)
             if grown is not None:
                 found[lease.id, share.device] = grown
     return [] if found == ledger.growth else [GrowthSeen(found)]
@@ -64,6 +60,16 @@ def _left(ledger: Ledger, lease: Lease, now: Instant) -> int:
     return (lease.entered or lease.created).instant + longest - now
 
 
+def _has_grown(ledger: Ledger, memory: int, before: Growth | None) -> bool:
+    if before is None:
+        return True
+    # The first memory is growth, however little it is.
+    return memory > (before.memory + ledger.policy.tolerance if before.memory else 0)
+
+
 def _settled(ledger: Ledger, growth: Growth | None, now: Instant) -> bool:
     longest = ledger.policy.settle_starts or 0
-    return growth is not None and (now - growth.since) * QUIET >= longest
+    if growth is None:
+        return False
+    # Without memory it is still to come; who takes in ever new processes has no more time for it.
+    return (now - growth.since) * (QUIET if growth.memory else 1) >= longest

@@ -11,6 +11,7 @@ from gpusched.core.replies import Obstacle, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sample import DeviceReading, ProcessFacts
 from gpusched.core.sight import Sight
+from gpusched.core.starting import starts_on
 from gpusched.rpc.convert_rejection import rejection_of
 from tests.fakes.builders import BOB, UNREADABLE, A, B, context, device, facts, process, reading
 from tests.fakes.host import Host
@@ -97,6 +98,24 @@ def test_time_is_up() -> None:
     using(host, lease, GIB)
     assert obstacle(host) is None
     assert host.ledger.growth == {}
+
+
+def test_attaching_again_and_again_hinders_nobody_for_ever() -> None:
+    """A lease that takes in one process after the other and has no memory is like one whose time
+    is up, until it has some.
+    """
+    host = Host(GPU, policy=POLICY)
+    lease = started(host)
+    members = {lease.id: frozenset({process(50)})}
+    for turn in range(5):
+        host.tick(members=members)
+        assert (starts_on(host.ledger, GPU, host.now.instant) is None) == (turn == 4)
+        host.later(5)
+        host.attach(lease, 51 + turn)
+    using(host, lease, 32 * MIB)
+    assert obstacle(host) is not None
+    host.later(5)
+    assert obstacle(host) is None
 
 
 def test_what_cannot_be_read_has_neither_settled_nor_grown() -> None:
