@@ -278,5 +278,5 @@ def void(lease: Lease, reason: EndReason, now: Moment) -> Lease:
         InvalidTransition: It has ended already.
     """
     state = step(lease, Signal.VOID)
-    ending = lease.ending or now
-    return replace(lease, state=state, reason=reason, ending=ending, ended=now, clocks=Clocks())
+    over = replace(lease, state=state, reason=reason, ending=lease.ending or now, ended=now)
+    return replace(over, clocks=Clocks(), violations=())

@@ -9,7 +9,7 @@ import pytest
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
-from gpusched.core.ids import Instant
+from gpusched.core.ids import DeviceUuid, Instant
 from gpusched.core.lease import (
     LIVE,
     EndReason,
@@ -24,6 +24,7 @@ from gpusched.core.lease import (
     step,
     void,
 )
+from gpusched.core.violation import Violation, ViolationKind
 from tests.fakes.builders import device, lease, moment, process, share
 
 S, X = LeaseState, Signal
@@ -189,10 +190,12 @@ def test_confirmation_ends_a_lease_for_the_reason_it_had() -> None:
 
 @pytest.mark.parametrize("state", [S.RESERVED, S.PREPARING, S.ACTIVE])
 def test_a_reboot_ends_a_lease_in_any_state(state: LeaseState) -> None:
-    """What a reboot ends has an ending, an end and a reason at once, and no clock."""
-    over = void(running(state), EndReason.REBOOT, NOW)
+    """What a reboot ends has an ending, an end and a reason at once, and no clock or breach."""
+    breach = Violation(ViolationKind.OVER_LIMIT, DeviceUuid("GPU-1"), None, NOW, 1)
+    over = void(replace(running(state), violations=(breach,)), EndReason.REBOOT, NOW)
     assert (over.state, over.reason) == (S.ENDED, EndReason.REBOOT)
     assert (over.ending, over.ended, over.clocks) == (NOW, NOW, Clocks())
+    assert over.violations == ()
 
 
 def test_a_reboot_keeps_when_the_end_began() -> None:
