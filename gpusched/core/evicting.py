@@ -4,7 +4,7 @@ The ladder: told with the reason, the grace, SIGTERM, the grace, SIGKILL. Whoeve
 told why. A process is signalled only by a sample that shows it, and never one that has a lease.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gpusched.core.actions import Action, SignalProcess
@@ -65,22 +65,24 @@ def watch(
         slept: Nanoseconds for which the host slept before it: every stray gets them back.
         now: When this is decided.
     """
+    known = {process: _later(one, slept) for process, one in ledger.strays.items()}
     if isinstance(sample.reading, Unavailable):
-        return Decision()
+        kept_all = StraysSeen(known, ledger.processes_read, ledger.unidentified)
+        return Decision((kept_all,) if known != ledger.strays else ())
     after: dict[ProcessId, Stray] = {}
     changes: list[Change] = []
     actions: list[Action] = []
     for one in intruders(uses):
-        stray, told = _seen(ledger, one, now)
+        stray, told = _seen(ledger, known.get(one.facts.identity), one, now)
         changes += told
-        if stray.deadline is not None and slept:
-            stray = replace(stray, deadline=Instant(stray.deadline + slept))
-        elif _due(stray, now) and not _comes_under_a_lease(ledger, sample, one.facts):
+        due = not slept and _due(stray, now)
+        if due and not _comes_under_a_lease(ledger, sample, one.facts):
             stray, more = _stepped(ledger, stray, one, now)
             changes += more.changes
             actions += more.actions
         after[stray.process] = stray
-    kept, told = _unseen(ledger, sample.reading, uses, after.keys(), now)
+    unseen = {process: one for process, one in known.items() if process not in after}
+    kept, told = _unseen(ledger, sample.reading, uses, unseen, now)
     after |= kept
     read = ledger.processes_read | frozenset(_readable(uses))
     taken = StraysSeen(after, read, frozenset(_unidentified(ledger, uses)))
@@ -123,9 +125,18 @@ def signal_failed(ledger: Ledger, event: SignalFailed, now: Moment) -> Decision:
     return Decision() if stray is None else Decision((not_sent(stray, event.sentence, now),))
 
 
-def _seen(ledger: Ledger, one: Intruder, now: Moment) -> tuple[Stray, list[Change]]:
+def _later(stray: Stray, by: int) -> Stray:
+    """Give a stray *by* nanoseconds more until its next step."""
+    if stray.deadline is None:
+        return stray
+    return replace(stray, deadline=Instant(stray.deadline + by))
+
+
+def _seen(
+    ledger: Ledger, before: Stray | None, one: Intruder, now: Moment
+) -> tuple[Stray, list[Change]]:
     """Give a stray as the rules of now have it, warned where they say so."""
-    rules, before = ledger.policy.strays, ledger.strays.get(one.facts.identity)
+    rules = ledger.policy.strays
     known = [ledger.devices[uuid] for uuid in one.devices if uuid in ledger.devices]
     policies = [rules.of(device) for device in known] or [rules.policy]
     policy = max(policies, key=_STRICTNESS.index)
@@ -218,11 +229,10 @@ def _unseen(
     ledger: Ledger,
     reading: NodeReading,
     uses: Mapping[DeviceUuid, DeviceUse],
-    seen: Collection[ProcessId],
+    unseen: Mapping[ProcessId, Stray],
     now: Moment,
 ) -> tuple[dict[ProcessId, Stray], list[Change]]:
     """Give the strays that the sample does not show and that may be there, and tell of others."""
-    unseen = {process: one for process, one in ledger.strays.items() if process not in seen}
     if not unseen:
         return {}, []
     rows = [

@@ -6,10 +6,11 @@ import pytest
 
 from gpusched.core.actions import SignalProcess
 from gpusched.core.changes import StoryTold
+from gpusched.core.events import Ticked
 from gpusched.core.evicting import signal_failed
 from gpusched.core.ids import Instant, ProcessId
 from gpusched.core.request import Request
-from gpusched.core.sample import LostDevice, ProcessFacts
+from gpusched.core.sample import LostDevice, NodeSample, ProcessFacts
 from gpusched.core.stray import StrayPolicy, StrayRules, StrayStep
 from gpusched.core.stray_events import SignalFailed
 from gpusched.core.ticking import next_deadline
@@ -131,6 +132,32 @@ def test_a_host_that_slept_gives_strays_their_time_back() -> None:
     decision = seen(host, ONE)
     assert decision.actions == ()
     assert stray(host).deadline == Instant(due + 5000 * 10**9)
+
+
+@pytest.mark.parametrize("blind", ["nothing read", "not identified"])
+def test_also_by_a_sample_that_does_not_show_them(blind: str) -> None:
+    """Who slept with the host has its time back whatever the first sample after that can read."""
+    host = host_with(EVICT)
+    seen(host, ONE)
+    host.later(10)
+    assert seen(host, ONE).actions == (TERM,)
+    host.later(5000)
+    if blind == "nothing read":
+        host.do(Ticked(NodeSample(host.now.instant, UNREADABLE)))
+    else:
+        host.tick(on(ONE))
+    host.later(9)
+    assert seen(host, ONE).actions == ()
+    host.later(1)
+    assert seen(host, ONE).actions == (KILL,)
+
+
+def test_one_that_comes_after_a_sleep_has_its_grace_and_no_more() -> None:
+    """Who was not there before a sleep has no time to get back."""
+    host = host_with(EVICT)
+    host.later(5000)
+    seen(host, ONE)
+    assert stray(host).deadline == host.now.instant + EVICT.grace
 
 
 def test_a_dry_run_only_tells() -> None:
