@@ -21,6 +21,8 @@ from tests.fakes.surveys import (
 )
 
 WIDTHS = {"470": 79, "535": 89, "550": 91, "555": 91, "570": 91}
+APART = {"470": 79, "535": 89, "550": 89, "555": 89, "570": 89}
+"""Spaces above the process table: NVIDIA's programs up to 555, public captures of 570 and 575."""
 GNOME = row(333, "/usr/bin/gnome-shell", 9999 * MIB, "C+G")
 TENSORFLOW = row(22976, "/home/alice/ml/tf_2.20/tf_2.20/bin/python", 9170 * MIB)
 MPS = on(row(3003, "mpsclient", 5 * MIB, "M+C"), 13, 0)
@@ -80,7 +82,7 @@ def screen(layout: str, *devices: Fields, room: int = 0) -> list[str]:
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_every_line_is_as_wide_as_the_branch_has_it(layout: str) -> None:
-    """But for the date, and the empty line above the MIG table."""
+    """But for the date, and the lines between the tables."""
     devices = (
         gpu(0, processes=[GNOME, TENSORFLOW, NAMELESS, row(5, "x", 123456 * MIB)]),
         gpu(1, {"mig.mode.current": "Enabled"}, mig_devices=[instance(0, 13, processes=[MPS])]),
@@ -88,7 +90,8 @@ def test_every_line_is_as_wide_as_the_branch_has_it(layout: str) -> None:
         gpu(3, {"memory.total": 143771 * MIB, "power.draw": NOT_SUPPORTED}, unread=NO_PERMISSION),
     )
     lines = screen(layout, *devices)
-    assert {len(one) for one in lines[1:] if one} == {WIDTHS[layout]}
+    assert {len(one) for one in lines[1:] if one.strip()} == {WIDTHS[layout]}
+    assert [one for one in lines if not one.strip()] == ["", " " * APART[layout]]
 
 
 @pytest.mark.parametrize("layout", list(MEASURED))

@@ -67,16 +67,25 @@ class ProcessTable:
         longest_pid: Digits of the longest PID that is not cut.
         name: Width of the process name; a longer one loses its beginning.
         gap: Between the name and the memory, whose own width is 8.
+        above: Spaces in the line above the table; from 550 on two fewer than its tables are wide.
     """
 
     def __init__(
-        self, headings: tuple[str, str], *, pid: int, longest_pid: int, name: int, gap: int
+        self,
+        headings: tuple[str, str],
+        *,
+        pid: int,
+        longest_pid: int,
+        name: int,
+        gap: int,
+        above: int,
     ) -> None:
         self.headings = headings
         self.pid = pid
         self.longest_pid = longest_pid
         self.name = name
         self.gap = gap
+        self.above = above
 
 
 class Layout:
@@ -177,7 +186,7 @@ LAYOUTS = {
         headings=_DEVICES_470,
         devices=DeviceTable(name=18, off=2, power=(7, 4, "N/A"), bus=1, memory=(10, 8, 1)),
         mig=MigTable(_MIG_470, memory=(10, 8, 1), bar1=(10, 8, 1)),
-        processes=ProcessTable(_PROCESSES_470, pid=9, longest_pid=8, name=28, gap=4),
+        processes=ProcessTable(_PROCESSES_470, pid=9, longest_pid=8, name=28, gap=4, above=79),
         ceil=False,
     ),
     "535": Layout(
@@ -185,7 +194,7 @@ LAYOUTS = {
         headings=_DEVICES_535,
         devices=DeviceTable(name=27, off=1, power=(17, 4, "N/A"), bus=1, memory=(10, 8, 1)),
         mig=MigTable(_MIG_535, memory=(19, 8, 2), bar1=(19, 8, 2)),
-        processes=ProcessTable(_PROCESSES_535, pid=9, longest_pid=8, name=38, gap=4),
+        processes=ProcessTable(_PROCESSES_535, pid=9, longest_pid=8, name=38, gap=4, above=89),
         ceil=False,
     ),
     "550": Layout(
@@ -193,7 +202,7 @@ LAYOUTS = {
         headings=_DEVICES_550,
         devices=_CELLS_550,
         mig=MigTable(_MIG_550, memory=(19, 8, 4), bar1=(21, 8, 2)),
-        processes=ProcessTable(_PROCESSES_550, pid=9, longest_pid=8, name=38, gap=6),
+        processes=ProcessTable(_PROCESSES_550, pid=9, longest_pid=8, name=38, gap=6, above=89),
         ceil=True,
     ),
     "570": Layout(
@@ -201,7 +210,7 @@ LAYOUTS = {
         headings=_DEVICES_550,
         devices=_CELLS_550,
         mig=MigTable(_MIG_570, memory=(19, 8, 4), bar1=(21, 8, 2)),
-        processes=ProcessTable(_PROCESSES_570, pid=15, longest_pid=14, name=32, gap=6),
+        processes=ProcessTable(_PROCESSES_570, pid=15, longest_pid=14, name=32, gap=6, above=89),
         ceil=True,
     ),
 }

@@ -26,7 +26,7 @@ def screen_lines(
         *device_table.head(survey, layout),
         *(line for one in devices for line in device_table.rows(one, layout)),
         *mig_lines(devices, layout),
-        " " * (layout.inner + 2),
+        " " * layout.processes.above,
         *process_lines(devices, layout, room),
     ]
 
