@@ -71,7 +71,7 @@ SHARED_550 = """
 +------------------+----------------------------------+-----------+-----------------------+
 """
 LOST_550 = (
-    "|ERR!  ERR! ERR!             ERR! /  ERR! | GPU is lost            |    ERR!         ERR! |"
+    "|ERR!  ERR! ERR!             ERR! / ERR!  | GPU is lost            |    ERR!         ERR! |"
 )
 
 
@@ -157,7 +157,7 @@ def test_a_lost_gpu_has_a_row_and_takes_no_other_with_it(layout: str, row_of_it:
         ("ecc.mode.current", "Disabled", "|                  Off |"),
         ("ecc.mode.current", NOT_SUPPORTED, "|                  N/A |"),
         ("ecc.errors.uncorrected.volatile.total", 12, "|                   12 |"),
-        ("mig.mode.pending", "Enabled", "|            Disabled* |"),
+        ("mig.mode.pending", "Enabled", "|             Enabled* |"),
         ("mig.mode.current", NOT_SUPPORTED, "|                  N/A |"),
         ("persistence_mode", NOT_SUPPORTED, "NVIDIA A100-SXM4-40GB         N/A  |"),
         ("display_active", "Enabled", "|   00000000:06:00.0  On |"),

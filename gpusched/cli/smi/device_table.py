@@ -19,6 +19,7 @@ _NAME = "gpusched  "
 """Stands where nvidia-smi names itself, and is as wide."""
 
 _COMPUTE_MODES = {"Exclusive_Process": "E. Process", "Exclusive_Thread": "E. Thread"}
+_NO_STATE = "Unknown"
 _BUS_ID = 16
 _MILLI = 1000
 
@@ -67,7 +68,7 @@ def _identity(device: Device, layout: Layout) -> str:
     table = layout.devices
     name = keep_start(shown(device.value("name")), table.name)
     persistence = state_of(device.value("persistence_mode"))
-    gap = {MISSING: 2, ERROR: 1}.get(persistence, table.off)
+    gap = table.off + (persistence == MISSING)
     state = f"{persistence:<3}{' ' * gap}"
     start = f" {device.index:>3}  {name:<{table.name}}"
     return f"{start}{state:>{layout.columns[0] - len(start)}}"
@@ -96,27 +97,19 @@ def _state(device: Device, layout: Layout) -> str:
     fan = shown(device.value("fan.speed"), "%")
     heat = shown(device.value("temperature.gpu"), "C")
     level = shown(device.value("pstate"))
-    # What is missing stands one column further left than a state.
-    level = f"{level} " if level in (MISSING, ERROR) else level
+    # What is missing stands one column further left than a state; no state is an error.
+    level = {MISSING: f"{MISSING} ", ERROR: f"{ERROR} ", _NO_STATE: f"{ERROR} "}.get(level, level)
     return f"{fan:>4}{heat:>6}{level:>6}{_power(device, layout)} "
 
 
 def _power(device: Device, layout: Layout) -> str:
     table = layout.devices
-    usage, cap = (_watts(device, name, layout) for name in ("power.draw", _cap(device)))
+    draw, limit = device.value("power.draw"), device.value("enforced.power.limit")
+    # NVIDIA's programs show no draw below a watt.
+    usage = gap_of(draw) if draw.number is None else f"{max(1, draw.number // _MILLI)}W"
+    cap = shown(limit, "W", _MILLI) + " " * (table.behind_cap if limit.missing else 0)
     width = table.usage + len(" / ") + table.cap
     return fitted(f"{usage:>{table.usage}} / {cap:>{table.cap}}", width)
-
-
-def _cap(device: Device) -> str:
-    """Name the limit that the table shows: the enforced one, else the one that was asked for."""
-    enforced = "enforced.power.limit"
-    return "power.limit" if device.value(enforced).missing else enforced
-
-
-def _watts(device: Device, name: str, layout: Layout) -> str:
-    text = shown(device.value(name), "W", _MILLI)
-    return layout.devices.missing_power if text == MISSING else text
 
 
 def _memory(device: Device, layout: Layout) -> str:
@@ -141,4 +134,4 @@ def _mig(device: Device) -> str:
     mode, pending = device.value("mig.mode.current"), device.value("mig.mode.pending")
     text = shown(mode)
     changes = not mode.missing and not pending.missing and pending.text != mode.text
-    return f"{text}*" if changes else text
+    return f"{pending.text}*" if changes else text

@@ -12,10 +12,10 @@ class DeviceTable:
 
     Attributes:
         name: Name of the card; a longer one loses its end.
-        off: Gap behind the `Off` of Persistence-M.
+        off: Gap behind the `Off` of Persistence-M; `N/A` has one more.
         usage: Power usage, right-aligned.
         cap: Power limit, right-aligned.
-        missing_power: What stands for power that the card does not tell.
+        behind_cap: Gap behind what stands for a missing power limit.
         bus: Gap before the bus id.
         used: Used memory, right-aligned.
         total: Total memory, right-aligned.
@@ -27,13 +27,13 @@ class DeviceTable:
         *,
         name: int,
         off: int,
-        power: tuple[int, int, str],
+        power: tuple[int, int, int],
         bus: int,
         memory: tuple[int, int, int],
     ) -> None:
         self.name = name
         self.off = off
-        self.usage, self.cap, self.missing_power = power
+        self.usage, self.cap, self.behind_cap = power
         self.bus = bus
         self.used, self.total, self.missing_memory = memory
 
@@ -178,13 +178,13 @@ _PROCESSES_570 = (
     "  GPU   GI   CI              PID   Type   Process name                        GPU Memory ",
     "        ID   ID                                                               Usage      ",
 )
-_CELLS_550 = DeviceTable(name=27, off=1, power=(16, 5, "N/A "), bus=3, memory=(11, 9, 3))
+_CELLS_550 = DeviceTable(name=27, off=1, power=(16, 5, 1), bus=3, memory=(11, 9, 3))
 
 LAYOUTS = {
     "470": Layout(
         version=(13, 13),
         headings=_DEVICES_470,
-        devices=DeviceTable(name=18, off=2, power=(7, 4, "N/A"), bus=1, memory=(10, 8, 1)),
+        devices=DeviceTable(name=18, off=2, power=(7, 4, 0), bus=1, memory=(10, 8, 1)),
         mig=MigTable(_MIG_470, memory=(10, 8, 1), bar1=(10, 8, 1)),
         processes=ProcessTable(_PROCESSES_470, pid=9, longest_pid=8, name=28, gap=4, above=79),
         ceil=False,
@@ -192,7 +192,7 @@ LAYOUTS = {
     "535": Layout(
         version=(23, 13),
         headings=_DEVICES_535,
-        devices=DeviceTable(name=27, off=1, power=(17, 4, "N/A"), bus=1, memory=(10, 8, 1)),
+        devices=DeviceTable(name=27, off=1, power=(17, 4, 0), bus=1, memory=(10, 8, 1)),
         mig=MigTable(_MIG_535, memory=(19, 8, 2), bar1=(19, 8, 2)),
         processes=ProcessTable(_PROCESSES_535, pid=9, longest_pid=8, name=38, gap=4, above=89),
         ceil=False,
