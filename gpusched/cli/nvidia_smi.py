@@ -12,9 +12,11 @@ from collections.abc import Callable
 from gpusched import __version__
 from gpusched.cli.command import Command, Invocation, complain, show_json
 from gpusched.cli.parser import columns
+from gpusched.cli.smi import refusals
 from gpusched.cli.smi.cells import lines_of, written
-from gpusched.cli.smi.flags import INVALID, NOT_THERE, SUCCESS, Flags, Refused
+from gpusched.cli.smi.flags import Flags
 from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
+from gpusched.cli.smi.refusals import FAILED, NOT_THERE, SUCCESS, Refused
 from gpusched.cli.smi.selection import NoSuchDevice, selected
 from gpusched.cli.smi.survey import LOST, Device, Survey
 from gpusched.client.document import Document
@@ -32,7 +34,6 @@ _WORDS = {
 """What nvidia-smi says where there is nothing to print, by NVML's code, which is its exit code."""
 
 _NO_DEVICES = "No devices were found"
-_OTHER = 255
 
 Make = Callable[[Survey, list[Device]], list[str]]
 """Lays out a survey, of the GPUs that are meant."""
@@ -70,7 +71,7 @@ def _run(invocation: Invocation) -> int:
         return _repeated(invocation, flags)
     except Refused as refused:
         print(refused)
-        return INVALID
+        return refused.code
     except NoSuchDevice:
         print(_NO_DEVICES)
         return NOT_THERE
@@ -106,18 +107,19 @@ def _once(invocation: Invocation, flags: Flags, make: Make, mode: str) -> int:
         code = reply.number("unavailable_code")
         print(_WORDS.get(code, f"Failed to initialize NVML: {sentence}"))
         complain(sentence)
-        return code or _OTHER
+        return code or FAILED
     devices = selected(survey, flags.value("id"))
     if not devices:
         raise NoSuchDevice
     if reply.flag("simulated") and sys.stderr.isatty():
         # NVIDIA's layouts have no place for it, and scripts read standard error too.
         invocation.warn("SIMULATED: no real GPU is behind these numbers")
-    _write(written(make(survey, devices)), flags.value("file"), mode)
+    _write(written(make(survey, devices)), flags, mode)
     return LOST if any(one.lost for one in devices) else SUCCESS
 
 
-def _write(output: bytes, file: str | None, mode: str) -> None:
+def _write(output: bytes, flags: Flags, mode: str) -> None:
+    file = flags.value("file")
     if file is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(output)
@@ -127,7 +129,9 @@ def _write(output: bytes, file: str | None, mode: str) -> None:
         with open(file, mode) as target:  # noqa: PTH123 - pathlib would cost the cold start
             target.write(output)
     except OSError as error:
-        raise Refused(f"Failed to open file {file}: {error.strerror}") from None
+        complain(f"{file}: {error.strerror}")
+        query = "query_gpu" in flags or "query_apps" in flags
+        raise refusals.no_file(file, query=query) from None
 
 
 def _maker(flags: Flags, *, again: bool = False) -> Make:
@@ -158,16 +162,17 @@ def _maker(flags: Flags, *, again: bool = False) -> Make:
 def _csv(flags: Flags, *, again: bool) -> Make:
     from gpusched.cli.smi import query  # noqa: PLC0415 - cold start
 
-    form = query.Format(
-        header="noheader" not in flags.formats and not again,
-        units="nounits" not in flags.formats,
-        ceil=LAYOUTS[flags.layout].ceil,
-    )
     kind = "query_gpu" if "query_gpu" in flags else "query_apps"
     try:
         fields = query.fields_of(flags.given[kind], apps=kind == "query_apps")
     except query.UnknownField as unknown:
         raise Refused(f'Field "{unknown}" is not a valid field to query.\n') from None
+    flags.check_formats()
+    form = query.Format(
+        header="noheader" not in flags.formats and not again,
+        units="nounits" not in flags.formats,
+        ceil=LAYOUTS[flags.layout].ceil,
+    )
     make = query.gpu_lines if kind == "query_gpu" else query.app_lines
     return lambda survey, devices: make(survey, devices, fields, form)
 
@@ -182,8 +187,8 @@ def _everything(flags: Flags) -> Make:
     sections = flags.value("display")
     try:
         wanted = None if sections is None else text.wanted_of(sections)
-    except text.UnknownSection as unknown:
-        raise Refused(f'"{unknown}" is not a valid section to display.') from None
+    except text.UnknownSection:
+        raise Refused(refusals.NO_SUCH_SECTION) from None
     return lambda survey, devices: text.text_lines(xml_of(_of(survey, devices)), wanted)
 
 

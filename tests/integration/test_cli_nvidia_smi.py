@@ -52,11 +52,11 @@ def test_output(
 @pytest.mark.parametrize(
     ("words", "code", "output"),
     [
-        ("--frobnicate", 2, "Invalid combination of input arguments. Please run"),
+        ("--frobnicate", 255, "ERROR: Option --frobnicate is not recognized."),
         ("--query-gpu=cuda --format=csv", 2, 'Field "cuda" is not a valid field to query.\n\n'),
         ("--query-gpu=index", 2, '"--format=" switch is missing'),
         ("-i 7", 6, "No devices were found\n"),
-        ("-f /nowhere/out.txt", 2, "Failed to open file /nowhere/out.txt: "),
+        ("-f /nowhere/out.txt", 255, "Failed to create the log file /nowhere/out.txt\n\n"),
     ],
 )
 def test_refusals(

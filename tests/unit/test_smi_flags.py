@@ -3,7 +3,8 @@
 import pytest
 
 from gpusched.cli.parser import Help, parse
-from gpusched.cli.smi.flags import Flags, Refused
+from gpusched.cli.smi.flags import Flags
+from gpusched.cli.smi.refusals import Refused
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from gpusched.cli.smi.flags import Flags, Refused
         ("--id=GPU-a", {"id": "GPU-a"}),
         ("-l 2 -f out.txt", {"loop": "2", "file": "out.txt"}),
         ("-l", {"loop": "5"}),
-        ("-l -L", {"loop": "5", "list": ""}),
+        ("-l -q", {"loop": "5", "query": ""}),
         ("-lms 100", {"loop_ms": "100"}),
         ("--loop=1 --layout=470", {"loop": "1", "layout": "470"}),
         (
@@ -35,31 +36,55 @@ def test_flags(words: str, given: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "sentence", "code"),
     [
-        *("--foo", "topo", "-x", "-d ECC", "-q -x -d ECC", "-q -L", "-L --format=csv", "-i"),
-        *("--layout=390", "-l 0", "-l x", "-lms 0.5", "-L=1", "--query-gpu", "-q=1", "--id="),
-        "--query-gpu=index --query-compute-apps=pid --format=csv",
+        ("--foo", "ERROR: Option --foo is not recognized.", 255),
+        ("topo -m", "ERROR: Option topo is not recognized.", 255),
+        ("-q=1", "ERROR: Option 1 is not recognized.", 255),
+        ("--format=csv", "ERROR: Option --format=csv is not recognized.", 255),
+        ("--query-gpu=index --format=csv -q", "ERROR: Option -q is not recognized.", 2),
+        ("-q -L", "ERROR: Option -q is not valid for this command.", 2),
+        ("-i 0 -L", "ERROR: Option -i is not valid for this command.", 2),
+        ("-L -L", "ERROR: Only one command can be run at a time.", 2),
+        ("-i", "ERROR: Option -i is missing its value.", 255),
+        ("--query-gpu", "ERROR: Option --query-gpu is missing its value.", 255),
+        ("--id=", "ERROR: Option --id is missing its value.", 255),
+        ("-x", "Invalid combination of input arguments. Specify -q/--query and -x/", 2),
+        ("-d ECC", "Invalid combination of input arguments. Specify -q/--query and -d/", 2),
+        ("-q -x -d ECC", "Invalid combination of input arguments: --display/-d flags", 2),
+        ("--query-gpu=a --query-compute-apps=b --format=csv", "Only one --query-* switch", 2),
+        ("--query-gpu=index", '"--format=" switch is missing. Please run', 2),
+        ("-l 0", "Provided [-l(ms) | --loop(-ms)=] value is incorrect.", 2),
+        ("-l nan", "Provided [-l(ms) | --loop(-ms)=] value is incorrect.", 2),
+        ("-l x", "Provided [-l | --loop=] value is not a valid or is out of range: x.", 2),
+        ("-lms 0.5", "Provided [-lms | --loop-ms=] value is not a valid or is out", 2),
+        ("--layout 390", "Invalid combination of input arguments. Please run", 2),
+        ("--layout 470 --foo", "Invalid combination of input arguments. Please run", 2),
+        ("--layout 470 -q -L", "Invalid combination of input arguments. Please run", 2),
+        ("--layout 470 -i", "Missing value for -i argument. Please run", 2),
     ],
 )
-def test_what_does_not_fit_together(words: str) -> None:
-    """NVIDIA's one sentence for it."""
-    with pytest.raises(Refused, match=r"^Invalid combination of input arguments\. Please run"):
+def test_refusals(words: str, sentence: str, code: int) -> None:
+    """Each in the words of NVIDIA's programs; those of branch 470 had fewer."""
+    with pytest.raises(Refused) as refused:
         Flags(words.split())
+    assert str(refused.value).startswith(sentence)
+    assert refused.value.code == code
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--query-gpu=index", '"--format=" switch is missing'),
-        ("--query-gpu=index --format=noheader", '"--format=" needs csv'),
-        ("--query-gpu=index --format=csv,tsv", '"tsv" is not a valid format'),
+        ("--format=noheader", r"^Format modifier --format=csv is mandatory\.$"),
+        ("--format=", r"^Format modifier --format=csv is mandatory\.$"),
+        ("--format=csv,tsv", r"^Format modifier is not recognized\.$"),
     ],
 )
 def test_formats(words: str, sentence: str) -> None:
-    """A query says its format."""
+    """Only CSV; an empty part of it is none."""
     with pytest.raises(Refused, match=sentence):
-        Flags(words.split())
+        Flags(["--query-gpu=index", words]).check_formats()
+    Flags(["--query-gpu=index", "--format=nounits,csv,"]).check_formats()
 
 
 def test_times() -> None:

@@ -3,11 +3,9 @@
 A parser of its own, because scripts also depend on what is refused and with which words.
 """
 
+from gpusched.cli.smi import refusals
 from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
-
-SUCCESS = 0
-INVALID = 2
-NOT_THERE = 6
+from gpusched.cli.smi.refusals import Refused
 
 _WITH_VALUE = {
     "-i": "id",
@@ -45,10 +43,12 @@ _OPTIONAL = {"loop": "5", "loop_ms": "100"}
 """What a flag stands for whose value is left out."""
 
 _FORMATS = frozenset({"csv", "noheader", "nounits"})
-
-
-class Refused(Exception):
-    """The flags are not understood; the argument is what nvidia-smi says."""
+_COMMANDS = ("list", "version")
+_OURS = ("layout", "socket", "json")
+_NOT_OF_A_QUERY = ("query", "xml", "display")
+_OLD = "470"
+_UNKNOWN = "unknown"
+_MISSING = "missing"
 
 
 class Flags:
@@ -59,7 +59,8 @@ class Flags:
     """
 
     def __init__(self, words: list[str]) -> None:
-        self.given = _read(words)
+        self.given, found = _read(words)
+        self._check_words(found)
         self._check()
 
     def __contains__(self, name: str) -> bool:
@@ -84,67 +85,85 @@ class Flags:
     @property
     def formats(self) -> list[str]:
         """The parts of `--format`."""
-        return (self.given.get("format") or "").split(",")
+        return [one for one in (self.given.get("format") or "").split(",") if one]
+
+    def check_formats(self) -> None:
+        """Refuse a format that nobody knows; nvidia-smi looks at the fields first."""
+        if not _FORMATS.issuperset(self.formats):
+            raise Refused(refusals.NO_SUCH_FORMAT)
+        if "csv" not in self.formats:
+            raise Refused(refusals.NOT_CSV)
+
+    def _check_words(self, found: list[tuple[str, str]]) -> None:
+        """Refuse the first word that is wrong where it stands."""
+        if self.layout not in LAYOUTS:
+            raise refusals.invalid()
+        old = self.layout == _OLD
+        query = bool({"query_gpu", "query_apps"} & set(self.given))
+        commands = [name for name, _ in found if name in _COMMANDS]
+        others = (_UNKNOWN, *(_NOT_OF_A_QUERY if query else ("format",)))
+        for name, word in found:
+            if name in _OURS:
+                continue
+            if commands and name != commands[0]:
+                raise refusals.invalid() if old else refusals.not_beside(word)
+            if name == _MISSING:
+                raise refusals.without_value(word, old=old)
+            if name in others:
+                raise refusals.invalid() if old else refusals.unknown(word, query=query)
+        if len(commands) > 1:
+            raise refusals.invalid() if old else refusals.twice()
 
     def _check(self) -> None:
-        kinds = {"list", "query", "query_gpu", "query_apps", "version"} & set(self.given)
-        queries = kinds & {"query_gpu", "query_apps"}
-        wrong = (
-            len(kinds) > 1
-            or ("xml" in self.given and ("query" not in self.given or "display" in self.given))
-            or ("display" in self.given and "query" not in self.given)
-            or ("format" in self.given and not queries)
-            or ("layout" in self.given and self.given["layout"] not in LAYOUTS)
-        )
-        if wrong:
-            raise _invalid()
+        if "xml" in self.given and "query" not in self.given:
+            raise refusals.without_query("-x/--xml-format", "an XML")
+        if "display" in self.given and "query" not in self.given:
+            raise refusals.without_query("-d/--display", "a filtered")
+        if "display" in self.given and "xml" in self.given:
+            raise refusals.xml_of_sections()
+        if "query_gpu" in self.given and "query_apps" in self.given:
+            raise Refused(refusals.TWO_QUERIES)
+        queries = {"query_gpu", "query_apps"} & set(self.given)
         if queries and "format" not in self.given:
-            raise Refused("\"--format=\" switch is missing. Please run 'nvidia-smi -h' for help.")
-        if "format" in self.given:
-            self._check_formats()
-        for name in _OPTIONAL:
-            if not _is_time(self.given.get(name, "1"), whole=name == "loop_ms"):
-                raise _invalid()
-
-    def _check_formats(self) -> None:
-        unknown = [one for one in self.formats if one not in _FORMATS]
-        if unknown:
-            raise Refused(f'"{unknown[0]}" is not a valid format. Use csv[,noheader][,nounits].')
-        if "csv" not in self.formats:
-            raise Refused("\"--format=\" needs csv. Please run 'nvidia-smi -h' for help.")
+            raise Refused(refusals.NO_FORMAT)
+        for name, flag in (("loop", "-l | --loop="), ("loop_ms", "-lms | --loop-ms=")):
+            _check_time(self.given.get(name, "1"), flag, whole=name == "loop_ms")
 
 
-def _invalid() -> Refused:
-    return Refused("Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.")
-
-
-def _is_time(text: str, *, whole: bool) -> bool:
+def _check_time(text: str, flag: str, *, whole: bool) -> None:
     try:
-        return (int(text) if whole else float(text)) > 0
+        time = int(text) if whole else float(text)
     except ValueError:
-        return False
+        raise refusals.no_time(flag, text) from None
+    if not 0 < time < float("inf"):
+        raise refusals.never()
 
 
-def _read(words: list[str]) -> dict[str, str]:
+def _read(words: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Give the values by name, and for each word its name, or what is wrong with it."""
     given: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
     rest = list(words)
     while rest:
-        flag, equals, value = rest.pop(0).partition("=")
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
         if flag in _HELP and not equals:
             given["help_names"] = _HELP[flag]
-            continue
-        if flag in _ALONE and not equals:
+        elif flag in _ALONE:
             given[_ALONE[flag]] = ""
-            continue
-        name = _WITH_VALUE.get(flag)
-        if name is None:
-            raise _invalid()
-        if not equals:
-            value = _following(rest, name)
-        if not value:
-            raise _invalid()
-        given[name] = value
-    return given
+            found.append((_ALONE[flag], word))
+            if equals:
+                found.append((_UNKNOWN, value))
+        elif flag in _WITH_VALUE:
+            name = _WITH_VALUE[flag]
+            value = value if equals else _following(rest, name)
+            # An equals sign without a format is a format that is not CSV.
+            complete = bool(value) or (bool(equals) and name == "format")
+            found.append((name, word) if complete else (_MISSING, flag))
+            given[name] = value
+        else:
+            found.append((_UNKNOWN, word))
+    return given, found
 
 
 def _following(rest: list[str], name: str) -> str:
