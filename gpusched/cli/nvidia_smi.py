@@ -18,7 +18,7 @@ from gpusched.cli.smi.flags import Flags
 from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
 from gpusched.cli.smi.refusals import FAILED, NOT_THERE, SUCCESS, Refused
 from gpusched.cli.smi.selection import NoSuchDevice, selected
-from gpusched.cli.smi.survey import LOST, Device, Survey
+from gpusched.cli.smi.survey import RESET_REQUIRED, Device, Survey
 from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable
 
@@ -26,12 +26,14 @@ NAME = "nvidia-smi"
 _NO_DRIVER = 9
 _WORDS = {
     _NO_DRIVER: "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
-    " Make sure that the latest NVIDIA driver is installed and running.",
+    " Make sure that the latest NVIDIA driver is installed and running.\n",
     12: "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that"
-    " the NVIDIA Display Driver is properly installed and present in your system.",
+    " the NVIDIA Display Driver is properly installed and present in your system.\n"
+    "Please also try adding directory that contains libnvidia-ml.so to your system PATH.",
     18: "Failed to initialize NVML: Driver/library version mismatch",
+    999: "Failed to initialize NVML: Unknown Error",
 }
-"""What nvidia-smi says where there is nothing to print, by NVML's code, which is its exit code."""
+"""What nvidia-smi says where there is nothing to print, by NVML's code."""
 
 _NO_DEVICES = "No devices were found"
 
@@ -107,15 +109,21 @@ def _once(invocation: Invocation, flags: Flags, make: Make, mode: str) -> int:
         code = reply.number("unavailable_code")
         print(_WORDS.get(code, f"Failed to initialize NVML: {sentence}"))
         complain(sentence)
-        return code or FAILED
+        return _exit_of(code)
     devices = selected(survey, flags.value("id"))
-    if not devices:
+    if not devices and "list" not in flags:
         raise NoSuchDevice
     if reply.flag("simulated") and sys.stderr.isatty():
         # NVIDIA's layouts have no place for it, and scripts read standard error too.
         invocation.warn("SIMULATED: no real GPU is behind these numbers")
     _write(written(make(survey, devices)), flags, mode)
-    return LOST if any(one.lost for one in devices) else SUCCESS
+    failed = [one.failure.number("code") for one in devices if one.lost]
+    return _exit_of(failed[0]) if failed else SUCCESS
+
+
+def _exit_of(code: int) -> int:
+    """Give NVML's code, as far as nvidia-smi ends with it."""
+    return code if 0 < code < FAILED and code != RESET_REQUIRED else FAILED
 
 
 def _write(output: bytes, flags: Flags, mode: str) -> None:

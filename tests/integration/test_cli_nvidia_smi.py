@@ -68,22 +68,35 @@ def test_refusals(
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "ends", "first", "last"),
     [
-        (9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
-        (12, "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system."),
-        (18, "Failed to initialize NVML: Driver/library version mismatch\n"),
-        (999, "Failed to initialize NVML: The driver hangs\n"),
+        (9, 9, "NVIDIA-SMI has failed because it couldn't communicate with", "running.\n\n"),
+        (
+            12,
+            12,
+            "NVIDIA-SMI couldn't find libnvidia-ml.so",
+            "libnvidia-ml.so to your system PATH.\n",
+        ),
+        (18, 18, "Failed to initialize NVML: Driver/library", "version mismatch\n"),
+        (999, 255, "Failed to initialize NVML: Unknown Error\n", "Error\n"),
+        (4, 4, "Failed to initialize NVML: The driver hangs\n", "hangs\n"),
+        (0, 255, "Failed to initialize NVML: The driver hangs\n", "hangs\n"),
     ],
 )
 def test_a_host_without_a_driver(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: int, words: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    ends: int,
+    first: str,
+    last: str,
 ) -> None:
     """nvidia-smi's words and exit code for scripts, the daemon's sentence for people."""
     answer = {**survey(), "unavailable": "The driver hangs", "unavailable_code": code}
-    assert run(tmp_path, "", answer) == code
+    assert run(tmp_path, "", answer) == ends
     out, error = capsys.readouterr()
-    assert out.startswith(words)
+    assert out.startswith(first)
+    assert out.endswith(last)
     assert error == "gpusched: The driver hangs\n"
 
 
@@ -91,6 +104,8 @@ def test_a_host_without_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     """There is nothing to show, and that is said as nvidia-smi says it."""
     assert run(tmp_path, "", survey()) == 6
     assert capsys.readouterr().out == "No devices were found\n"
+    assert run(tmp_path, "-L", survey()) == 0
+    assert capsys.readouterr().out == "No devices found.\n"
 
 
 def test_a_lost_gpu_is_in_the_exit_code(
@@ -98,6 +113,8 @@ def test_a_lost_gpu_is_in_the_exit_code(
 ) -> None:
     """What could be read is printed, and a script is told that something is wrong."""
     assert run(tmp_path, "", survey(lost_gpu(0), gpu(1))) == 15
+    unknown = {**lost_gpu(0), "failure": {"code": 999, "words": "Unknown Error"}}
+    assert run(tmp_path, "", survey(unknown, gpu(1))) == 255
     assert run(tmp_path, "-i 1", survey(lost_gpu(0), gpu(1))) == 0
     assert "|   1  NVIDIA A100" in capsys.readouterr().out
 

@@ -23,6 +23,8 @@ from tests.fakes.surveys import (
     row,
 )
 
+GONE = "GPU is lost.  Reboot the system to recover this GPU"
+
 
 def of_gpus(names: str, *devices: Fields, form: Format | None = None) -> list[str]:
     found = read(*devices)
@@ -159,8 +161,11 @@ def test_the_list() -> None:
         "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-00000000-0000-0000-0000-000000000001)",
         "  MIG 3g.20gb     Device  0: (UUID: MIG-00000000-0000-0000-0000-000001000000)",
         "  MIG 3g.20gb     Device  1: (UUID: MIG-00000000-0000-0000-0000-000002000000)",
-        "Unable to determine the device handle for GPU 1: GPU is lost",
+        f"Unable to determine the device handle for gpu 1: {GONE}",
+        "",
+        "",
     ]
+    assert listing_lines([]) == ["No devices found."]
 
 
 @pytest.mark.parametrize(

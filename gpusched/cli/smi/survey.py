@@ -6,6 +6,7 @@ NOT_SUPPORTED = 3
 NO_PERMISSION = 4
 NOT_FOUND = 6
 LOST = 15
+RESET_REQUIRED = 16
 _FUNCTION_NOT_FOUND = 13
 _ABSENT = (NOT_SUPPORTED, _FUNCTION_NOT_FOUND)
 """Return codes by which a card or its driver says that it has no such value."""
