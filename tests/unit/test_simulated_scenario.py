@@ -26,7 +26,10 @@ count = 2
 ghost = "300MB"
 utilization = 70
 compute_mode = "exclusive_process"
+recovery = "drain_p2p"
+events = [{ xid = 79, gi = 1, ci = 0 }, { kind = "ecc_double", sequence = 9 }]
 [device.faults]
+reset_required = true
 hang = "forever"
 hang_in = ["nvmlDeviceGetName"]
 insufficient_size = 2
@@ -74,6 +77,8 @@ def test_the_normal_form_says_everything() -> None:
     scenario = parse_scenario(EVERYTHING)
     assert parse_scenario(to_toml(scenario)) == scenario
     assert scenario.devices[0].state.faults.hang == FOREVER
+    assert scenario.devices[0].state.faults.reset_required
+    assert len(scenario.devices[0].state.events) == len(("xid", "ecc_double"))
     assert scenario.nvml == "12.535.54.03"
 
 

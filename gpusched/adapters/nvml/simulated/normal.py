@@ -7,14 +7,17 @@ that were simulated when the directory was made. Parsing it gives an equal scena
 import json
 from collections.abc import Iterator, Mapping
 
+from gpusched.adapters.nvml.simulated.codes import EVENTS
 from gpusched.adapters.nvml.simulated.details import Details, written
 from gpusched.adapters.nvml.simulated.scenario import (
     COMPUTE_MODES,
     FOREVER,
+    RECOVERY_ACTIONS,
     DeviceState,
     Faults,
     Scenario,
     SimulatedDevice,
+    SimulatedEvent,
     SimulatedProcess,
     initial_state,
 )
@@ -78,13 +81,29 @@ def _state(state: DeviceState, known: Details) -> Iterator[str]:
     yield f"power_limit_watts = {state.power_limit / 1000}"
     yield f"compute_mode = {_text(modes[state.compute_mode])}"
     yield f"persistence = {_flag(state.persistence)}"
+    actions = {number: name for name, number in RECOVERY_ACTIONS.items()}
+    yield f"recovery = {_text(actions[state.recovery])}"
+    yield f"events = [{', '.join(_event(one) for one in state.events)}]"
     yield f"details = {_inline_values(written(state.details, known))}"
     yield from _faults(state.faults)
+
+
+def _event(event: SimulatedEvent) -> str:
+    kinds = {number: name for name, number in EVENTS.items()}
+    kind = kinds[event.kind]
+    values: dict[str, object] = {
+        "sequence": event.sequence,
+        "gi": event.gpu_instance,
+        "ci": event.compute_instance,
+        **({"xid": event.data} if kind == "xid" else {"kind": kind}),
+    }
+    return _inline_values({key: value for key, value in values.items() if value is not None})
 
 
 def _faults(faults: Faults) -> Iterator[str]:
     yield "[device.faults]"
     yield f"lost = {_flag(faults.lost)}"
+    yield f"reset_required = {_flag(faults.reset_required)}"
     yield f"hang = {_text('forever') if faults.hang == FOREVER else faults.hang}"
     yield f"hang_in = {_texts(faults.hang_in)}"
     yield f"no_permission = {_flag(faults.no_permission)}"
