@@ -179,7 +179,11 @@ def test_the_list() -> None:
         ("00000000:07:00.0", [1]),
         ("0000:07:00.0", [1]),
         ("07:00.0", [1]),
+        ("0:7:0.0", [1]),
         ("0,0", [0]),
+        ("01", [1]),
+        ("0x1", [1]),
+        ("0,,9,foo, 1", [0, 1]),
     ],
 )
 def test_devices_are_selected(words: str | None, indices: list[int]) -> None:
@@ -188,8 +192,10 @@ def test_devices_are_selected(words: str | None, indices: list[int]) -> None:
     assert [one.index for one in selected(found, words)] == indices
 
 
-@pytest.mark.parametrize("words", ["3", "GPU-0", "07:00.1", "zz:00:00.0", ""])
+@pytest.mark.parametrize(
+    "words", ["3", "GPU-0", "07:00.1", "zz:00:00.0", "", "-1", "3,foo", "::."]
+)
 def test_a_device_that_is_not_there(words: str) -> None:
-    """One word that means no GPU is enough."""
+    """No word means a GPU."""
     with pytest.raises(NoSuchDevice):
         selected(read(gpu(0)), words)

@@ -1,41 +1,53 @@
-"""Which GPUs are meant: `-i` takes indices, UUIDs, serial numbers and PCI bus ids, with commas."""
+"""Which GPUs are meant: `-i` takes indices, UUIDs, serial numbers and PCI bus ids, with commas.
+
+As NVIDIA's programs do it (470.256, 535.261, 550.163): in index order, and a word that is no GPU's
+is passed over beside one that is.
+"""
 
 from gpusched.cli.smi.survey import Device, Survey
 
 
 class NoSuchDevice(Exception):
-    """None of the GPUs is meant; the argument is the word."""
+    """None of the GPUs is meant."""
 
 
 def selected(survey: Survey, words: str | None) -> list[Device]:
     """Give the GPUs that are meant, in index order; all without words.
 
     Raises:
-        NoSuchDevice: A word is no GPU's.
+        NoSuchDevice: No word is a GPU's.
     """
     if words is None:
         return survey.devices
-    found: set[int] = set()
-    for word in words.split(","):
-        matching = [one.index for one in survey.devices if _is(one, word.strip())]
-        if not matching:
-            raise NoSuchDevice(word.strip())
-        found.update(matching)
-    return [one for one in survey.devices if one.index in found]
+    wanted = [word.strip() for word in words.split(",") if word.strip()]
+    found = [one for one in survey.devices if any(_is(one, word) for word in wanted)]
+    if not found:
+        raise NoSuchDevice
+    return found
 
 
 def _is(device: Device, word: str) -> bool:
-    bus = device.value("pci.bus_id").text
-    return bool(word) and (
-        word in (str(device.index), device.uuid, device.value("serial").text)
-        or (":" in word and _bus(word) == _bus(bus))
+    bus = _bus(device.value("pci.bus_id").text)
+    return (
+        word in (device.uuid, device.value("serial").text)
+        or _number(word) == device.index
+        or (bus is not None and _bus(word) == bus)
     )
 
 
-def _bus(text: str) -> tuple[int, str]:
-    """Give a bus id without regard to leading zeros, letters and a missing domain."""
-    *domain, bus, place = text.upper().split(":") if text.count(":") else ("", "", text)
+def _number(word: str) -> int | None:
+    """Read a number in decimal, or in hexadecimal behind `0x`."""
     try:
-        return (int("".join(domain) or "0", 16), f"{bus}:{place}")
+        return int(word, 16 if word.lower().startswith("0x") else 10)
     except ValueError:
-        return (-1, text)
+        return None
+
+
+def _bus(text: str) -> tuple[int, ...] | None:
+    """Read `[domain:]bus:device.function`, all of it hexadecimal; None: it is something else."""
+    parts = text.replace(".", ":").split(":")
+    try:
+        numbers = tuple(int(one, 16) for one in parts)
+    except ValueError:
+        return None
+    return {3: (0, *numbers), 4: numbers}.get(len(numbers))
