@@ -99,10 +99,17 @@ def test_memory_of_a_device_is_rounded_as_the_branch_does() -> None:
     assert of_gpus("memory.used", part, form=Format(ceil=False))[1] == "1 MiB"
 
 
+def test_nothing_between_commas_is_no_name() -> None:
+    """Lists that a script has put together may end in a comma."""
+    assert of_gpus(",index,,count,", gpu(0)) == ["index, count", "0, 1"]
+
+
 def test_unknown_names_are_told() -> None:
     """One wrong name is enough, and it is named."""
     with pytest.raises(UnknownField, match=r"^cuda_version$"):
-        fields_of("index, cuda_version")
+        fields_of("index,cuda_version")
+    with pytest.raises(UnknownField, match=r"^ name$"):
+        fields_of("index, name")
     with pytest.raises(UnknownField, match=r"^memory.used$"):
         fields_of("memory.used", apps=True)
 

@@ -1,6 +1,8 @@
 """The names that `--query-gpu` and `--query-compute-apps` take: aliases, units, what they are.
 
-The survey calls its values by the first name of each; the list is that of NVIDIA's 570 branch.
+The survey calls its values by the first name of each, but for `SURVEYED`. The list is that of
+`--help-query-gpu` of 550.163, and what later branches have beside it. Source: NVIDIA's programs;
+for the later ones nvidia_gpu_exporter, which compared its list with 590.48 on an H100.
 """
 
 
@@ -37,10 +39,29 @@ _REASONS = (
     ("sw_thermal_slowdown", "By the driver: heat."),
     ("sync_boost", "By the other cards of a sync boost group."),
 )
+_COUNTED = {
+    *("sw_power_cap", "sync_boost", "sw_thermal_slowdown"),
+    *("hw_thermal_slowdown", "hw_power_brake_slowdown"),
+}
 _ECC_PLACES = (
     *("device_memory", "dram", "register_file", "l1_cache", "l2_cache", "texture_memory"),
     *("cbu", "sram", "total"),
 )
+_SRAM = "ecc.errors.uncorrected"
+_SOURCES = "ecc_errors.aggregate_uncorrectable_sram_sources"
+SURVEYED = {
+    f"{_SRAM}.volatile.sram.parity": "ecc_errors.volatile.sram_uncorrectable_parity",
+    f"{_SRAM}.volatile.sram.secded": "ecc_errors.volatile.sram_uncorrectable_secded",
+    f"{_SRAM}.aggregate.sram.parity": "ecc_errors.aggregate.sram_uncorrectable_parity",
+    f"{_SRAM}.aggregate.sram.secded": "ecc_errors.aggregate.sram_uncorrectable_secded",
+    f"{_SRAM}.aggregate.sram.thresholdExceeded": "ecc_errors.aggregate.sram_threshold_exceeded",
+    f"{_SRAM}.aggregate.sram.l2": f"{_SOURCES}.sram_l2",
+    f"{_SRAM}.aggregate.sram.sm": f"{_SOURCES}.sram_sm",
+    f"{_SRAM}.aggregate.sram.mcu": f"{_SOURCES}.sram_microcontroller",
+    f"{_SRAM}.aggregate.sram.pcie": f"{_SOURCES}.sram_pcie",
+    f"{_SRAM}.aggregate.sram.other": f"{_SOURCES}.sram_other",
+}
+"""What the survey calls a value, where that is not the name to query."""
 
 
 def _clock(name: str, alias: str, meaning: str) -> Field:
@@ -51,6 +72,8 @@ def _identity() -> list[Field]:
     return [
         Field("timestamp", "", "When it was read: YYYY/MM/DD HH:MM:SS.msec."),
         Field("driver_version", "", "Version of the driver."),
+        Field("kmd_version", "", "Version of the kernel's part of the driver."),
+        Field("vgpu_driver_capability.heterogenous_multivGPU", "", "Of the driver."),
         Field("count", "", "How many GPUs the host has."),
         Field("name gpu_name", "", "Name of the product."),
         Field("serial gpu_serial", "", "Serial number of the board."),
@@ -90,6 +113,7 @@ def _setup() -> list[Field]:
         Field("inforom.oem", "", "Version of its OEM object."),
         Field("inforom.ecc", "", "Version of its ECC object."),
         Field("inforom.pwr inforom.power", "", "Version of its power object."),
+        Field("inforom.checksum_validation", "", "Whether the infoROM is whole."),
         Field("gpu_recovery_action", "", "What would mend the GPU."),
         Field("reset_status.reset_required", "", "Whether the GPU needs a reset."),
         Field("reset_status.drain_and_reset_recommended", "", "Whether it should be reset."),
@@ -111,6 +135,11 @@ def _state() -> list[Field]:
         Field("fan.speed", "%", "Speed of the fan."),
         Field("pstate", "", "Performance state, P0 to P12."),
         *reasons,
+        *(
+            Field(f"clocks_event_reasons_counters.{one}", "us", f"How long: {meaning}")
+            for one, meaning in _REASONS
+            if one in _COUNTED
+        ),
         Field("memory.total", "MiB", "Memory of the card."),
         Field("memory.reserved", "MiB", "Of it: what the driver keeps."),
         Field("memory.used", "MiB", "Of it: in use."),
@@ -143,6 +172,15 @@ def _power_and_clocks() -> list[Field]:
         Field("power.default_limit", "W", "The limit that the driver starts with."),
         Field("power.min_limit", "W", "The lowest limit."),
         Field("power.max_limit", "W", "The highest limit."),
+        *(
+            Field(f"module.{one}", "W", "The same of the whole module.")
+            for one in (
+                *("power.draw.average", "power.draw.instant", "power.limit"),
+                *("enforced.power.limit", "power.default_limit"),
+                *("power.min_limit", "power.max_limit"),
+            )
+        ),
+        Field("edpp_multiplier", "%", "Share of the peak of power that is allowed."),
         _clock("clocks.current.graphics", "clocks.gr", "Clock of the shaders."),
         _clock("clocks.current.sm", "clocks.sm", "Clock of the multiprocessors."),
         _clock("clocks.current.memory", "clocks.mem", "Clock of the memory."),
@@ -154,6 +192,11 @@ def _power_and_clocks() -> list[Field]:
         _clock("clocks.max.graphics", "clocks.max.gr", "Highest clock of the shaders."),
         _clock("clocks.max.sm", "", "Highest clock of the multiprocessors."),
         _clock("clocks.max.memory", "clocks.max.mem", "Highest clock of the memory."),
+    ]
+
+
+def _modes_and_places() -> list[Field]:
+    return [
         Field("mig.mode.current", "", "Whether MIG mode is on."),
         Field("mig.mode.pending", "", "Whether it will be after a reset."),
         Field("gsp.mode.current", "", "Whether the GSP firmware runs."),
@@ -164,6 +207,19 @@ def _power_and_clocks() -> list[Field]:
         Field("protected_memory.free", "MiB", "Of it: free."),
         Field("fabric.state", "", "State of the registration with the fabric."),
         Field("fabric.status", "", "Outcome of that registration."),
+        Field("fabric.cliqueId", "", "Clique of the fabric that the GPU is in."),
+        Field("fabric.clusterUuid", "", "Identity of the fabric."),
+        Field("platform.chassis_serial_number", "", "Serial number of the chassis."),
+        Field("platform.slot_number", "", "Slot in the chassis."),
+        Field("platform.tray_index", "", "Tray in the slot."),
+        Field("platform.host_id", "", "Host in the tray."),
+        Field("platform.peer_type", "", "How the GPUs are connected."),
+        Field("platform.module_id", "", "Module in the host."),
+        Field("platform.gpu_fabric_guid", "", "Identity of the GPU in the fabric."),
+        Field("hostname", "", "What an administrator calls the GPU's host."),
+        Field("vgpu_device_capability.fractional_multiVgpu", "", "Of the GPU."),
+        Field("vgpu_device_capability.heterogeneous_timeSlice_profile", "", "Of the GPU."),
+        Field("vgpu_device_capability.heterogeneous_timeSlice_sizes", "", "Of the GPU."),
     ]
 
 
@@ -175,16 +231,40 @@ def _errors() -> list[Field]:
         for place in _ECC_PLACES
     ]
     return [
+        Field("dramEncryption.mode.current", "", "Whether memory is encrypted."),
+        Field("dramEncryption.mode.pending", "", "Whether it will be after a reset."),
         Field("ecc.mode.current", "", "Whether ECC is on."),
         Field("ecc.mode.pending", "", "Whether it will be after a reboot."),
         *counters,
+        *(Field(name, "", "Of the uncorrected SRAM errors.") for name in SURVEYED),
         Field("retired_pages.single_bit_ecc.count retired_pages.sbe", "", "Retired pages."),
         Field("retired_pages.double_bit.count retired_pages.dbe", "", "Retired pages."),
         Field("retired_pages.pending", "", "Whether pages wait for retirement."),
+        *(
+            Field(f"remapped_rows.{one}", "", "Remapped rows of memory.")
+            for one in (
+                *(
+                    "correctable",
+                    "correctable_inactive",
+                    "uncorrectable",
+                    "uncorrectable_inactive",
+                ),
+                *("pending", "failure"),
+                *("histogram.max", "histogram.high", "histogram.partial"),
+                *("histogram.low", "histogram.none"),
+            )
+        ),
     ]
 
 
-GPU = [*_identity(), *_setup(), *_state(), *_errors(), *_power_and_clocks()]
+GPU = [
+    *_identity(),
+    *_setup(),
+    *_state(),
+    *_errors(),
+    *_power_and_clocks(),
+    *_modes_and_places(),
+]
 """Names for `--query-gpu`, in the order of its help."""
 
 APPS = [

@@ -3,7 +3,7 @@
 import time
 
 from gpusched.cli.smi.cells import as_bytes
-from gpusched.cli.smi.fields import APPS, GPU, Field, named
+from gpusched.cli.smi.fields import APPS, GPU, SURVEYED, Field, named
 from gpusched.cli.smi.survey import Device, Process, Survey, Value
 from gpusched.cli.words import instant
 from gpusched.client.document import Document
@@ -40,11 +40,13 @@ class Format:
 def fields_of(names: str, *, apps: bool = False) -> list[Field]:
     """Find the fields of a comma-separated list, of GPUs or of compute processes.
 
+    As with nvidia-smi, nothing between two commas is passed over, and a space is part of a name.
+
     Raises:
         UnknownField: One of them is none.
     """
     table = named(APPS if apps else GPU)
-    wanted = [one.strip() for one in names.split(",")]
+    wanted = [one for one in names.split(",") if one]
     unknown = [one for one in wanted if one not in table]
     if unknown:
         raise UnknownField(unknown[0])
@@ -94,7 +96,7 @@ def _of_gpu(survey: Survey, device: Device, field: Field, form: Format) -> str:
         return str(len(survey.devices))
     if field.name == "timestamp":
         return timestamp_of(survey)
-    value = device.value(field.name)
+    value = device.value(SURVEYED.get(field.name, field.name))
     if field.name == "driver_version" and value.missing:
         value = survey.value(field.name)
     return printed(value, field.unit, form)
