@@ -171,11 +171,30 @@ def test_lists_are_merged_by_process() -> None:
 
 
 def test_duplicates_are_kept() -> None:
-    """A process that one list names twice has two rows, as nvidia-smi prints them."""
+    """A process that one list names twice has two rows, as nvidia-smi prints them: its first row
+    in one list goes with its first in the other.
+    """
     rows = [ProcessRow(1, 10), ProcessRow(1, 20)]
     assert merge({COMPUTE: rows, GRAPHICS: [ProcessRow(1, 5)], MPS: []}) == [
         (rows[0], COMPUTE | GRAPHICS),
-        (rows[1], COMPUTE | GRAPHICS),
+        (rows[1], COMPUTE),
+    ]
+    assert merge({COMPUTE: [ProcessRow(1, 5)], GRAPHICS: rows, MPS: []}) == [
+        (ProcessRow(1, 5), COMPUTE | GRAPHICS),
+        (rows[1], GRAPHICS),
+    ]
+
+
+def test_an_mps_client_is_one_in_all_of_its_rows() -> None:
+    """It has no row more for that; who is in the MPS list alone has his own."""
+    rows = [ProcessRow(1, 10), ProcessRow(1, 20)]
+    clients = [ProcessRow(1, 1), ProcessRow(1, 1), ProcessRow(2, 1), ProcessRow(3, 1)]
+    graphics = [ProcessRow(2, 5)]
+    assert merge({COMPUTE: rows, GRAPHICS: graphics, MPS: clients}) == [
+        (rows[0], COMPUTE | MPS),
+        (rows[1], COMPUTE | MPS),
+        (graphics[0], GRAPHICS | MPS),
+        (clients[3], MPS),
     ]
 
 

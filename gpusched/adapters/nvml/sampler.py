@@ -5,6 +5,7 @@ pids stay the bare numbers that NVML gives, since only the daemon may look into 
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ from gpusched.core.sample import (
 T = TypeVar("T")
 
 ProcessLists: TypeAlias = Mapping[ContextKind, Sequence[ProcessRow]]
+_Key: TypeAlias = tuple[int | None, int | None, int]
 
 _LOST: Final = frozenset({binding.GPU_IS_LOST, binding.RESET_REQUIRED})
 _NO_LIST: Final = frozenset({binding.NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND})
@@ -116,22 +118,27 @@ def _check(devices: Sequence[DeviceReading], refusals: Sequence[binding.NvmlFail
 def merge(lists: ProcessLists) -> list[tuple[ProcessRow, ContextKind]]:
     """Make one list of the three, as nvidia-smi does.
 
-    A process has the kinds of all lists that it stands in, and the memory of the first of
-    compute, graphics, MPS. A list that names a process twice gives two rows.
+    The first row of a process in the compute list goes with its first in the graphics list, the
+    second with the second, and the memory is that of the compute list. Who stands in the MPS list
+    too is an MPS client in all of its rows (measured with 550.163; 470.256 and 535.261 count
+    there as well).
     """
-    kinds: dict[tuple[int | None, int | None, int], ContextKind] = {}
-    for kind in ContextKind:
+    clients = {_key(row) for row in lists[ContextKind.MPS]}
+    merged: dict[tuple[_Key, int], tuple[ProcessRow, ContextKind]] = {}
+    for kind in (ContextKind.COMPUTE, ContextKind.GRAPHICS):
+        seen: Counter[_Key] = Counter()
         for row in lists[kind]:
-            kinds[_key(row)] = kinds.get(_key(row), kind) | kind
-    merged: list[tuple[ProcessRow, ContextKind]] = []
-    told: set[tuple[int | None, int | None, int]] = set()
-    for kind in ContextKind:
-        merged += [(row, kinds[_key(row)]) for row in lists[kind] if _key(row) not in told]
-        told.update(_key(row) for row in lists[kind])
-    return merged
+            key = _key(row)
+            first, kinds = merged.get((key, seen[key]), (row, kind))
+            kinds |= ContextKind.MPS if key in clients else kind
+            merged[key, seen[key]] = (first, kinds | kind)
+            seen[key] += 1
+    told = {key for key, _ in merged}
+    alone = [(row, ContextKind.MPS) for row in lists[ContextKind.MPS] if _key(row) not in told]
+    return [*merged.values(), *alone]
 
 
-def _key(row: ProcessRow) -> tuple[int | None, int | None, int]:
+def _key(row: ProcessRow) -> _Key:
     return (row.gpu_instance, row.compute_instance, row.pid)
 
 
