@@ -13,6 +13,9 @@ _ENGINES = (
     ("ofa_count", 5),
     ("jpg_count", 5),
 )
+_AMOUNT = 8
+"""Width of an amount; one that is longer takes of the space behind it, in 550 and later."""
+
 _UNCORRECTABLE = "ecc_error_count.volatile_count.sram_uncorrectable"
 
 
@@ -86,6 +89,6 @@ def _memory(device: Device, name: str, layout: Layout) -> str:
     if used.number is None or total.number is None:
         return fitted(MISSING + " " * widths[2], width)
     amount = mib(used.number, ceil=layout.ceil)
-    cell = f"{amount:>{widths[0]}} / {mib(total.number):>{widths[1]}}"
-    # What is too long takes of the space behind it first.
+    before = " " * (widths[0] - _AMOUNT)
+    cell = f"{before}{amount:>{_AMOUNT}} / {mib(total.number):>{widths[1]}}"
     return fitted(f"{cell:<{width}}", width)
