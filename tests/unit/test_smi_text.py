@@ -68,27 +68,27 @@ LOG = """<?xml version="1.0" ?>
 TEXT = """
 ==============NVSMI LOG==============
 
-Timestamp                                              : Sun Nov 22 15:29:36 2026
-Driver Version                                         : 570.133.20
-CUDA Version                                           : 12.8
+Timestamp                                 : Sun Nov 22 15:29:36 2026
+Driver Version                            : 570.133.20
+CUDA Version                              : 12.8
 
-Attached GPUs                                          : 2
+Attached GPUs                             : 2
 GPU 00000000:06:00.0
-    Product Name                                       : NVIDIA A100-SXM4-40GB
+    Product Name                          : NVIDIA A100-SXM4-40GB
     PCI
-        Bus                                            : 0x06
+        Bus                               : 0x06
         GPU Link Info
             Link Width
-                Max                                    : 16x
+                Max                       : 16x
     Clocks Event Reasons
-        HW Slowdown                                    : Not Active
-            HW Thermal Slowdown                        : Active
+        HW Slowdown                       : Not Active
+            HW Thermal Slowdown           : Active
     FB Memory Usage
-        Total                                          : 40960 MiB
+        Total                             : 40960 MiB
     Retired Pages
-        Single Bit ECC                                 : N/A
-        Double Bit ECC                                 : N/A
-        Pending Page Blacklist                         : No
+        Single Bit ECC                    : N/A
+        Double Bit ECC                    : N/A
+        Pending Page Blacklist            : No
     Processes
         GPU instance ID                   : N/A
         Compute instance ID               : N/A
@@ -100,7 +100,7 @@ GPU 00000000:06:00.0
             Used GPU Memory               : Not available in WDDM driver model
 
 GPU 00000000:07:00.0
-    Processes                                          : None
+    Processes                             : None
 
 """
 
@@ -117,6 +117,18 @@ def test_sections() -> None:
     assert "    Processes" in lines
     assert not any("Product Name" in one or "Clocks" in one for one in lines)
     assert any("Value" in one for one in text_lines(LOG, wanted_of("SUPPORTED_CLOCKS")))
+
+
+@pytest.mark.parametrize(("driver", "colon"), [("550.163.01", 42), ("580.142", 55), ("", 55)])
+def test_the_place_of_the_colons(driver: str, colon: int) -> None:
+    """Before branch 580 they stood further left; those of processes stand there still."""
+    lines = text_lines(LOG.replace("570.133.20", driver))
+    assert {one.index(": ") for one in lines if ": " in one} == {42, colon}
+
+
+def test_sections_are_words_in_any_case() -> None:
+    """As NVIDIA's programs take them."""
+    assert wanted_of("memory,Pids") == wanted_of("MEMORY,PIDS")
 
 
 def test_an_unknown_section_is_told() -> None:

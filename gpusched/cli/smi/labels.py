@@ -1,6 +1,7 @@
 """What `nvidia-smi -q` calls the elements of `nvidia-smi -q -x`, and its sections for `-d`.
 
-Of the 570 branch. An element without a label here is called by its own name.
+As 550.163 and captures of 570 to 590 have them; one label ends in a space there. An element
+without a label here is called by its own name.
 """
 
 LABELS = {
@@ -34,6 +35,7 @@ LABELS = {
     "current_mig": "Current",
     "decoder_count": "Decoder count",
     "device_current_link_gen": "Device Current",
+    "drain_and_reset_recommended": "Drain and Reset Recommended",
     "dram_correctable": "DRAM Correctable",
     "dram_encryption_mode": "DRAM Encryption Mode",
     "dram_uncorrectable": "DRAM Uncorrectable",
@@ -47,11 +49,12 @@ LABELS = {
     "gpu_fabric_guid": "GPU Fabric GUID",
     "gpu_fru_part_number": "FRU Part Number",
     "gpu_instance_id": "GPU instance ID",
-    "gpu_memory_power_readings": "GPU Memory Power Readings",
+    "gpu_memory_power_readings": "GPU Memory Power Readings ",
     "gpu_operation_mode": "GPU Operation Mode",
     "gpu_part_number": "GPU Part Number",
     "gpu_power_readings": "GPU Power Readings",
     "gpu_recovery_action": "GPU Recovery Action",
+    "gpu_reset_status": "GPU Reset Status",
     "gpu_target_temperature": "GPU Target Temperature",
     "gpu_temp": "GPU Current Temp",
     "gpu_temp_max_gpu_threshold": "GPU Max Operating Temp",
@@ -66,6 +69,7 @@ LABELS = {
     "gpu_util": "GPU",
     "gpu_virtualization_mode": "GPU Virtualization Mode",
     "graphics_clock": "Graphics",
+    "graphics_volt": "Graphics",
     "gsp_firmware_version": "GSP Firmware Version",
     "host_id": "Host ID",
     "host_vgpu_mode": "Host VGPU Mode",
@@ -122,6 +126,7 @@ LABELS = {
     "remapped_row_unc": "Uncorrectable Error",
     "replay_counter": "Replays Since Reset",
     "replay_rollover_counter": "Replay Number Rollovers",
+    "route_recovery_in_progress": "Route Recovery in progress",
     "row_remapper_histogram": "Bank Remap Availability Histogram",
     "rx_util": "Rx Throughput",
     "serial": "Serial Number",
@@ -209,6 +214,10 @@ SECTIONS = {
     "ENCODER_STATS": "encoder_stats",
     "FBC_STATS": "fbc_stats",
     "ROW_REMAPPER": "remapped_rows",
+    "SUPPORTED_GPU_TARGET_TEMP": "supported_gpu_target_temp",
+    "VOLTAGE": "voltage",
+    "RESET_STATUS": "gpu_reset_status",
+    "GSP_FIRMWARE_VERSION": "gsp_firmware_version",
 }
 """Elements of a GPU by the word for `-d`."""
 

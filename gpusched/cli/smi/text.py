@@ -1,17 +1,26 @@
 """The text of `-q`: the elements of `-q -x` with their labels, indented.
 
-Made from the XML, so that the two cannot tell different things.
+Made from the XML, so that the two cannot tell different things. The colons of branches before 580
+stand further left: 550.163 measured, 570.124, 575.57 and 580.142 in public captures.
 """
 
+from collections.abc import Callable
+from functools import partial
 from xml.etree.ElementTree import Element, fromstring
 
 from gpusched.cli.smi.cells import as_bytes
 from gpusched.cli.smi.labels import HEXADECIMAL, LEFT_OUT, SECTIONS, label_of
 
-_COLON = 55
-_COLON_OF_PROCESSES = 42
+_COLON, _OLD_COLON = 55, 42
+_WIDE = 580
+"""The first branch whose colons stand further right, but for those of processes."""
+
 _STEP = 4
 _NO_MEMORY = "Not available in WDDM driver model"
+
+
+Line = Callable[[int, str, str], str]
+"""Gives a line of a depth, a title and a text, with the colon where the branch has it."""
 
 
 class UnknownSection(Exception):
@@ -25,7 +34,7 @@ def wanted_of(sections: str) -> frozenset[str]:
         UnknownSection: One of the words is none.
     """
     wanted: set[str] = set()
-    for word in sections.split(","):
+    for word in sections.upper().split(","):
         if word not in SECTIONS:
             raise UnknownSection(word)
         wanted.update(SECTIONS[word].split())
@@ -41,45 +50,48 @@ def text_lines(xml: str, wanted: frozenset[str] | None = None) -> list[str]:
     """
     # The declaration of the document type names a file that nobody has.
     log = fromstring(xml)  # noqa: S314 - our own text, made a moment ago
+    branch = (log.findtext("driver_version") or "").partition(".")[0]
+    old = branch.isdecimal() and int(branch) < _WIDE
+    line = partial(_line, colon=_OLD_COLON if old else _COLON)
     lines = ["", "==============NVSMI LOG==============", ""]
     for one in log:
         if one.tag == "attached_gpus":
-            lines += ["", _line(0, "Attached GPUs", _text(one))]
+            lines += ["", line(0, "Attached GPUs", _text(one))]
         elif one.tag == "gpu":
-            lines += [f"GPU {one.get('id')}", *_gpu(one, wanted), ""]
+            lines += [f"GPU {one.get('id')}", *_gpu(one, wanted, line), ""]
         else:
-            lines.append(_line(0, _TITLES.get(one.tag, label_of(one.tag)), _text(one)))
+            lines.append(line(0, _TITLES.get(one.tag, label_of(one.tag)), _text(one)))
     return lines
 
 
 _TITLES = {"cuda_version": "CUDA Version"}
 
 
-def _gpu(gpu: Element, wanted: frozenset[str] | None) -> list[str]:
+def _gpu(gpu: Element, wanted: frozenset[str] | None, line: Line) -> list[str]:
     lines: list[str] = []
     for one in gpu:
         shown = one.tag in wanted if wanted else one.tag not in LEFT_OUT
         if shown:
-            lines += _processes(one) if one.tag == "processes" else _element(one, 1)
+            lines += _processes(one, line) if one.tag == "processes" else _element(one, 1, line)
     return lines
 
 
-def _element(element: Element, depth: int) -> list[str]:
+def _element(element: Element, depth: int, line: Line) -> list[str]:
     if element.tag == "retired_pages":
-        return _retired(element, depth)
+        return _retired(element, depth, line)
     if element.tag == "mig_devices":
-        return [line for one in element for line in _element(one, depth)]
+        return [each for one in element for each in _element(one, depth, line)]
     if len(element) == 0:
         prefix = "0x" if element.tag in HEXADECIMAL else ""
-        return [_line(depth, label_of(element.tag), prefix + _text(element))]
+        return [line(depth, label_of(element.tag), prefix + _text(element))]
     lines = [" " * (_STEP * depth) + label_of(element.tag)]
     for one in element:
         if one.tag not in LEFT_OUT:
-            lines += _element(one, depth + 1)
+            lines += _element(one, depth + 1, line)
     return lines
 
 
-def _retired(element: Element, depth: int) -> list[str]:
+def _retired(element: Element, depth: int, line: Line) -> list[str]:
     """Give the counts of retired pages, which the XML has one level deeper."""
     places = (
         ("Single Bit ECC", "multiple_single_bit_retirement/retired_count"),
@@ -89,15 +101,15 @@ def _retired(element: Element, depth: int) -> list[str]:
     return [
         " " * (_STEP * depth) + "Retired Pages",
         *(
-            _line(depth + 1, title, element.findtext(place, "N/A").strip())
+            line(depth + 1, title, element.findtext(place, "N/A").strip())
             for title, place in places
         ),
     ]
 
 
-def _processes(element: Element) -> list[str]:
+def _processes(element: Element, line: Line) -> list[str]:
     if len(element) == 0:
-        return [_line(1, "Processes", _text(element) or "None")]
+        return [line(1, "Processes", _text(element) or "None")]
     lines = [" " * _STEP + "Processes"]
     for row in element:
         for one in row:
@@ -105,7 +117,7 @@ def _processes(element: Element) -> list[str]:
             text = _text(one)
             if one.tag == "used_memory" and text == "N/A":
                 text = _NO_MEMORY
-            lines.append(_line(depth, label_of(one.tag), text, _COLON_OF_PROCESSES))
+            lines.append(_line(depth, label_of(one.tag), text, _OLD_COLON))
     return lines
 
 
@@ -113,5 +125,5 @@ def _text(element: Element) -> str:
     return as_bytes((element.text or "").strip())
 
 
-def _line(depth: int, title: str, text: str, colon: int = _COLON) -> str:
+def _line(depth: int, title: str, text: str, colon: int) -> str:
     return f"{' ' * (_STEP * depth) + title:<{colon}}: {text}"
