@@ -208,11 +208,13 @@ def _of(survey: Survey, devices: list[Device]) -> Document:
 
 
 def _versions(survey: Survey) -> list[str]:
+    # NVML's own version has CUDA's major in front, which nvidia-smi leaves out, and the last part.
+    nvml = ".".join(survey.words("nvml_version").split(".")[1:3])
     return [
         f"{title:<20}: {text}"
         for title, text in (
             ("gpusched version", __version__),
-            ("NVML version", survey.words("nvml_version")),
+            ("NVML version", nvml or survey.words("nvml_version")),
             ("DRIVER version", survey.words("driver_version")),
             ("CUDA Version", survey.words("cuda_version")),
         )
