@@ -19,7 +19,6 @@ from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
 from gpusched.cli.smi.refusals import FAILED, NOT_THERE, SUCCESS, Refused
 from gpusched.cli.smi.selection import NoSuchDevice, selected
 from gpusched.cli.smi.survey import RESET_REQUIRED, Device, Survey
-from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable
 
 NAME = "nvidia-smi"
@@ -189,7 +188,7 @@ def _everything(flags: Flags) -> Make:
     from gpusched.cli.smi.xml import xml_of  # noqa: PLC0415 - cold start
 
     if "xml" in flags:
-        return lambda survey, devices: lines_of(xml_of(_of(survey, devices)))
+        return lambda survey, devices: lines_of(xml_of(survey.document, _indices(devices)))
     from gpusched.cli.smi import text  # noqa: PLC0415 - cold start: brings a parser of XML
 
     sections = flags.value("display")
@@ -197,14 +196,13 @@ def _everything(flags: Flags) -> Make:
         wanted = None if sections is None else text.wanted_of(sections)
     except text.UnknownSection:
         raise Refused(refusals.NO_SUCH_SECTION) from None
-    return lambda survey, devices: text.text_lines(xml_of(_of(survey, devices)), wanted)
-
-
-def _of(survey: Survey, devices: list[Device]) -> Document:
-    """Give the survey with these devices alone."""
-    return Document(
-        {**survey.document.fields, "devices": [one.document.fields for one in devices]}
+    return lambda survey, devices: text.text_lines(
+        xml_of(survey.document, _indices(devices)), wanted
     )
+
+
+def _indices(devices: list[Device]) -> list[int]:
+    return [one.index for one in devices]
 
 
 def _versions(survey: Survey) -> list[str]:

@@ -24,7 +24,7 @@ LABELS = {
     "clock_policy": "Clock Policy",
     "cliqueId": "CliqueId",
     "clusterUuid": "ClusterUUID",
-    "compute_instance_id": "Compute instance ID",
+    "compute_instance_id": "Compute Instance ID",
     "copy_engine_count": "Copy Engine count",
     "current_dm": "Current",
     "current_dram_encryption": "Current",
@@ -39,6 +39,7 @@ LABELS = {
     "dram_correctable": "DRAM Correctable",
     "dram_encryption_mode": "DRAM Encryption Mode",
     "dram_uncorrectable": "DRAM Uncorrectable",
+    "ecc_error_count": "ECC Errors",
     "ecc_errors": "ECC Errors",
     "ecc_mode": "ECC Mode",
     "ecc_object": "ECC Object",
@@ -48,7 +49,7 @@ LABELS = {
     "fbc_stats": "FBC Stats",
     "gpu_fabric_guid": "GPU Fabric GUID",
     "gpu_fru_part_number": "FRU Part Number",
-    "gpu_instance_id": "GPU instance ID",
+    "gpu_instance_id": "GPU Instance ID",
     "gpu_memory_power_readings": "GPU Memory Power Readings ",
     "gpu_operation_mode": "GPU Operation Mode",
     "gpu_part_number": "GPU Part Number",
@@ -150,8 +151,17 @@ LABELS = {
     "vbios_version": "VBIOS Version",
     "vgpu_heterogeneous_mode": "vGPU Heterogeneous Mode",
     "video_clock": "Video",
+    "volatile_count": "Volatile",
 }
 """By element, where it is not the element's own name."""
+
+OF_A_PROCESS = {
+    "gpu_instance_id": "GPU instance ID",
+    "compute_instance_id": "Compute instance ID",
+}
+"""By element of a process, where a MIG device has another."""
+
+BAR1_OF_MIG = "BAR1 Memory"
 
 REASONS = {
     "gpu_idle": "Idle",

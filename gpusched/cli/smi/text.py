@@ -9,7 +9,14 @@ from functools import partial
 from xml.etree.ElementTree import Element, fromstring
 
 from gpusched.cli.smi.cells import as_bytes
-from gpusched.cli.smi.labels import HEXADECIMAL, LEFT_OUT, SECTIONS, label_of
+from gpusched.cli.smi.labels import (
+    BAR1_OF_MIG,
+    HEXADECIMAL,
+    LEFT_OUT,
+    OF_A_PROCESS,
+    SECTIONS,
+    label_of,
+)
 
 _COLON, _OLD_COLON = 55, 42
 _WIDE = 580
@@ -84,7 +91,9 @@ def _element(element: Element, depth: int, line: Line) -> list[str]:
     if len(element) == 0:
         prefix = "0x" if element.tag in HEXADECIMAL else ""
         return [line(depth, label_of(element.tag), prefix + _text(element))]
-    lines = [" " * (_STEP * depth) + label_of(element.tag)]
+    of_mig = element.tag == "bar1_memory_usage" and depth > 1
+    title = BAR1_OF_MIG if of_mig else label_of(element.tag)
+    lines = [" " * (_STEP * depth) + title]
     for one in element:
         if one.tag not in LEFT_OUT:
             lines += _element(one, depth + 1, line)
@@ -117,7 +126,8 @@ def _processes(element: Element, line: Line) -> list[str]:
             text = _text(one)
             if one.tag == "used_memory" and text == "N/A":
                 text = _NO_MEMORY
-            lines.append(_line(depth, label_of(one.tag), text, _OLD_COLON))
+            title = OF_A_PROCESS.get(one.tag) or label_of(one.tag)
+            lines.append(_line(depth, title, text, _OLD_COLON))
     return lines
 
 

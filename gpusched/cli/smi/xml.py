@@ -4,7 +4,7 @@ Which elements a GPU has is in `xml_form`; here is how they are written, and wha
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from xml.sax.saxutils import escape
 
@@ -55,11 +55,12 @@ Special = Callable[[int, str], Iterator[str]]
 """Writes an element that is more than one value, at a depth; with what stands behind its mark."""
 
 
-def xml_of(document: Document) -> str:
+def xml_of(document: Document, indices: Collection[int] | None = None) -> str:
     """Give the log, with the elements of the driver's branch.
 
     Args:
         document: A survey, as `Node/Survey` answers.
+        indices: Of the GPUs to show, which are counted with the others; None: all.
     """
     survey = Survey(document)
     version = survey.words("driver_version")
@@ -75,7 +76,8 @@ def xml_of(document: Document) -> str:
         _leaf(1, "attached_gpus", str(len(survey.devices))),
     ]
     for device in survey.devices:
-        lines += [*_gpu(device, number), ""]
+        if indices is None or device.index in indices:
+            lines += [*_gpu(device, number), ""]
     return "\n".join([*lines, "</nvidia_smi_log>", ""])
 
 
@@ -178,14 +180,15 @@ def _page_list(value: Value, depth: int) -> Iterator[str]:
 
 
 def _mig_devices(device: Device, depth: int) -> Iterator[str]:
+    """Write the MIG devices, no deeper than the list of them (550.163)."""
     yield f"{_tabs(depth)}<mig_devices>"
     if not device.mig_devices:
         yield f"{_tabs(depth + 1)}None"
     for one in device.mig_devices:
-        yield f"{_tabs(depth + 1)}<mig_device>"
-        yield _leaf(depth + 2, "index", str(one.index))
-        yield from _written(_MIG.strip("\n").split("\n"), one, depth + 2, {})
-        yield f"{_tabs(depth + 1)}</mig_device>"
+        yield f"{_tabs(depth)}<mig_device>"
+        yield _leaf(depth + 1, "index", str(one.index))
+        yield from _written(_MIG.strip("\n").split("\n"), one, depth + 1, {})
+        yield f"{_tabs(depth)}</mig_device>"
     yield f"{_tabs(depth)}</mig_devices>"
 
 
