@@ -1,11 +1,8 @@
 """Marks and health on the wire: cordons, taints, and whether a device works."""
 
-from google.protobuf.duration_pb2 import Duration
-
 from gpusched.api.v1 import device_pb2
 from gpusched.core.device import Device
-from gpusched.core.errors import InvalidRequest
-from gpusched.core.ids import SECOND, DeviceUuid
+from gpusched.core.ids import DeviceUuid
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import drained, marks_over
 from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
@@ -45,18 +42,6 @@ def health_of(
     if taints:
         return device_pb2.HEALTH_UNHEALTHY, "; ".join(one.reason for one in taints)
     return device_pb2.HEALTH_HEALTHY, ""
-
-
-def time_until(value: Duration, field: str) -> int:
-    """Read a time from now, in nanoseconds.
-
-    Raises:
-        InvalidRequest: It is negative.
-    """
-    nanoseconds = value.seconds * SECOND + value.nanos
-    if nanoseconds < 0:
-        raise InvalidRequest(field, "must not be negative")
-    return nanoseconds
 
 
 def _marked(uuid: DeviceUuid, marks: Marks, ledger: Ledger) -> device_pb2.Device:

@@ -164,14 +164,21 @@ def grace_of(request: leases_pb2.ReleaseRequest | leases_pb2.RevokeRequest) -> i
     """Give the time between SIGTERM and SIGKILL in nanoseconds; None where it is not said.
 
     Raises:
-        InvalidRequest: It is negative.
+        InvalidRequest: As `time_until`.
     """
-    if not request.HasField("grace"):
-        return None
-    grace = request.grace.seconds * SECOND + request.grace.nanos
-    if grace < 0:
-        raise InvalidRequest("grace", "must not be negative")
-    return grace
+    return time_until(request.grace, "grace") if request.HasField("grace") else None
+
+
+def time_until(value: Duration, field: str) -> int:
+    """Give a time from now in nanoseconds; it may be none.
+
+    Raises:
+        InvalidRequest: It is negative, or so long that its end has no date.
+    """
+    nanoseconds = _nanoseconds(value, field)
+    if nanoseconds < 0:
+        raise InvalidRequest(field, "must not be negative")
+    return nanoseconds
 
 
 def named_pid(identity: process_pb2.ProcessIdentity, field: str) -> int:
@@ -254,8 +261,10 @@ def _devices(names: Iterable[str], field: str, resolve: Resolve) -> tuple[Device
 
 def _duration(value: Duration, said: set[str], field: str) -> int | None:
     """Give nanoseconds; that they are more than 0 is the core's rule."""
-    if field not in said:
-        return None
+    return _nanoseconds(value, field) if field in said else None
+
+
+def _nanoseconds(value: Duration, field: str) -> int:
     if abs(value.seconds) > MAX_SECONDS or abs(value.nanos) >= SECOND:
         raise InvalidRequest(field, "is not a duration of at most 100 years")
     return value.seconds * SECOND + value.nanos

@@ -11,8 +11,9 @@ from gpusched.core.replies import Done
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_device import as_seen, device_of, devices_of
 from gpusched.rpc.convert_lease import lease_of
-from gpusched.rpc.convert_marks import absent_device, time_until
+from gpusched.rpc.convert_marks import absent_device
 from gpusched.rpc.convert_node import device_warnings, sampled_at
+from gpusched.rpc.convert_request import time_until
 from gpusched.rpc.instance_types import types_of
 from gpusched.rpc.resolve import find_device, find_remembered
 from gpusched.rpc.world import World, decided

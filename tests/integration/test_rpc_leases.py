@@ -205,6 +205,8 @@ async def test_refused_verbs(face: Public) -> None:
     """What a verb cannot do is refused by its kind."""
     kill = leases_pb2.ReleaseRequest(lease_id="x", kill=True, grace=Duration(seconds=-1))
     await refusal(face.leases.Release(kill), grpc.StatusCode.INVALID_ARGUMENT)
+    kill.grace.FromSeconds(3_000_000 * 86_400)  # its end has no date
+    await refusal(face.leases.Release(kill), grpc.StatusCode.INVALID_ARGUMENT)
     revoke = leases_pb2.RevokeRequest(lease_id=another_holds(face, count=0), reason="y")
     await refusal(face.leases.Revoke(revoke), grpc.StatusCode.PERMISSION_DENIED)
     cancel = leases_pb2.CancelRequest()

@@ -15,7 +15,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample, Unavailable
 from gpusched.rpc.convert_device import device_of
-from gpusched.rpc.convert_marks import absent_device, time_until
+from gpusched.rpc.convert_marks import absent_device
 from gpusched.rpc.convert_node import (
     device_warnings,
     driver_of,
@@ -24,6 +24,7 @@ from gpusched.rpc.convert_node import (
     sampled_at,
 )
 from gpusched.rpc.convert_rejection import verdict_of
+from gpusched.rpc.convert_request import MAX_SECONDS, time_until
 from gpusched.rpc.judging import whole_verdicts
 from tests.fakes.builders import ROOT, UNREADABLE, A, device, mig, reading
 from tests.fakes.marked_host import MarkedHost, lost, xid
@@ -164,3 +165,11 @@ def test_a_deadline_is_not_in_the_past() -> None:
     assert time_until(Duration(seconds=2, nanos=5), "deadline") == 2 * SECOND + 5
     with pytest.raises(InvalidRequest):
         time_until(Duration(seconds=-1), "deadline")
+
+
+def test_a_deadline_has_a_date() -> None:
+    """A drain whose deadline no calendar has is refused: it could be shown to nobody."""
+    assert time_until(Duration(seconds=MAX_SECONDS), "deadline") == MAX_SECONDS * SECOND
+    with pytest.raises(InvalidRequest) as caught:
+        time_until(Duration(seconds=3_000_000 * 86_400), "deadline")
+    assert str(caught.value) == "deadline: is not a duration of at most 100 years"
