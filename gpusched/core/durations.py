@@ -12,6 +12,9 @@ _UNITS = {
     "h": 3600 * SECOND,
     "d": 86400 * SECOND,
 }
+LONGEST = 100 * 365 * _UNITS["d"]
+"""Nanoseconds: the end of so long a time has a date and fits into 64 bits, whenever it begins."""
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -19,12 +22,16 @@ def parse_duration(text: str, field: str) -> int:
     """Read `500ms`, `90s`, `5m`, `1h30m` or `2d` as nanoseconds.
 
     Raises:
-        InvalidRequest: It is not a positive time with units; a bare number is none.
+        InvalidRequest: It is not a positive time with units, of at most 100 years; a bare number
+            is none.
     """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         raise InvalidRequest(field, f"{text!r} is not a time such as 90s, 5m or 1h30m")
-    duration = sum(int(float(number) * _UNITS[unit]) for number, unit in parts)
+    spans = [float(number) * _UNITS[unit] for number, unit in parts]
+    if sum(spans) > LONGEST:
+        raise InvalidRequest(field, f"{text!r} is more than 100 years")
+    duration = sum(map(int, spans))
     if duration <= 0:
         raise InvalidRequest(field, f"{text!r} is not more than nothing")
     return duration

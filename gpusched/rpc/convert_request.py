@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gpusched.api.v1 import leases_pb2, process_pb2, request_pb2
+from gpusched.core.durations import LONGEST
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
 from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
@@ -22,8 +23,8 @@ Resolve = Callable[[str, str], DeviceUuid]
 name of the field."""
 
 MAX_BYTES = (1 << 63) - 1
-MAX_SECONDS = 100 * 365 * 24 * 3600
-"""Longest duration: its nanoseconds, added to any instant, stay below 2^63."""
+MAX_SECONDS = LONGEST // SECOND
+"""Longest duration of a request."""
 
 ENFORCE = {
     request_pb2.ENFORCE_UNSPECIFIED: Enforce.PREFERRED,

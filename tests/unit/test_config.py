@@ -78,6 +78,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "sampling.deadline: '5' is not a time such as 90s, 5m or 1h30m",
     ),
     "keepalive": ('[leases]\nkeepalive = "0s"', "leases.keepalive: '0s' is not more than nothing"),
+    "drain": (
+        '[devices]\ndrain_deadline = "3000000d"',
+        "devices.drain_deadline: '3000000d' is more than 100 years",
+    ),
     "history": ("[leases]\nhistory = 0", "leases.history: 0 is not a whole number of 1 or more"),
     "truth": (
         "[leases]\nhistory = true",

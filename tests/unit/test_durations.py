@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusched.core.durations import in_words, parse_duration
+from gpusched.core.durations import LONGEST, in_words, parse_duration
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND
 
@@ -39,6 +39,15 @@ def test_no_time_at_all_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_duration("0s", "keepalive")
     assert str(caught.value) == "keepalive: '0s' is not more than nothing"
+
+
+def test_the_longest_time() -> None:
+    """A hundred years are a time; what is longer has an end that no calendar has."""
+    assert parse_duration("36500d", "keepalive") == LONGEST
+    for text in ("36501d", "36500d1s", f"{'9' * 400}s"):
+        with pytest.raises(InvalidRequest) as caught:
+            parse_duration(text, "keepalive")
+        assert str(caught.value) == f"keepalive: {text!r} is more than 100 years"
 
 
 @pytest.mark.parametrize(
