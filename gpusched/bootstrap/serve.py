@@ -38,7 +38,8 @@ from gpusched.bootstrap.plan import (
 )
 from gpusched.bootstrap.wrapping import Wrap, bare
 from gpusched.cli import exits
-from gpusched.config.read import Config, ConfigFaults
+from gpusched.config.changed import changed
+from gpusched.config.read import ConfigFaults
 from gpusched.core.errors import InvariantBroken
 from gpusched.daemon.lifecycle import Reloaded, World, run
 from gpusched.ports import StoreError
@@ -189,25 +190,11 @@ def _reloading(plan: Plan) -> Callable[[], Reloaded | None]:
             for fault in error.faults:
                 structlog.get_logger().error("configuration not taken", fault=fault)
             return None
-        changed = _differences(before, found)
+        different = changed(before, found)
         before = found
-        return Reloaded(found.policy, found.interval, changed)
+        return Reloaded(found.policy, found.interval, different)
 
     return reload
-
-
-def _differences(before: Config, found: Config) -> dict[str, str]:
-    names = [f"policy.{name}" for name in found.policy.__slots__]
-    names += [name for name in found.__slots__ if name != "policy"]
-    changed: dict[str, str] = {}
-    for name in names:
-        old, new = before, found
-        for part in name.split("."):
-            old, new = getattr(old, part), getattr(new, part)
-        if old != new:
-            later = name != "interval" and not name.startswith("policy.")
-            changed[name] = f"{new}" + (" (after a restart)" if later else "")
-    return changed
 
 
 def _is_admin(group: str) -> Callable[[int, int], bool]:

@@ -258,3 +258,11 @@ OPTIONS: tuple[
     *(STRAYS, STRAY_GRACE, STRAY_SPARED, STRAY_DRY_RUN),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
 )
+AFTER_RESTART = frozenset(
+    {
+        *(DEADLINE.key, BOOT_PATIENCE.key),
+        *(GUARD.key, GUARD_TOP.key, GUARD_ADMITS.key),
+        *(EVENTS.key, EVENTS_TIME.key, ADMIN_GROUP.key, CONNECTIONS.key, LOG_LEVEL.key, PRICES),
+    }
+)
+"""Keys that a reload does not change; the others hold at once."""

@@ -46,6 +46,7 @@ class Config:
         events_time: Nanoseconds for which they are; None: whatever their age.
         guard_top: Cgroup that the host-wide guard is attached to.
         guard_admits: Units, or paths of cgroups, that it lets through without a lease.
+        written: Every option by its key, as the file has it or its default would be written.
     """
 
     policy: Policy
@@ -60,6 +61,7 @@ class Config:
     events_time: int | None
     guard_top: str
     guard_admits: tuple[str, ...]
+    written: Mapping[str, object]
 
 
 def parse(text: str) -> Config:
@@ -106,11 +108,13 @@ class _Reader:
     def __init__(self, tables: Mapping[str, object]) -> None:
         self.tables = tables
         self.faults = list(_unknown(tables))
+        self.written: dict[str, object] = {}
 
     def get(self, option: Option[T]) -> T:
         table, name = option.key.split(".")
         found = self.tables.get(table)
         value = found.get(name, option.default) if isinstance(found, dict) else option.default
+        self.written[option.key] = value
         try:
             return option.read(value)
         except (TypeError, ValueError) as error:
@@ -121,6 +125,7 @@ class _Reader:
         found = self.tables.get(options.PRICES, {})
         if not isinstance(found, dict):
             return {}
+        self.written[options.PRICES] = found
         self.faults += [
             f"{options.PRICES}.{key}: {value!r} is not words in quotes"
             for key, value in found.items()
@@ -135,6 +140,7 @@ class _Reader:
         if not isinstance(found, dict):
             self.faults.append(f"{table}.{name}: is a table, [{table}.{name}], not a value")
             return {}
+        self.written[f"{table}.{name}"] = found
         policies: dict[DeviceUuid, StrayPolicy] = {}
         for key, value in found.items():
             try:
@@ -182,6 +188,7 @@ def _config(reader: _Reader) -> Config:
         events_time=reader.get(options.EVENTS_TIME),
         guard_top=reader.get(options.GUARD_TOP),
         guard_admits=reader.get(options.GUARD_ADMITS),
+        written=reader.written,
     )
 
 

@@ -55,7 +55,7 @@ def test_sighup_applies_the_configuration(own_host: Host) -> None:
     share = ("--memory", "1GiB", "--gpu-type", "l4")
     host.allocate(*share)
     _configure(host, '[devices]\nplacement = "spread"\n[sampling]\ninterval = "200ms"\n')
-    host.until(lambda: "policy.placement" in host.log_text)
+    host.until(lambda: "devices.placement" in host.log_text)
     lease = host.allocate(*share)
     (device,) = host.leases()[lease].parts("devices")
     assert device.number("index") == 5

@@ -87,7 +87,7 @@ def test_a_policy_of_one_device() -> None:
         host.config.write_text(host.config.read_text() + own)
         assert host.daemon is not None
         host.daemon.send_signal(signal.SIGHUP)
-        host.until(lambda: "policy.strays" in host.gpusched("events").stdout)
+        host.until(lambda: "strays.devices" in host.gpusched("events").stdout)
         strays = [host.stray("5GiB", index) for index in (0, 1)]
         for one in strays:
             _seen(host, one)
