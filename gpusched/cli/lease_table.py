@@ -42,6 +42,8 @@ _CLOCKS = (
     ("time_limit_deadline", "in"),
 )
 
+_EXCLUSIVE = "exclusive"
+
 _REASONS = {
     "END_REASON_EMPTY": "its last process ended",
     "END_REASON_ATTACH_DEADLINE": "no process was attached",
@@ -68,13 +70,16 @@ def ended_lines(leases: Sequence[Document], now: float, width: int | None) -> li
 
 def memory_of(lease: Document) -> str:
     """Say what an ended lease held at most, and what would have done."""
-    parts = [one.measured("peak_memory") for one in lease.parts("devices")]
-    known = [one for one in parts if one is not None]
+    devices = lease.parts("devices")
+    peaks = [one.measured("peak_memory") for one in devices]
+    known = [one for one in peaks if one is not None]
     if not known:
         return NONE
-    limit = lease.parts("devices")[0].optional("memory_limit_bytes")
-    each = " each" if len(parts) > 1 else ""
-    if limit is not None:
+    limit = devices[0].optional("memory_limit_bytes")
+    each = " each" if len(devices) > 1 else ""
+    if not _alike(devices):
+        said = f"peak {size_of(max(known))}"
+    elif limit is not None:
         said = f"peak {of_size(max(known), limit)}{each}"
     else:
         said = f"peak {size_of(max(known))}{each or ', exclusive'}"
@@ -93,12 +98,27 @@ def devices_of(lease: Document) -> str:
 
 
 def limit_of(lease: Document) -> str:
-    """Give what a lease may hold on each device; the whole device where it has no limit."""
-    limits = [one.optional("memory_limit_bytes") for one in lease.parts("devices")]
-    if not limits:
+    """Give what a lease may hold on each device; the whole device where it has no limit.
+
+    One that was adopted may have another limit on each.
+    """
+    devices = lease.parts("devices")
+    if not devices:
         return NONE
-    several = f"{len(limits)}x" if len(limits) > 1 else ""
-    return "exclusive" if limits[0] is None else several + mib(limits[0])
+    if not _alike(devices):
+        return ",".join(_limit(one) for one in devices)
+    counted = len(devices) > 1 and "memory_limit_bytes" in devices[0]
+    return (f"{len(devices)}x" if counted else "") + _limit(devices[0])
+
+
+def _limit(device: Document) -> str:
+    """Give the limit on one device; it may be somebody else's to know."""
+    limit = device.optional("memory_limit_bytes")
+    return _EXCLUSIVE if limit is None and device.flag("exclusive") else mib(limit)
+
+
+def _alike(devices: Sequence[Document]) -> bool:
+    return len({_limit(one) for one in devices}) == 1
 
 
 def end_of(lease: Document, now: float) -> str:

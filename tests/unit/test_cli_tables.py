@@ -112,8 +112,48 @@ def test_devices_of_a_lease() -> None:
         {"uuid": "GPU-c"},
     ]
     assert "3,MIG-b,GPU-c" in row(lease("lease-a", devices=devices))
-    assert "exclusive" in row(lease("lease-a", devices=devices))
     assert " none " in row(lease("lease-a", devices=[]))
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ([8], "8192MiB"),
+        ([8, 8], "2x8192MiB"),
+        ([None], "exclusive"),
+        ([None, None], "exclusive"),
+        ([2, None, 3], "2048MiB,exclusive,3072MiB"),
+        ([None, 2], "exclusive,2048MiB"),
+    ],
+)
+def test_limits_of_a_lease(limits: list[int | None], said: str) -> None:
+    """Limits that are alike are counted; those that an adopted lease has by device stand each."""
+    devices = [limited(one) for one in limits]
+    assert row(lease("lease-a", devices=devices)).split()[6] == said
+
+
+def test_a_limit_that_is_not_told() -> None:
+    """The limit of somebody else's share is unknown to who may not see it, and not the whole."""
+    devices: list[Fields] = [{"uuid": "GPU-a", "index": 3, "exclusive": False}] * 2
+    assert row(lease("lease-a", devices=devices)).split()[6] == "N/A"
+
+
+def test_what_an_ended_lease_of_several_limits_held() -> None:
+    """Its greatest peak is told, and of no limit: none is that of all its devices."""
+    devices = [limited(2, 1), limited(None, 3)]
+    fields = lease("lease-a", state="LEASE_STATE_ENDED", devices=devices)
+    assert ended_lines([Document(fields)], NOON, None)[1].endswith("  peak 3 GiB")
+
+
+def limited(limit: int | None, peak: int = 0) -> Fields:
+    """A device of a lease that may hold so many GiB of it, or has the whole."""
+    size: Fields = {} if limit is None else {"memory_limit_bytes": str(limit * GIB)}
+    return {
+        "uuid": "GPU-a",
+        "index": 3,
+        "exclusive": limit is None,
+        "peak_memory": value(peak * GIB),
+    } | size
 
 
 def test_types() -> None:
