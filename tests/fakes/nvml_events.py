@@ -44,6 +44,7 @@ class Reporting:
         waiting: What a wait answers when no event is left.
         advice: Values of the fields 230, 227 and 226; None is NOT_SUPPORTED. No tuple: the call
             is.
+        advised: What the call for them answers.
     """
 
     kinds: int | None = None
@@ -51,6 +52,7 @@ class Reporting:
     registered: int = SUCCESS
     waiting: int = TIMEOUT
     advice: tuple[int | None, int | None, int | None] | None = None
+    advised: int = SUCCESS
 
 
 class FakeEventSets:
@@ -103,6 +105,8 @@ def address_of(handle: object) -> int:
 
 
 def _advise(reporting: Reporting, arguments: tuple[object, ...]) -> int:
+    if reporting.advised != SUCCESS:
+        return reporting.advised
     if reporting.advice is None:
         return NOT_SUPPORTED
     cells = cast("list[_FieldCell]", arguments[2])

@@ -203,6 +203,24 @@ def test_advice_is_asked_for_rarely() -> None:
     assert bench.sample().devices[0].recovery is Recovery.NONE
 
 
+def test_advice_that_fails_once_is_asked_for_again() -> None:
+    """Only what a driver does not have at all is not asked for again: a GPU in trouble, of which
+    the advice could not be read for once, would never be seen to have recovered.
+    """
+    device = _reporting(0, advice=(1, None, None))
+    bench = Bench(device)
+    assert bench.sample().devices[0].recovery is Recovery.RESET
+    device.reporting.advised = UNKNOWN
+    assert bench.sample().devices[0].recovery == Unavailable("Unknown Error")
+    device.reporting.advised, device.reporting.advice = 0, (0, None, None)
+    assert bench.sample().devices[0].recovery is Recovery.NONE
+    device.reporting.advice = None
+    bench.calls("")
+    for _ in range(48):
+        bench.sample()
+    assert bench.calls("nvmlDeviceGetFieldValues") == 1
+
+
 def test_instances_report_with_their_gpu() -> None:
     """A MIG instance is monitored as its GPU is, and the advice is the GPU's."""
     whole = a100(_0=mig(1, 1))

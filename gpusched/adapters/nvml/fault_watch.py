@@ -144,9 +144,12 @@ class FaultWatch:
 
 def _ask(gpu: _Gpu, handle: binding.Handle) -> None:
     """Read the advice; a GPU that needs none any more is not troubled."""
-    found = binding.reading(binding_events.recovery_action, handle)
-    if isinstance(found, Unavailable):
-        gpu.advice, gpu.advised = found, False
+    try:
+        found = binding_events.recovery_action(handle)
+    except binding.NvmlFailure as failure:
+        if failure.code in binding.GONE:
+            raise
+        gpu.advice, gpu.advised = Unavailable(failure.words), failure.code not in _NEVER
         return
     gpu.advice = _ACTIONS.get(found, Recovery.OTHER)
     gpu.troubled = gpu.advice is not Recovery.NONE
