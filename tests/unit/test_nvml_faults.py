@@ -159,6 +159,31 @@ def test_tries_become_rarer() -> None:
     assert [place for place, count in enumerate(tries) if count] == [0, 1, 3, 7, 15]
 
 
+def test_a_set_that_cannot_be_emptied_is_tried_ever_more_rarely() -> None:
+    """A GPU that lets itself be registered and then fails at every wait reports nothing: it is
+    not monitored, and costs as little as one that refuses at once.
+    """
+    device = _reporting(0, waiting=UNKNOWN)
+    bench = Bench(device)
+    tries, told = [], []
+    for _ in range(34):
+        bench.calls("")
+        told.append(bench.sample().devices[0].unmonitored)
+        tries.append(bench.calls("nvmlEventSetCreate"))
+    assert [place for place, count in enumerate(tries) if count] == [0, 2, 5, 10, 19]
+    assert told[1:] == ["Unknown Error"] * 33
+    device.reporting.waiting = 10
+    readings = [bench.sample() for _ in range(40)]
+    assert readings[-1].devices[0].unmonitored == ""
+    device.reporting.waiting = UNKNOWN
+    bench.sample()
+    bench.calls("")
+    bench.sample()
+    assert bench.calls("nvmlEventSetCreate") == 0
+    bench.sample()
+    assert bench.calls("nvmlEventSetCreate") == 1
+
+
 def test_an_old_library_waits_in_the_old_way() -> None:
     """Without the second version of the call the first is used, which knows no instances."""
     device = _reporting(0)

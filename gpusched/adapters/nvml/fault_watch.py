@@ -111,7 +111,7 @@ class FaultWatch:
                 binding_events.free(events)
             self._stop(gpu, failure)
             return
-        gpu.events, gpu.why, gpu.pause = events, "", 1
+        gpu.events = events  # whether it reports shows when the set is emptied
 
     def _drained(self, uuid: DeviceUuid, gpu: _Gpu) -> Iterator[DeviceFault]:
         events = gpu.events
@@ -125,6 +125,7 @@ class FaultWatch:
                 gpu.events = None
                 self._stop(gpu, failure)
                 return
+            gpu.why, gpu.pause = "", 1
             if event is None:
                 return
             gpu.troubled = True
