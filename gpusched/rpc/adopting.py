@@ -107,10 +107,19 @@ async def _one(
 
 
 async def _standing(world: World, group: Group) -> Standing:
-    """Look at what would be taken in place, or moved."""
-    if group.in_place:
-        return await cgroup_standing(world.processes, group.cgroup)
-    return await standing_of(world.processes, group.processes[0])
+    """Look at what would be taken in place, or moved.
+
+    Raises:
+        Refused: It is not there any more; the sample may have its cgroup from some looks ago.
+    """
+    first = group.processes[0]
+    if not group.in_place:
+        return await standing_of(world.processes, first)
+    found = await cgroup_standing(world.processes, group.cgroup)
+    if all(one.process != first for one in found.tree):
+        sentence = f"process {first.pid} is not in {group.cgroup} any more; adopt it again"
+        raise refuse(Refusal.WRONG_STATE, sentence)
+    return found
 
 
 def _without_group(

@@ -16,6 +16,7 @@ from gpusched.core.events import AllocateRequested
 from gpusched.core.ids import LeaseId, ProcessId, RequestId
 from gpusched.core.request import Request
 from gpusched.core.sample import ProcessFacts, Unavailable
+from gpusched.core.standing import Member, Standing
 from tests.fakes.builders import ROOT, context, reading
 from tests.fakes.host import MASKING
 from tests.integration.serving_rpc import TWO_A100_AND_L4, Public, refusal
@@ -213,6 +214,25 @@ async def test_a_unit_that_is_gone(admin_face: Public, running: ProcessFacts) ->
     assert (row.refused, row.sentence) == (
         True,
         "cgroup: there is no cgroup /no.such/a.service",
+    )
+
+
+async def test_a_process_that_left_its_unit(
+    admin_face: Public,
+    running: ProcessFacts,
+    beside: ProcessFacts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A unit that the process is not in any more is not masked for it: others run there."""
+    face, service = admin_face, "/system.slice/a.service"
+    face.authority.ledger.apply(AbilityFound(MASKING))
+    show(face, replace(running, cgroup=service))
+    there = Standing(service, 1, (Member(beside.identity, (beside.uid,) * 3),))
+    monkeypatch.setattr(ProcfsProcessTable, "population", lambda _table, _path: there)
+    row = await one_row(face, Ask(all=True, dry_run=True))
+    assert (row.refused, row.sentence) == (
+        True,
+        f"process {running.identity.pid} is not in {service} any more; adopt it again",
     )
 
 
