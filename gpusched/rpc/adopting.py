@@ -64,10 +64,16 @@ async def _all(world: World, call: Call, *, dry_run: bool) -> list[leases_pb2.Ad
     unknown = list(_unknown(ledger))
     rows: list[leases_pb2.Adoption] = []
     for process in firsts:
-        if rows and not dry_run:
-            # The next is weighed beside what has become of the one before.
-            await _looked(world)
-        rows.append(await _one(world, process, call, dry_run=dry_run))
+        try:
+            if rows and not dry_run:
+                # The next is weighed beside what has become of the one before.
+                await _looked(world)
+        except Refused as refused:
+            # What has been adopted is told all the same.
+            row = leases_pb2.Adoption(processes=processes_of((process,)))
+            rows.append(_refused(row, str(refused)))
+        else:
+            rows.append(await _one(world, process, call, dry_run=dry_run))
     return rows + unknown
 
 

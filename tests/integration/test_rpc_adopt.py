@@ -197,6 +197,31 @@ async def test_one_that_is_no_stray_by_its_turn(
     assert rows[1].sentence == f"process {beside.identity.pid} has ended, or has a lease by now"
 
 
+async def test_what_was_adopted_before_the_devices_were_silent(
+    admin_face: Public,
+    running: ProcessFacts,
+    beside: ProcessFacts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the devices cannot be read any more halfway, the answer has the leases that are made
+    and the reason for which the others are not.
+    """
+    face = admin_face
+    show(face, running, beside)
+    shown, ledger = face.authority.tick, face.authority.ledger
+
+    def later() -> None:
+        shown()
+        if any(ledger.live()):
+            assert ledger.sample is not None
+            ledger.sample = replace(ledger.sample, reading=Unavailable("it hangs"))
+
+    monkeypatch.setattr(face.authority, "tick", later)
+    rows = (await face.leases.Adopt(Ask(all=True))).adoptions
+    assert [(row.HasField("lease"), row.refused) for row in rows] == [(True, False), (False, True)]
+    assert rows[1].sentence == "no devices are read: it hangs"
+
+
 async def test_the_daemon_itself(admin_face: Public) -> None:
     """The daemon does not adopt itself, nor what it descends from."""
     show(admin_face, replace(_facts(os.getpid()), name="python"))
