@@ -206,6 +206,24 @@ async def test_a_crowd_shares_a_survey() -> None:
     assert await shared.survey() == Unavailable("3")
 
 
+async def test_a_survey_that_hangs_is_not_asked_for_again_at_once() -> None:
+    """Who asks again and again for what hangs leaves samples as much time as he takes: he is told
+    the reason again, with everybody who has waited for a turn meanwhile.
+    """
+    slow = Slow()
+    shared = SharedSurveyor(slow, long=0.1)
+    asked = [asyncio.create_task(shared.survey())]
+    await asyncio.sleep(0.2)
+    asked.append(asyncio.create_task(shared.survey()))
+    await asyncio.sleep(0)
+    slow.go.set()
+    assert await asyncio.gather(*asked) == [Unavailable("1")] * 2
+    assert await shared.survey() == Unavailable("1")
+    await asyncio.sleep(0.3)
+    assert await shared.survey() == Unavailable("2")
+    assert await shared.survey() == Unavailable("3")
+
+
 def devices(scenario: str) -> list[dict]:  # type: ignore[type-arg]  # a JSON document
     """The GPUs of the survey of a simulated host."""
     found = surveyed(scenario)["devices"]
