@@ -147,13 +147,22 @@ def _leases(device: Document, strays: set[str]) -> str:
             ("tainted", bool(device.parts("taints"))),
             ("settling", device.flag("settling")),
             (f"ghost memory {mib(ghost)}", bool(ghost)),
-            ("strays", device.text("uuid") in strays),
+            ("strays", device.text("uuid") in strays or _has_strays(device)),
         )
         if holds
     ]
-    if not found:
+    if not found and (device.number("allocated_bytes") or device.flag("leased_exclusively")):
+        found = "leased"  # whose it is this user may not see
+    elif not found:
         found = "free" if device.flag("schedulable") and not notes else "no lease"
     return f"{found} ({', '.join(notes)})" if notes else found
+
+
+def _has_strays(device: Document) -> bool:
+    """Say whether strays hold memory of a device, whoever may see them."""
+    account = device.part("account")
+    strays, unknown = account.measured("strays"), account.measured("unknown")
+    return (strays or 0) > (unknown or 0)
 
 
 def _mark(device: Document) -> str:

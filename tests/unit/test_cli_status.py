@@ -1,5 +1,7 @@
 """The screen of `gpusched status`, letter by letter."""
 
+import pytest
+
 from gpusched.cli.status_screen import screen
 from gpusched.client.document import Document
 from tests.fakes.messages import (
@@ -161,6 +163,21 @@ def test_strays_are_marked() -> None:
     text = shown(processes=[stray])
     assert part(text, 2).splitlines()[1].endswith("stray   1234")
     assert part(text, 1).splitlines()[1].endswith("no lease (strays)")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"allocated_bytes": str(GIB)}, "leased"),
+        ({"leased_exclusively": True, "schedulable": False}, "leased"),
+        ({"account": {"strays": value(GIB), "unknown": value(0)}}, "no lease (strays)"),
+        ({"account": {"strays": value(GIB), "unknown": value(GIB)}}, "free"),
+    ],
+)
+def test_what_is_somebody_elses_is_not_free(changed: Fields, says: str) -> None:
+    """A device whose leases or strays this user may not see is not shown as free."""
+    text = shown(devices=[device(0, **changed)])
+    assert part(text, 1).splitlines()[1].endswith(f"healthy   {says}")
 
 
 def test_a_process_outside_its_mask_is_marked() -> None:
