@@ -51,9 +51,9 @@ class Invocation:
             print(text)
 
     def note(self, text: str) -> None:
-        """Print that something was done, unless that goes without saying."""
+        """Print that something was done, unless that goes without saying; one line."""
         if not self.options.quiet:
-            self.say(text)
+            self.say(printable(text))
 
     def warn(self, sentence: str) -> None:
         """Tell the user what to know, beside the output."""

@@ -6,7 +6,7 @@ from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.events import event_line
 from gpusched.cli.status import terminal_width
-from gpusched.cli.table import Column, lines_of
+from gpusched.cli.table import Column, lines_of, printable
 from gpusched.cli.words import device_name
 from gpusched.client.document import Document
 
@@ -40,7 +40,7 @@ def _subject(options: argparse.Namespace) -> dict[str, object]:
 
 def explain_lines(reply: Document, width: int | None) -> list[str]:
     """Lay out a message `ExplainReply`."""
-    lines = [reply.text("sentence")]
+    lines = [printable(reply.text("sentence"))]
     verdicts = reply.parts("verdicts")
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]

@@ -126,6 +126,22 @@ def test_what_is_missing_is_said(
     assert capsys.readouterr().err.startswith("gpusched: ")
 
 
+def test_a_reason_cannot_move_the_cursor(
+    socket_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What somebody gave as a reason is one line of text to whoever is shown it."""
+    script: Script = {
+        "Node/ReleaseDriver": reply({"sentence": "the driver has been let go: \x1b[2Jx\ny"}),
+        "Devices/Uncordon": reply(device(3, unschedulable_reason="cordoned: \x1b[2Jx")),
+    }
+    assert answered(socket_folder, ["nvml", "release"], script)[0] == 0
+    assert answered(socket_folder, ["uncordon", "3"], script)[0] == 0
+    assert capsys.readouterr().out == (
+        "the driver has been let go: ?[2Jx?y\n"
+        "device 3 takes new leases; no lease could be had now: cordoned: ?[2Jx\n"
+    )
+
+
 def test_nvml(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The reason goes along, and how it went is said; a driver that is not back is no success."""
     script: Script = {"Node/ReleaseDriver": reply(RELEASED), "Node/ResumeDriver": reply(ANSWERING)}

@@ -201,9 +201,11 @@ def test_events(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_explain() -> None:
-    """The sentence comes first, then a verdict for each device, then what would do."""
+    """The sentence comes first, then a verdict for each device, then what would do; what it
+    quotes of others moves no cursor.
+    """
     reply: Fields = {
-        "sentence": "1 free",
+        "sentence": "1 free\x1b[31m",
         "verdicts": [
             {"uuid": "GPU-a", "index": 0, "fits": True, "sentence": "free"},
             {"uuid": "GPU-b", "index": 1, "sentence": "held by bob"},
@@ -213,7 +215,7 @@ def test_explain() -> None:
         "story": [{"id": "lease-a", "sentence": "granted"}],
     }
     assert explain_lines(Document(reply), None) == [
-        "1 free",
+        "1 free?[31m",
         "",
         "DEVICE   FITS      WHY",
         "     0   yes       free",
