@@ -11,7 +11,10 @@ from gpusched.cli.words import device_name
 from gpusched.client.document import Document
 
 _VERDICTS = (Column("DEVICE", right=True), Column("FITS"), Column("WHY"))
-_WISHES = ("gpus", "memory", "gpu_type", "mig", "wait", "time_limit", "priority", "enforce")
+_WISHES = (
+    *("gpus", "memory", "gpu_type", "mig", "wait", "time_limit", "priority", "enforce"),
+    *("mask_format", "over_use", "label"),
+)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

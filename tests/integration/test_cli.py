@@ -96,6 +96,12 @@ def words_for(path: Path, words: str) -> list[str]:
         ("explain --lease l", "Leases/Explain", {"lease_id": "l"}, "it would be granted"),
         ("explain --device 3", "Leases/Explain", {"device": "3"}, "it would be granted"),
         (
+            "explain --device 3 --over-use terminate",
+            "Leases/Explain",
+            {"request": {"device_uuids": ["3"], "over_use": "OVER_USE_TERMINATE"}},
+            "it would be granted",
+        ),
+        (
             "explain --device 3,4",
             "Leases/Explain",
             {"request": {"device_uuids": ["3", "4"]}},
