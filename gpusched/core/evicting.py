@@ -146,7 +146,7 @@ def _seen(
     spared = ""
     if policy is StrayPolicy.EVICT:
         spared = _spared(ledger, one, at_start=at_start)
-    stray = Stray(one.facts.identity, one.devices, since, at_start, policy, spared)
+    stray = Stray(one.facts.identity, one.facts.uid, one.devices, since, at_start, policy, spared)
     if policy is StrayPolicy.EVICT and not spared:
         if before is not None and _goes_on(before, dry_run=rules.dry_run):
             goes_on = replace(stray, step=before.step, deadline=before.deadline)

@@ -66,6 +66,7 @@ class Stray:
 
     Attributes:
         process: Who.
+        uid: Whose it is.
         devices: Where a sample showed it last.
         since: When a sample first showed it.
         at_start: Whether it was there when the daemon first read its devices.
@@ -77,6 +78,7 @@ class Stray:
     """
 
     process: ProcessId
+    uid: int
     devices: tuple[DeviceUuid, ...]
     since: Moment
     at_start: bool

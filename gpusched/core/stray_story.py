@@ -24,7 +24,7 @@ def came(stray: Stray, facts: ProcessFacts, memory: Reading[int], now: Moment) -
     pid = stray.process.pid
     sentence = f"{_who(facts, memory)} uses it without a lease: {how};"
     sentence += f" `gpusched adopt {pid}` gives it one"
-    return _told(stray, sentence, now, _data(facts, memory))
+    return _told(stray, sentence, now, _data(memory))
 
 
 def warned(
@@ -37,7 +37,7 @@ def warned(
         f" it {would} sent SIGTERM in {time_in_words(rules.grace)} unless it ends,"
         f" or `gpusched adopt {pid}`"
     )
-    return _told(stray, sentence, now, _data(facts, memory))
+    return _told(stray, sentence, now, _data(memory))
 
 
 def signalled(
@@ -48,7 +48,7 @@ def signalled(
     next_ = _SIGNALS.get(stray.step)
     then = "" if next_ is None else f", and {next_} in {time_in_words(rules.grace)}"
     sentence = f"{_who(facts, memory)} has no lease and {how} {_SENT[stray.step]}{then}"
-    return _told(stray, sentence, now, _data(facts, memory))
+    return _told(stray, sentence, now, _data(memory))
 
 
 def not_sent(stray: Stray, why: str, now: Moment) -> StoryTold:
@@ -99,11 +99,8 @@ def _who(facts: ProcessFacts, memory: Reading[int]) -> str:
     return f"process {facts.identity.pid} ({facts.name}, uid {facts.uid}{size})"
 
 
-def _data(facts: ProcessFacts, memory: Reading[int]) -> dict[str, str]:
-    data = {"uid": str(facts.uid)}
-    if not isinstance(memory, Unavailable):
-        data["bytes"] = str(memory)
-    return data
+def _data(memory: Reading[int]) -> dict[str, str]:
+    return {} if isinstance(memory, Unavailable) else {"bytes": str(memory)}
 
 
 def _told(
@@ -111,6 +108,7 @@ def _told(
 ) -> StoryTold:
     about = {
         "pid": str(stray.process.pid),
+        "uid": str(stray.uid),  # he may see it, whatever else users may see of each other
         "devices": ",".join(stray.devices),
         "policy": stray.policy.value,
         "step": stray.step.value,

@@ -5,18 +5,23 @@ from dataclasses import replace
 import pytest
 
 from gpusched.api.v1 import process_pb2
-from gpusched.core.ids import Instant
+from gpusched.core.changes import StoryTold
+from gpusched.core.ids import Instant, LeaseId
+from gpusched.core.ledger import Ledger
+from gpusched.core.policy import Policy
+from gpusched.core.sight import sight_of
 from gpusched.core.stray import Stray, StrayPolicy, StrayRules, StrayStep
-from gpusched.core.stray_story import consequence, seen_for
+from gpusched.core.stray_story import consequence, gone, let_alone, not_sent, seen_for, under
 from gpusched.rpc.call import Call, Users
+from gpusched.rpc.convert_event import visible
 from gpusched.rpc.convert_process import rows_of
 from gpusched.rpc.convert_stray import foretold
-from tests.fakes.builders import ROOT, context, facts, moment, process, reading
+from tests.fakes.builders import ADA, BOB, ROOT, context, facts, moment, process, reading
 from tests.fakes.strays import EVICT, GPU, ONE, host_with, seen
 
 P = StrayPolicy
 NOW = moment(1000)
-BASE = Stray(process(7), (GPU.uuid,), moment(900), False, P.EVICT)  # noqa: FBT003 - in its order
+BASE = Stray(process(7), 1000, (GPU.uuid,), moment(900), False, P.EVICT)  # noqa: FBT003 - in its order
 IN_8 = Instant(NOW.instant + 8 * 10**9)
 
 
@@ -48,6 +53,24 @@ def test_since_when() -> None:
     assert seen_for(BASE, NOW.instant) == "for 1m40s"
     assert seen_for(BASE, BASE.since.instant) == "just seen"
     assert seen_for(replace(BASE, at_start=True), NOW.instant) == "since before the daemon"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        not_sent(BASE, "it may not be", NOW),
+        let_alone(replace(BASE, policy=P.REPORT), NOW),
+        under(BASE, LeaseId("lease-a"), NOW),
+        gone(BASE, NOW),
+    ],
+)
+def test_how_it_went_on_is_seen_by_its_user(told: StoryTold) -> None:
+    """Whose the process is sees all that is told of it, as he saw the warning; others see of it
+    what they may see of each other.
+    """
+    ledger = Ledger(Policy(others=sight_of(())))
+    assert visible(told.line, ledger, Call(ADA))
+    assert not visible(told.line, ledger, Call(BOB))
 
 
 def test_the_rows_of_strays() -> None:
