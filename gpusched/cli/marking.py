@@ -59,9 +59,13 @@ def _cordon(invocation: Invocation) -> int:
     device = invocation.call(
         "Devices/Cordon", {"device": options.device, "reason": options.reason}
     )
+    name, deadline = device_name(device), device.part("cordon").text("drain_deadline")
     leases = len(device.texts("lease_ids"))
     rest = f"; {_leases(leases)} on it" if leases else ""
-    invocation.note(f"device {device_name(device)} is cordoned: no new leases{rest}")
+    if deadline:
+        rest = f"; it stays drained, and its leases end at {clock(deadline)}: to keep them,"
+        rest += f" `gpusched uncordon {name}` first"
+    invocation.note(f"device {name} is cordoned: no new leases{rest}")
     return 0
 
 

@@ -126,6 +126,21 @@ def test_what_is_missing_is_said(
     assert capsys.readouterr().err.startswith("gpusched: ")
 
 
+def test_cordon_of_a_drained_device(
+    socket_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stays drained: that its leases end all the same is said, and how they are kept."""
+    cordon = CORDON | {"drain_deadline": "2026-11-22T12:30:00Z"}
+    drained = device(3, lease_ids=["lease-a"], cordon=cordon)
+    script: Script = {"Devices/Cordon": reply(drained)}
+    assert answered(socket_folder, ["cordon", "3", "--reason", "fan"], script)[0] == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "device 3 is cordoned: no new leases; it stays drained, and its leases end at 2026-11-22 "
+    )
+    assert out.endswith(": to keep them, `gpusched uncordon 3` first\n")
+
+
 def test_a_reason_cannot_move_the_cursor(
     socket_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
