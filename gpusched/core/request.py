@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import DeviceUuid, ProcessId, RequestId
+from gpusched.core.preferences import Placement, Sharing, Topology
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 MAX_COUNT = 1024
@@ -79,6 +80,20 @@ class Request:
         confines_itself: The calling process denies itself what it is not granted, by Landlock,
             before it runs anything, where the daemon cannot.
         over_use: What happens when it holds more memory than its limit.
+        min_count: So many will do where `count` cannot be had; None: `count`.
+        max_count: So many are welcome; None: `count`.
+        memory_fraction: Part of each device's memory, instead of `memory`.
+        sharing: With whom the devices may be shared.
+        allow_larger_mig: The smallest larger instance will do where none of `mig_profile` is free.
+        topology: How the devices should lie to one another.
+        topology_required: Whether that is a condition.
+        placement: Which of several fitting devices is taken.
+        pool: Name of the pool the devices come from; None: the default one.
+        priority: Name of the priority class; None: the default one.
+        wait: How long it may wait for what is not free; None: not at all, or without limit.
+        wait_without_limit: Whether it may wait for ever.
+        affinity_key: It gets the devices back that its holder's last lease with this key had,
+            where they can be had; empty: no matter.
     """
 
     request_id: RequestId
@@ -99,10 +114,25 @@ class Request:
     attach_caller: bool = False
     confines_itself: bool = False
     over_use: OverUse = OverUse.CONFIGURED
+    min_count: int | None = None
+    max_count: int | None = None
+    memory_fraction: float | None = None
+    sharing: Sharing = Sharing.CONFIGURED
+    allow_larger_mig: bool = False
+    topology: Topology = Topology.CONFIGURED
+    topology_required: bool = False
+    placement: Placement = Placement.CONFIGURED
+    pool: str | None = None
+    priority: str | None = None
+    wait: int | None = None
+    wait_without_limit: bool = False
+    affinity_key: str = ""
 
     def __post_init__(self) -> None:
         _check_count(self)
+        _check_bounds(self)
         _check_sizes(self)
+        _check_alternatives(self)
         _check_devices(self)
         _check_words(self)
         _check_caller(self)
@@ -111,6 +141,11 @@ class Request:
     def exclusive(self) -> bool:
         """Whether whole devices are wanted."""
         return self.memory is None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may wait for what is not free."""
+        return self.wait_without_limit or self.wait is not None
 
 
 def _check_count(request: Request) -> None:
@@ -122,13 +157,33 @@ def _check_count(request: Request) -> None:
         )
 
 
+def _check_bounds(request: Request) -> None:
+    least, most = request.min_count, request.max_count
+    if least is not None and not 0 < least <= request.count:
+        raise InvalidRequest("min_count", f"{least} is not between 1 and `count`, {request.count}")
+    if most is not None and not request.count <= most <= MAX_COUNT:
+        raise InvalidRequest(
+            "max_count", f"{most} is not between `count`, {request.count}, and {MAX_COUNT}"
+        )
+
+
 def _check_sizes(request: Request) -> None:
     if request.memory is not None and request.memory <= 0:
         raise InvalidRequest("memory_bytes", "must be more than 0; leave it out for whole devices")
-    for name in ("attach_deadline", "keepalive", "time_limit"):
+    for name in ("attach_deadline", "keepalive", "time_limit", "wait"):
         duration: int | None = getattr(request, name)
         if duration is not None and duration <= 0:
             raise InvalidRequest(name, "must be more than 0 seconds")
+
+
+def _check_alternatives(request: Request) -> None:
+    fraction = request.memory_fraction
+    if fraction is not None and not 0 < fraction <= 1:
+        raise InvalidRequest("memory_fraction", f"{fraction} is not more than 0 and at most 1")
+    if fraction is not None and request.memory is not None:
+        raise InvalidRequest("memory_fraction", "stands beside `memory_bytes`; leave out one")
+    if request.wait is not None and request.wait_without_limit:
+        raise InvalidRequest("wait_without_limit", "stands beside `wait`; leave out one")
 
 
 def _check_devices(request: Request) -> None:
@@ -147,6 +202,8 @@ def _check_devices(request: Request) -> None:
 def _check_words(request: Request) -> None:
     if not 0 < len(request.request_id) <= MAX_TEXT:
         raise InvalidRequest("request_id", f"must have 1 to {MAX_TEXT} characters")
+    if len(request.affinity_key) > MAX_TEXT:
+        raise InvalidRequest("affinity_key", f"has more than {MAX_TEXT} characters")
     if len(request.labels) > MAX_LABELS:
         raise InvalidRequest("labels", f"more than {MAX_LABELS}")
     for key, value in request.labels.items():

@@ -15,7 +15,9 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
+from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.request import (
+    MAX_COUNT,
     MAX_LABELS,
     MAX_TEXT,
     Enforce,
@@ -32,6 +34,7 @@ _INT64 = 2**63 - 1
 words = st.text(min_size=1, max_size=MAX_TEXT)
 durations = st.integers(min_value=1, max_value=_INT64)
 sizes = st.integers(min_value=1, max_value=2**48)
+fractions = st.floats(min_value=0, max_value=1, exclude_min=True)
 uids = st.integers(min_value=0, max_value=2**32 - 2)
 instants = st.integers(min_value=0, max_value=_INT64).map(Instant)
 walls = st.integers(min_value=0, max_value=_INT64)
@@ -111,11 +114,13 @@ def requests(draw: st.DrawFn) -> Request:
     devices = tuple(draw(st.lists(gpu_uuids, max_size=3, unique=True)))
     devices = devices or tuple(draw(st.lists(mig_uuids, max_size=3, unique=True)))
     attach_caller = draw(st.booleans())
+    memory = draw(st.none() | sizes)
+    wait = draw(st.none() | durations)
     count = len(devices) or draw(st.integers(min_value=0, max_value=16))
     return Request(
         request_id=RequestId(draw(words)),
         count=count,
-        memory=draw(st.none() | sizes),
+        memory=memory,
         gpu_types=tuple(draw(st.lists(words, max_size=3))),
         mig_profile=draw(st.none() | words),
         devices=devices,
@@ -131,6 +136,19 @@ def requests(draw: st.DrawFn) -> Request:
         attach_caller=attach_caller,
         confines_itself=attach_caller and draw(st.booleans()),
         over_use=draw(st.sampled_from(OverUse)),
+        min_count=draw(st.none() | st.integers(1, count)) if count else None,
+        max_count=draw(st.none() | st.integers(count, MAX_COUNT)),
+        memory_fraction=None if memory else draw(st.none() | fractions),
+        sharing=draw(st.sampled_from(Sharing)),
+        allow_larger_mig=draw(st.booleans()),
+        topology=draw(st.sampled_from(Topology)),
+        topology_required=draw(st.booleans()),
+        placement=draw(st.sampled_from(Placement)),
+        pool=draw(st.none() | words),
+        priority=draw(st.none() | words),
+        wait=wait,
+        wait_without_limit=wait is None and draw(st.booleans()),
+        affinity_key=draw(st.just("") | words),
     )
 
 

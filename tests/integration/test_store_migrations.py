@@ -14,6 +14,7 @@ from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import Level
 from gpusched.core.ids import Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState
+from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.request import OverUse
 from gpusched.ports import Stored, StoreError
 from tests.fakes.ledger_file import BOOT, contents
@@ -24,6 +25,10 @@ FIRST_ROW = (ROWS / "lease_row.1.golden.json").read_text()
 
 SECOND_ROW = (ROWS / "lease_row.2.golden.json").read_text()
 """A row as the gpusched of schema 2 wrote it; never written anew."""
+
+
+THIRD_ROW = (ROWS / "lease_row.3.golden.json").read_text()
+"""A row as the gpusched of schema 3 wrote it; never written anew."""
 
 
 def old_ledger(folder: Path, row: str = FIRST_ROW, schema: int = 1) -> Path:
@@ -83,6 +88,26 @@ def test_a_lease_of_schema_2_is_kept(tmp_path: Path) -> None:
         assert [share.baseline for share in lease.shares] == [5, None]
         assert lease.request.over_use is OverUse.CONFIGURED
         assert (lease.level, lease.detail) == (Level.DEVICE_PROGRAM, "not needed")
+
+
+def test_a_lease_of_schema_3_is_kept(tmp_path: Path) -> None:
+    """A lease from before there was a queue preferred nothing, and did not wait."""
+    path = old_ledger(tmp_path / "state", THIRD_ROW, schema=3)
+    for _ in range(2):
+        (lease,) = loaded(path).leases
+        request = lease.request
+        assert (request.min_count, request.max_count, request.memory_fraction) == (
+            None,
+            None,
+            None,
+        )
+        assert (request.sharing, request.topology) == (Sharing.CONFIGURED, Topology.CONFIGURED)
+        assert request.placement is Placement.CONFIGURED
+        assert not request.allow_larger_mig
+        assert not request.topology_required
+        assert not request.waits
+        assert (request.pool, request.priority, request.affinity_key) == (None, None, "")
+        assert (lease.peak, lease.adopted) == (7, True)
 
 
 def test_the_rest_of_a_ledger_of_schema_1_is_kept(tmp_path: Path) -> None:

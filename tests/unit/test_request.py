@@ -53,6 +53,33 @@ WRONG: dict[str, tuple[Callable[[], Request], str, str]] = {
         "must_include_uuids",
         "names more devices than `count` asks for",
     ),
+    "least": (lambda: Request(A, min_count=2), "min_count", "2 is not between 1 and `count`, 1"),
+    "most": (
+        lambda: Request(A, count=3, max_count=2),
+        "max_count",
+        "2 is not between `count`, 3, and 1024",
+    ),
+    "part": (
+        lambda: Request(A, memory_fraction=1.5),
+        "memory_fraction",
+        "1.5 is not more than 0 and at most 1",
+    ),
+    "part_and_size": (
+        lambda: Request(A, memory=1, memory_fraction=0.5),
+        "memory_fraction",
+        "stands beside `memory_bytes`; leave out one",
+    ),
+    "no_wait": (lambda: Request(A, wait=0), "wait", "must be more than 0 seconds"),
+    "waits": (
+        lambda: Request(A, wait=1, wait_without_limit=True),
+        "wait_without_limit",
+        "stands beside `wait`; leave out one",
+    ),
+    "key": (
+        lambda: Request(A, affinity_key=LONG),
+        "affinity_key",
+        "has more than 256 characters",
+    ),
     "no_id": (lambda: Request(RequestId("")), "request_id", "must have 1 to 256 characters"),
     "long_id": (lambda: Request(RequestId(LONG)), "request_id", "must have 1 to 256 characters"),
     "labels": (lambda: Request(A, labels=MANY), "labels", "more than 64"),
@@ -109,6 +136,15 @@ def test_a_request_says_little_by_default() -> None:
 def test_a_request_for_memory_shares_its_devices() -> None:
     """Whoever names memory gets a share, not the whole device."""
     assert not Request(A, memory=1).exclusive
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [(Request(A), False), (Request(A, wait=1), True), (Request(A, wait_without_limit=True), True)],
+)
+def test_a_request_waits_where_it_says_so(asked: Request, *, waits: bool) -> None:
+    """Nothing waits unless it is asked for."""
+    assert asked.waits is waits
 
 
 def test_the_limits_themselves_are_allowed() -> None:

@@ -25,6 +25,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.marks import Marks
+from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
 from gpusched.core.violation import Violation, ViolationKind
 from tests.fakes.strategies import ghosts, leases, marks, story_lines
@@ -53,6 +54,17 @@ FULL_LEASE = Lease(
         attach_caller=True,
         confines_itself=True,
         over_use=OverUse.TERMINATE,
+        min_count=1,
+        max_count=1,
+        sharing=Sharing.OWN,
+        allow_larger_mig=True,
+        topology=Topology.NVLINK,
+        topology_required=True,
+        placement=Placement.SPREAD,
+        pool="training",
+        priority="high",
+        wait=4,
+        affinity_key="worker-0",
     ),
     uid=1000,
     gid=100,
@@ -166,8 +178,8 @@ def test_columns_repeat_what_queries_need() -> None:
         ("[" * 100_000, "not JSON"),
         ("[]", "the row is"),
         ("{}", "format is missing"),
-        (row_with(lambda row: row.update(format=1)), "format 1 instead of 3"),
-        (row_with(lambda row: row.update(format=4)), "format 4 instead of 3"),
+        (row_with(lambda row: row.update(format=1)), "format 1 instead of 4"),
+        (row_with(lambda row: row.update(format=5)), "format 5 instead of 4"),
         (row_with(lambda row: row.update(state="asleep")), "unknown state 'asleep'"),
         (row_with(lambda row: row.update(reason="boredom")), "unknown reason 'boredom'"),
         (row_with(lambda row: row.update(uid="0")), "uid is '0' instead of a number"),
@@ -184,6 +196,10 @@ def test_columns_repeat_what_queries_need() -> None:
         (
             request_with(attach_caller=1),
             "attach_caller is 1 instead of a bool",
+        ),
+        (
+            request_with(memory_fraction=1),
+            "memory_fraction is 1 instead of a float",
         ),
         (
             request_with(labels={"a": 1}),

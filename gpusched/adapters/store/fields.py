@@ -51,6 +51,10 @@ class Fields:
             raise UnreadableRow(f"{key} is {value!r} instead of a number")
         return value
 
+    def fraction(self, key: str) -> float:
+        """Take a number with a fraction."""
+        return _expect(self._take(key), float, key)
+
     def instant(self, key: str) -> Instant:
         """Take an instant."""
         return Instant(self.number(key))

@@ -17,15 +17,15 @@ from gpusched.adapters.store.parts import (
     violation_of,
     violation_row,
 )
+from gpusched.adapters.store.request_rows import request_of, request_row
 from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidRequest
-from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
+from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
-from gpusched.core.request import NO_LABELS, Enforce, MaskFormat, OverUse, Owner, Request
 
-FORMAT = 3
+FORMAT = 4
 """Number of the form of a lease's row."""
 
 LeaseColumns: TypeAlias = tuple[str, str, int, int, int | None, str]
@@ -67,7 +67,7 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "format": FORMAT,
         "id": lease.id,
         "state": lease.state.value,
-        "request": _request_row(lease.request),
+        "request": request_row(lease.request),
         "uid": lease.uid,
         "gid": lease.gid,
         "user": lease.user,
@@ -103,38 +103,6 @@ def _share_row(share: Share) -> dict[str, object]:
         "memory": share.memory,
         "baseline": share.baseline,
         "peak": share.peak,
-    }
-
-
-def _request_row(request: Request) -> dict[str, object]:
-    owner = request.owner
-    return {
-        "request_id": request.request_id,
-        "count": request.count,
-        "memory": request.memory,
-        "gpu_types": request.gpu_types,
-        "mig_profile": request.mig_profile,
-        "devices": request.devices,
-        "available": request.available,
-        "must_include": request.must_include,
-        "attach_deadline": request.attach_deadline,
-        "keepalive": request.keepalive,
-        "time_limit": request.time_limit,
-        "enforce": request.enforce.value,
-        "mask_format": request.mask_format.value,
-        "labels": dict(request.labels),
-        "owner": None if owner is None else _owner_row(owner),
-        "attach_caller": request.attach_caller,
-        "confines_itself": request.confines_itself,
-        "over_use": request.over_use.value,
-    }
-
-
-def _owner_row(owner: Owner) -> dict[str, object]:
-    process = owner.process
-    return {
-        "reference": owner.reference,
-        "process": None if process is None else process_row(process),
     }
 
 
@@ -181,7 +149,7 @@ def _lease(row: Fields) -> Lease:
     return Lease(
         id=LeaseId(row.text("id")),
         state=row.word("state", LeaseState),
-        request=_request(row.fields("request")),
+        request=request_of(row.fields("request")),
         uid=row.number("uid"),
         gid=row.number("gid"),
         user=row.text("user"),
@@ -202,34 +170,6 @@ def _lease(row: Fields) -> Lease:
         violations=tuple(violation_of(one) for one in row.rows("violations")),
         adopted=row.flag("adopted"),
     )
-
-
-def _request(row: Fields) -> Request:
-    return Request(
-        request_id=RequestId(row.text("request_id")),
-        count=row.number("count"),
-        memory=row.maybe("memory", row.number),
-        gpu_types=row.texts("gpu_types"),
-        mig_profile=row.maybe("mig_profile", row.text),
-        devices=tuple(map(DeviceUuid, row.texts("devices"))),
-        available=tuple(map(DeviceUuid, row.texts("available"))),
-        must_include=tuple(map(DeviceUuid, row.texts("must_include"))),
-        attach_deadline=row.maybe("attach_deadline", row.number),
-        keepalive=row.maybe("keepalive", row.number),
-        time_limit=row.maybe("time_limit", row.number),
-        enforce=row.word("enforce", Enforce),
-        mask_format=row.word("mask_format", MaskFormat),
-        labels=row.texts_by_key("labels") or NO_LABELS,
-        owner=row.maybe("owner", lambda key: _owner(row.fields(key))),
-        attach_caller=row.flag("attach_caller"),
-        confines_itself=row.flag("confines_itself"),
-        over_use=row.word("over_use", OverUse),
-    )
-
-
-def _owner(row: Fields) -> Owner:
-    process = row.maybe("process", lambda key: process_of(row.fields(key)))
-    return Owner(reference=row.text("reference"), process=process)
 
 
 def _share(row: Fields) -> Share:

@@ -48,6 +48,15 @@ def _add_marks_and_peaks(connection: sqlite3.Connection) -> None:
     _each_lease(connection, _with_peaks)
 
 
+def _add_preferences(connection: sqlite3.Connection) -> None:
+    """Make rows of format 4: requests say what they prefer, and some of them wait."""
+    connection.execute(
+        "CREATE TABLE waiting (uid INTEGER NOT NULL, request_id TEXT NOT NULL, row TEXT NOT NULL,"
+        " PRIMARY KEY (uid, request_id))"
+    )
+    _each_lease(connection, _with_preferences)
+
+
 def _each_lease(connection: sqlite3.Connection, newer: Callable[["_Row"], "_Row"]) -> None:
     """Give every lease's row its newer form; one that cannot be read stays as it is."""
     for lease_id, text in connection.execute("SELECT id, row FROM lease").fetchall():
@@ -70,6 +79,19 @@ class _Share(TypedDict):
 class _Request(TypedDict):
     confines_itself: bool
     over_use: str
+    min_count: None
+    max_count: None
+    memory_fraction: None
+    sharing: str
+    allow_larger_mig: bool
+    topology: str
+    topology_required: bool
+    placement: str
+    pool: None
+    priority: None
+    wait: None
+    wait_without_limit: bool
+    affinity_key: str
 
 
 class _Row(TypedDict):
@@ -110,6 +132,18 @@ def _with_peaks(row: _Row) -> _Row:
     return row
 
 
+def _with_preferences(row: _Row) -> _Row:
+    if row["format"] != 3:  # noqa: PLR2004 - the format before
+        raise ValueError("not a row of this schema")
+    row["format"], request = 4, row["request"]
+    request["min_count"] = request["max_count"] = request["memory_fraction"] = None
+    request["pool"] = request["priority"] = request["wait"] = None
+    request["sharing"] = request["topology"] = request["placement"] = "configured"
+    request["allow_larger_mig"] = request["topology_required"] = False
+    request["wait_without_limit"], request["affinity_key"] = False, ""
+    return row
+
+
 Migration: TypeAlias = Callable[[sqlite3.Connection], None]
 """One step of the schema; runs inside a transaction and must not end it."""
 
@@ -117,6 +151,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _create_tables,
     _add_masks_and_ghosts,
     _add_marks_and_peaks,
+    _add_preferences,
 )
 """Step n makes schema n + 1 of schema n; their number is the present schema."""
 
