@@ -7,11 +7,11 @@ from gpusched.core.gputype import matches
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import let_go
-from gpusched.core.placement import UNSUITABLE, could_serve
 from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import in_words
+from gpusched.core.verdicts import UNSUITABLE, could_serve
 
 
 def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rejected:

@@ -12,10 +12,11 @@ from gpusched.core.explain import refuse
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
-from gpusched.core.placement import choose, judge
+from gpusched.core.placement import choose
 from gpusched.core.replies import Attachment, Explained, Granted, Refusal, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.story import attached, granted
+from gpusched.core.verdicts import judge
 
 ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 CALLER_GONE = "the calling process ended before it could be attached"

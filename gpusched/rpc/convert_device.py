@@ -9,8 +9,8 @@ from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease_table import Holding
 from gpusched.core.ledger import Ledger
-from gpusched.core.placement import allocatable
 from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.room import allocatable
 from gpusched.core.sample import NOT_SAMPLED, Memory, NodeReading, Reading, Unavailable
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_account import account_of, memory_of

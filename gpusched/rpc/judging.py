@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from gpusched.core.ids import DeviceUuid, Instant, RequestId
 from gpusched.core.ledger import Ledger
-from gpusched.core.placement import judge
 from gpusched.core.replies import Verdict
 from gpusched.core.request import Request
+from gpusched.core.verdicts import judge
 
 _ASKED = RequestId("status")
 

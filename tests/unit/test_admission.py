@@ -7,12 +7,12 @@ import pytest
 from gpusched.core.changes import GhostChanged
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, LeaseId
-from gpusched.core.placement import judge
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import ContextKind, Unavailable
 from gpusched.core.stray import StrayPolicy, StrayRules
+from gpusched.core.verdicts import judge
 from tests.fakes.builders import UNREADABLE, A, B, context, facts, memory_of, mig, process, reading
 from tests.fakes.host import Host
 from tests.fakes.strays import GPU, ONE, OTHER

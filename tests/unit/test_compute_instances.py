@@ -5,12 +5,13 @@ from dataclasses import replace
 from gpusched.core.changes import GhostChanged
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, LeaseId
-from gpusched.core.placement import judge, room_on
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
+from gpusched.core.room import room_on
 from gpusched.core.sample import LostDevice, Unavailable
 from gpusched.core.sizes import GIB
+from gpusched.core.verdicts import judge
 from tests.fakes.builders import UNREADABLE, A, B, C, context, device, facts, mig, reading
 from tests.fakes.host import Host, places
 

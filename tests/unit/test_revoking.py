@@ -15,11 +15,11 @@ from gpusched.core.events import (
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import SECOND, Instant, LeaseId
 from gpusched.core.lease import EndReason, Lease, LeaseState
-from gpusched.core.placement import judge
 from gpusched.core.policy import Policy
 from gpusched.core.replies import NOT_ADMIN, Done, Obstacle, Refusal, Rejected
 from gpusched.core.request import Enforce, Owner, Request
 from gpusched.core.sizes import GIB
+from gpusched.core.verdicts import judge
 from tests.fakes.builders import ADA, ROOT, A, B, device, process, standing
 from tests.fakes.host import Host, sentences
 from tests.fakes.kernel_builders import host_of

@@ -1,8 +1,8 @@
 """How much of a device can still be promised: the less of what ledger and card say."""
 
-from gpusched.core.placement import room_on
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
+from gpusched.core.room import room_on
 from gpusched.core.sample import Memory
 from tests.fakes.builders import A, context, device, facts, reading
 from tests.fakes.host import Host

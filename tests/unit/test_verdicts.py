@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.ids import DeviceUuid, Instant
-from gpusched.core.placement import could_serve, judge, room_on
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
+from gpusched.core.room import room_on
 from gpusched.core.sample import LostDevice, NodeSample, Unavailable
 from gpusched.core.sizes import GIB
+from gpusched.core.verdicts import could_serve, judge
 from tests.fakes.builders import (
     ADA,
     BOB,

@@ -1,0 +1,195 @@
+"""What stands between a device and a request: a verdict for each; pure, chooses nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from gpusched.core.attribution import DeviceUse, beside, of_memory
+from gpusched.core.device import Device
+from gpusched.core.gputype import matches
+from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
+from gpusched.core.lease import LeaseState
+from gpusched.core.ledger import Ledger
+from gpusched.core.marked import barred
+from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
+from gpusched.core.request import Request
+from gpusched.core.room import allocatable, room_on
+from gpusched.core.sample import NOT_SAMPLED, Unavailable
+from gpusched.core.sizes import in_words
+from gpusched.core.starting import starts_on
+from gpusched.core.strangers import first_seen, in_the_way, named
+
+UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
+"""Obstacles that asking for less memory does not remove either."""
+
+
+def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]:
+    """Say of every device of the inventory whether it serves *request* now, and if not why."""
+    verdicts = tuple(_verdict(device, ledger, request, now) for device in ledger.devices.values())
+    if request.memory is None or request.count < 2:  # noqa: PLR2004 - "several" is no magic
+        return verdicts
+    return _together(ledger, request, request.memory, verdicts)
+
+
+def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> Verdict:
+    unsuitable = _unsuitable(device, request)
+    if unsuitable is not None:
+        return Verdict(device.uuid, *unsuitable)
+    barrier = barred(device, ledger, now)
+    if barrier is not None:
+        return barrier
+    unknown = _unknown(device, ledger, now)
+    if unknown is not None:
+        return Verdict(device.uuid, *unknown)
+    use = of_memory(ledger.uses[device.uuid], ledger.uses)
+    if request.memory is None:
+        return _whole(device, ledger, use, now)
+    return _shared(ledger, use, request.memory, now)
+
+
+def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
+    """Find what no waiting will change."""
+    if request.devices and device.uuid not in request.devices:
+        return Obstacle.NOT_NAMED, "not among the devices asked for"
+    if request.available and device.uuid not in request.available:
+        return Obstacle.NOT_NAMED, "not among the devices to choose from"
+    if device.mig_enabled:
+        return Obstacle.PARTITIONED, "partitioned by MIG: only its instances are handed out"
+    profile = None if device.mig is None else device.mig.profile
+    if not request.devices and profile != request.mig_profile:
+        what = "a whole GPU" if profile is None else f"a MIG instance {profile}"
+        return Obstacle.WRONG_KIND, f"is {what}"
+    if request.gpu_types and not any(matches(one, device.gpu_type) for one in request.gpu_types):
+        return Obstacle.WRONG_TYPE, f"is of type {device.gpu_type.name}"
+    return None
+
+
+def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, str] | None:
+    """Find the doubts: what cannot be read now schedules nothing."""
+    if device.uuid in ledger.lost:
+        return Obstacle.LOST, f"lost: {ledger.lost[device.uuid]}"
+    use = ledger.uses.get(device.uuid)
+    if ledger.sample is None or use is None:
+        return Obstacle.UNREAD, "not read in the last sample"
+    age = now - ledger.sample.begun_at
+    if age > ledger.policy.max_sample_age:
+        return Obstacle.UNREAD, f"the last reading is {age // SECOND} s old"
+    processes = of_memory(use, ledger.uses).processes
+    if isinstance(processes, Unavailable):
+        return Obstacle.UNREAD, f"its processes are not readable: {processes.reason}"
+    return None
+
+
+def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verdict:
+    leases = _leases_on(ledger, device)
+    if leases:
+        return _taken(device, ledger, leases)
+    if strangers := in_the_way(ledger, use):
+        sentence, since = named(ledger, strangers, now), first_seen(ledger, strangers)
+        return Verdict(device.uuid, Obstacle.STRANGER, sentence, since=since)
+    for one in beside(use, ledger.uses):
+        haunted = one.reading.device.uuid
+        ghost = ledger.ghosts.get(haunted)
+        if ghost is not None:
+            whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
+            sentence = (
+                f"{in_words(ghost.memory)}{whose} did not come back;"
+                f" `gpusched forget {haunted}` when that does not matter"
+            )
+            return Verdict(device.uuid, Obstacle.GHOST, sentence)
+    return Verdict(device.uuid, None, "free")
+
+
+def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...]) -> Verdict:
+    found = [one for one in map(ledger.get, leases) if one is not None]
+    if all(one.state is LeaseState.RELEASING for one in found):
+        sentence = f"settling: the memory of {', '.join(leases)} is not confirmed back"
+        return Verdict(device.uuid, Obstacle.SETTLING, sentence, None, leases)
+    return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
+
+
+def _shared(ledger: Ledger, use: DeviceUse, wanted: int, now: Instant) -> Verdict:
+    device, memory = use.reading.device, use.reading.memory
+    if isinstance(memory, Unavailable):
+        sentence = f"its memory is not readable: {memory.reason}"
+        return Verdict(device.uuid, Obstacle.UNREAD, sentence)
+    most = allocatable(ledger, memory)
+    if wanted > most:
+        sentence = f"has {in_words(most)}, {in_words(wanted)} wanted"
+        return Verdict(device.uuid, Obstacle.TOO_SMALL, sentence, most)
+    holding = ledger.holding(device.memory_domain)
+    leases = _leases_on(ledger, device)
+    if holding.exclusive is not None:
+        return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), 0, leases)
+    room = room_on(ledger, device, memory)
+    if wanted > room:
+        sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
+        if use.strangers:
+            sentence += f"; {named(ledger, use.strangers, now)}"
+        return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, room, leases)
+    if (starts := starts_on(ledger, device, now)) is not None:
+        return _starting(ledger, device, *starts)
+    return Verdict(device.uuid, None, f"{in_words(room)} free", room)
+
+
+def _starting(ledger: Ledger, device: Device, lease: LeaseId, left: int) -> Verdict:
+    who = lease if ledger.policy.others.device else "a lease"
+    # Rounded up: "0 s more" would be no answer.
+    seconds = -(-left // SECOND)
+    sentence = f"{who} starts there: its memory settles, at most {seconds} s more"
+    return Verdict(device.uuid, Obstacle.STARTING, sentence, 0, (lease,))
+
+
+def _together(
+    ledger: Ledger, request: Request, wanted: int, verdicts: Iterable[Verdict]
+) -> tuple[Verdict, ...]:
+    """Refuse what serves alone but not beside the earlier compute instances of its GPU instance.
+
+    They allocate from one memory: *wanted* bytes for each of them have to fit into it.
+    """
+    after: dict[DeviceUuid, Verdict] = {}
+    users: dict[str, int] = defaultdict(int)
+    for one in sorted(verdicts, key=lambda verdict: verdict.device not in request.must_include):
+        device, use = ledger.devices[one.device], ledger.uses.get(one.device)
+        after[one.device] = one
+        memory = NOT_SAMPLED if use is None else use.reading.memory
+        if one.obstacle in UNSUITABLE or isinstance(memory, Unavailable):
+            continue
+        users[device.memory_domain] += 1
+        count = users[device.memory_domain]
+        if count == 1:
+            continue
+        most, room = allocatable(ledger, memory), room_on(ledger, device, memory)
+        what = f"for {count} compute instances, {in_words(wanted)} wanted for each"
+        if count * wanted > most:
+            sentence = f"has {in_words(most)} {what}"
+            after[one.device] = Verdict(one.device, Obstacle.TOO_SMALL, sentence, most // count)
+        elif one.obstacle is None and count * wanted > room:
+            sentence = f"has {in_words(room)} of {in_words(most)} free {what}"
+            leases = _leases_on(ledger, device)
+            after[one.device] = Verdict(
+                one.device, Obstacle.TOO_LITTLE_FREE, sentence, room, leases
+            )
+    return tuple(after[uuid] for uuid in ledger.devices)
+
+
+def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
+    shares = ledger.holding(device.memory_domain).shares
+    return tuple(dict.fromkeys(lease_id for lease_id, _ in shares))
+
+
+def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
+    others = ledger.policy.others
+    if not others.device:
+        return "held"
+    found = (ledger.get(lease_id) for lease_id in leases)
+    names = (
+        f"{one.id} of {one.user or one.uid}" if others.uid else one.id
+        for one in found
+        if one is not None
+    )
+    return f"held by {', '.join(names)}"
+
+
+def could_serve(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Give the devices that serve, or would once what is in the way is gone."""
+    return tuple(one for one in verdicts if one.obstacle not in FOR_EVER)
