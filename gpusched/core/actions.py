@@ -6,6 +6,8 @@ from typing import TypeAlias
 from gpusched.core.enforcement import LeaseCgroup, Mode
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.mask import Governed, Mask
+from gpusched.core.replies import Granted, Rejected
+from gpusched.core.waiting import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,19 @@ class WatchExit:
     """Take a sample at once when *process* ends."""
 
     process: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the clients that wait for a request; that there is none is no failure.
+
+    Attributes:
+        key: Which request.
+        reply: What has become of it.
+    """
+
+    key: Key
+    reply: Granted | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +168,7 @@ class ResumeDriver:
 
 Action: TypeAlias = (
     WatchExit
+    | Answer
     | TakeSample
     | Observe
     | Prepare

@@ -15,6 +15,7 @@ from gpusched.core.device import Device
 from gpusched.core.enforcement import Ability
 from gpusched.core.ghost import Ghost
 from gpusched.core.growth import Growth
+from gpusched.core.hold import Holds
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
@@ -23,6 +24,7 @@ from gpusched.core.peaks import NO_PEAKS, Peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample
 from gpusched.core.stray import Stray
+from gpusched.core.waiting import Key, Waiting
 
 NO_DATA: Mapping[str, str] = MappingProxyType({})
 
@@ -52,6 +54,8 @@ class StoryKind(Enum):
     DRIVER = "driver"
     STRAY = "stray"
     ADOPTED = "adopted"
+    QUEUED = "queued"
+    UNQUEUED = "unqueued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,31 @@ class LeaseForgotten:
     """An ended lease has outlived its retention."""
 
     lease: LeaseId
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChanged:
+    """A request begins to wait, or there is a new version of one that waits."""
+
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingGone:
+    """A request waits no longer: it was granted, or has left."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsFound:
+    """Everybody who can be served is; not durable.
+
+    Attributes:
+        holds: What is kept for those who wait.
+    """
+
+    holds: Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +228,21 @@ class StoryTold:
 
 
 Durable: TypeAlias = (
-    LeaseChanged | LeaseForgotten | GhostChanged | MarksChanged | DriverReleased | StoryTold
+    LeaseChanged
+    | LeaseForgotten
+    | WaitingChanged
+    | WaitingGone
+    | GhostChanged
+    | MarksChanged
+    | DriverReleased
+    | StoryTold
 )
 """The changes that a store keeps."""
 
 POWER_SAFE = (MarksChanged, DriverReleased)
 """Those that must survive a loss of power: an operator's word does not end with the boot."""
 
-Fleeting: TypeAlias = (
+Found: TypeAlias = (
     InventoryChanged
     | SampleTaken
     | PolicyChanged
@@ -218,5 +254,5 @@ Fleeting: TypeAlias = (
 )
 """The changes that are found out anew at each start."""
 
-Change: TypeAlias = Durable | Fleeting
+Change: TypeAlias = Durable | Found | HoldsFound
 """Every change."""

@@ -23,9 +23,12 @@ from gpusched.core.granting import allocate, explain
 from gpusched.core.guarding import guard_requested, guard_set
 from gpusched.core.holding import attach, cancel, forget, release, renew, revoke
 from gpusched.core.ids import Moment
+from gpusched.core.leaving import client_left
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import operated
 from gpusched.core.operator_events import OperatorEvent
+from gpusched.core.queue import turn
+from gpusched.core.queue_events import ClientLeft, TurnCame
 from gpusched.core.reconcile import observed
 from gpusched.core.recovering import recover
 from gpusched.core.story import daemon
@@ -66,6 +69,10 @@ def decide(ledger: Ledger, event: e.Event, now: Moment) -> Decision:  # noqa: C9
             return operated(ledger, event, now)
         case _ if isinstance(event, StrayEvent):
             return about_strays(ledger, event, now)
+        case TurnCame():
+            return turn(ledger, now)
+        case ClientLeft():
+            return client_left(ledger, event, now)
         case _:
             return _decide_on_kernel(ledger, event, now)
 

@@ -13,6 +13,7 @@ from gpusched.core.ids import BootId, Caller, DeviceUuid, Instant, LeaseId, Proc
 from gpusched.core.observation import NOTHING_SEEN, Observation
 from gpusched.core.operator_events import OperatorEvent
 from gpusched.core.policy import Policy
+from gpusched.core.queue_events import QueueEvent
 from gpusched.core.replies import Attachment
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
@@ -247,8 +248,7 @@ class Recovered:
         boot: The running boot.
         alive_at: Last instant at which the previous daemon is known to have run.
         version: Of gpusched, for the story.
-        ability: What this host can enforce.
-        observation: What is there of leases in the kernel.
+        ability, observation: What this host can enforce, and what is there of leases.
     """
 
     stored_boot: BootId | None
@@ -295,5 +295,6 @@ Event: TypeAlias = (
     | PolicyRead
     | OperatorEvent
     | StrayEvent
+    | QueueEvent
     | KernelEvent
 )

@@ -1,42 +1,54 @@
 """Decides on requests for devices: a grant, the same grant again, or a refusal that explains."""
 
-from gpusched.core.accounts import unattributed
 from gpusched.core.actions import WatchExit
-from gpusched.core.attaching import begin, cannot_hold, foreign, record
+from gpusched.core.attaching import begin, foreign, record
 from gpusched.core.changes import LeaseChanged
-from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
 from gpusched.core.events import AllocateRequested, ExplainRequested
-from gpusched.core.explain import refuse
-from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.ids import Moment, ProcessId
+from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.leaving import come_back
 from gpusched.core.ledger import Ledger
-from gpusched.core.placement import choose
+from gpusched.core.queue import enqueue, not_admitted
 from gpusched.core.replies import Attachment, Explained, Granted, Refusal, Rejected, Underway
 from gpusched.core.request import Request
+from gpusched.core.reserving import place, reserved
 from gpusched.core.story import attached, granted
 from gpusched.core.verdicts import judge
+from gpusched.core.waiting import same
 
-ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 CALLER_GONE = "the calling process ended before it could be attached"
 
 
 def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     """Grant devices, or say why not. A repeated request gets the grant it got before."""
-    before = ledger.by_request(event.caller.uid, event.request.request_id)
-    if before is not None:
-        return Decision(reply=_again(before, event.request))
+    known = _known(ledger, event)
+    if known is not None:
+        return known
     if event.request.attach_caller and event.caller.process is None:
         return Decision(reply=_bad("attach_caller", CALLER_GONE))
-    answer = place(ledger, event.request, now.instant)
+    answer = not_admitted(ledger, event.caller, event.request) or place(
+        ledger, event.request, now.instant
+    )
     if isinstance(answer, Rejected):
-        return Decision(reply=answer)
-    lease = _reserved(ledger, event, answer, now)
+        waits = answer.why is Refusal.LATER and event.request.waits
+        return enqueue(ledger, event, now) if waits else Decision(reply=answer)
+    lease = reserved(ledger, event.caller, event.request, event.lease_id, answer, now)
     process = event.caller.process
     if not event.request.attach_caller or process is None:
         return Decision((LeaseChanged(lease), granted(lease, now)), reply=Granted(lease))
     return _attached(ledger, event, lease, process, now)
+
+
+def _known(ledger: Ledger, event: AllocateRequested) -> Decision | None:
+    """Give the answer to a request that was made before; None: it was not."""
+    uid, request = event.caller.uid, event.request
+    before = ledger.by_request(uid, request.request_id)
+    if before is not None:
+        return Decision(reply=_again(before, request))
+    waiting = ledger.waiting.get((uid, request.request_id))
+    return None if waiting is None else come_back(waiting, request)
 
 
 def _attached(
@@ -62,28 +74,18 @@ def _attached(
 
 def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
     """Say what `allocate` would answer; nothing changes."""
+    refusal = not_admitted(ledger, event.caller, event.request)
+    if refusal is not None:
+        return Decision(reply=Explained((), None, refusal))
     verdicts = judge(ledger, event.request, now.instant)
     answer = place(ledger, event.request, now.instant)
     if isinstance(answer, Rejected):
-        return Decision(reply=Explained(verdicts, None, answer))
+        return Decision(reply=Explained(answer.verdicts or verdicts, None, answer))
     return Decision(reply=Explained(verdicts, answer))
 
 
-def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, ...] | Rejected:
-    """Choose devices, or say why none can be had."""
-    cannot = cannot_hold(ledger, request)
-    if cannot is not None:
-        sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
-        return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
-    if request.count == 0:
-        return ()
-    verdicts = judge(ledger, request, now)
-    chosen = choose(ledger, request, verdicts)
-    return refuse(ledger, request, verdicts) if chosen is None else chosen
-
-
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:
-    if lease.request == request:
+    if same(lease.request, request):
         if lease.state is LeaseState.PREPARING:
             return Underway(lease, lease.processes[0] if lease.processes else None)
         return Granted(lease, repeated=True)
@@ -92,39 +94,3 @@ def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:
 
 def _bad(field: str, why: str) -> Rejected:
     return Rejected(Refusal.BAD_REQUEST, f"{field}: {why}", field)
-
-
-def _reserved(
-    ledger: Ledger, event: AllocateRequested, chosen: tuple[DeviceUuid, ...], now: Moment
-) -> Lease:
-    request, caller = event.request, event.caller
-    return Lease(
-        id=event.lease_id,
-        state=LeaseState.RESERVED,
-        request=request,
-        uid=caller.uid,
-        gid=caller.gid,
-        user=caller.user,
-        shares=tuple(_share(ledger, uuid, request) for uuid in chosen),
-        created=now,
-        clocks=_clocks(ledger, request, now),
-    )
-
-
-def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
-    baseline = unattributed(ledger.uses, device)
-    return Share(device, ledger.devices[device].memory_domain, request.memory, baseline)
-
-
-def _clocks(ledger: Ledger, request: Request, now: Moment) -> Clocks:
-    keepalive = request.keepalive or ledger.policy.keepalive
-    attach = request.attach_deadline or ledger.policy.attach_deadline
-    return Clocks(
-        attach=_after(now, attach),
-        keepalive=_after(now, keepalive),
-        time_limit=_after(now, request.time_limit),
-    )
-
-
-def _after(now: Moment, duration: int | None) -> Instant | None:
-    return None if duration is None else Instant(now.instant + duration)

@@ -21,6 +21,7 @@ from gpusched.core.events import (
 )
 from gpusched.core.ids import Caller, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState
+from gpusched.core.leaving import cancelled
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import NOT_ADMIN, Attachment, Done, Refusal, Rejected, Underway
 from gpusched.core.story import REASONS, attached, ghost_gone
@@ -140,7 +141,10 @@ def forget(ledger: Ledger, event: ForgetRequested, now: Moment) -> Decision:
 
 
 def cancel(ledger: Ledger, event: CancelRequested, now: Moment) -> Decision:
-    """Withdraw a request: what it was granted ends, if nobody has used it yet."""
+    """Withdraw a request: it waits no longer, or its lease ends if nobody has used it yet."""
+    waiting = ledger.waiting.get((event.caller.uid, event.request_id))
+    if waiting is not None:
+        return cancelled(waiting, event.caller, now)
     lease = ledger.by_request(event.caller.uid, event.request_id)
     if lease is None:
         sentence = f"no request {event.request_id!r} of uid {event.caller.uid} is waiting or held"

@@ -4,11 +4,12 @@ These are the promises of the first kind: no byte and no whole device is promise
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gpusched.core.device import Device
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.waiting import Waiting
 
 
 def faults_of(leases: Iterable[Lease], devices: Mapping[DeviceUuid, Device]) -> Iterator[str]:
@@ -32,6 +33,24 @@ def faults_of(leases: Iterable[Lease], devices: Mapping[DeviceUuid, Device]) -> 
     sizes = {one.memory_domain: one.memory_total for one in devices.values()}
     for domain, holders in held.items():
         yield from _faults_together(domain, holders, sizes.get(domain))
+
+
+def faults_of_waiting(
+    waiting: Iterable[Waiting], answered: Callable[[Waiting], bool]
+) -> Iterator[str]:
+    """Name every contradiction among those who wait, and between them and the leases.
+
+    Args:
+        waiting: In the order of service.
+        answered: Says whether a lease is the answer to the same request.
+    """
+    before: Waiting | None = None
+    for one in waiting:
+        if before is not None and before.order >= one.order:
+            yield f"{one.request.request_id} of {one.uid} does not wait behind {before.lease_id}"
+        if answered(one):
+            yield f"{one.request.request_id} of {one.uid} waits and holds a lease"
+        before = one
 
 
 def _faults_alone(lease: Lease) -> Iterator[str]:

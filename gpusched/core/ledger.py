@@ -16,9 +16,10 @@ from gpusched.core.changes import (
     Change,
     DriverReleased,
     Durable,
-    Fleeting,
+    Found,
     GhostChanged,
     GrowthSeen,
+    HoldsFound,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
@@ -30,6 +31,8 @@ from gpusched.core.changes import (
     StoryLine,
     StoryTold,
     StraysSeen,
+    WaitingChanged,
+    WaitingGone,
 )
 from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED, Ability
@@ -37,8 +40,9 @@ from gpusched.core.errors import InvariantBroken
 from gpusched.core.fault import Recovery
 from gpusched.core.ghost import Ghost
 from gpusched.core.growth import Growth
+from gpusched.core.hold import NOTHING_KEPT, Holds
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
-from gpusched.core.invariants import faults_of
+from gpusched.core.invariants import faults_of, faults_of_waiting
 from gpusched.core.lease import Lease
 from gpusched.core.lease_table import LeaseTable
 from gpusched.core.marks import UNMARKED, Marks
@@ -48,6 +52,11 @@ from gpusched.core.peaks import NO_PEAKS, Peaks, with_peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, Unavailable, advice_in, governed_by
 from gpusched.core.stray import Stray
+from gpusched.core.waiting import Waiting
+from gpusched.core.waiting_table import WaitingTable
+
+_OF_NO_MATTER = (StoryTold, NoticeGiven, ObservationTaken, HoldsFound)
+"""Changes after which nobody who waits can be served that could not be before."""
 
 STORIES_KEPT = 1000
 NOTICES_KEPT = 1000
@@ -80,6 +89,8 @@ class Ledger(LeaseTable):
         processes_read: Devices whose processes were read since the daemon started.
         unidentified: Device and pid of those that could not be identified since that.
         growth: How far the memory of leases that start has grown, by device.
+        waiting: Requests that wait.
+        holds: What is kept for them, by memory domain.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -107,7 +118,15 @@ class Ledger(LeaseTable):
         self.processes_read: frozenset[DeviceUuid] = frozenset()
         self.unidentified: frozenset[tuple[DeviceUuid, int]] = frozenset()
         self.growth: Mapping[tuple[LeaseId, DeviceUuid], Growth] = {}
+        self.waiting = WaitingTable()
+        self.holds: Holds = NOTHING_KEPT
+        self._stirred = False
         self._sequence = 0
+
+    @property
+    def unserved(self) -> bool:
+        """Whether somebody who waits may have to be served, or something is kept for nobody."""
+        return self._stirred and (len(self.waiting) > 0 or bool(self.holds))
 
     def restore(
         self,
@@ -129,11 +148,17 @@ class Ledger(LeaseTable):
         self._sequence = self.stories[-1].sequence if self.stories else 0
         self.generation = generation
 
+    def restore_waiting(self, waiting: Iterable[Waiting]) -> None:
+        """Take over the requests that a store kept."""
+        for one in waiting:
+            self.waiting.put(one)
+
     def apply(self, change: Change) -> Durable | None:
         """Make *change* true in memory; give it back as it is to be stored, None if it is not.
 
         A lease is put down with what samples have shown of it, whoever changes it.
         """
+        self._stirred = self._stirred or not isinstance(change, _OF_NO_MATTER)
         match change:
             case LeaseChanged(lease):
                 self.generation += 1
@@ -153,15 +178,29 @@ class Ledger(LeaseTable):
                 )
                 self.stories.append(told.line)
                 return told
+            case WaitingChanged() | WaitingGone():
+                self.generation += 1
+                self._queue(change)
+                return change
             case GhostChanged() | MarksChanged() | DriverReleased():
                 self.generation += 1
                 self._mark(change)
                 return change
+            case HoldsFound(holds):
+                self.holds, self._stirred = holds, False
             case _:
                 self._find_out(change)
         return None
 
-    def _find_out(self, change: Fleeting) -> None:  # noqa: C901 - a dispatch
+    def _queue(self, change: WaitingChanged | WaitingGone) -> None:
+        """Make a change of the requests that wait true."""
+        match change:
+            case WaitingChanged(waiting):
+                self.waiting.put(waiting)
+            case _:
+                self.waiting.drop(change.key)
+
+    def _find_out(self, change: Found) -> None:  # noqa: C901 - a dispatch
         """Make a change true that is not stored: the next start finds it out anew."""
         match change:
             case InventoryChanged(devices, lost):
@@ -217,6 +256,11 @@ class Ledger(LeaseTable):
         Raises:
             InvariantBroken: With every contradiction found.
         """
-        faults = [*faults_of(self._leases.values(), self.devices), *self._index_faults()]
+        faults = [
+            *faults_of(self._leases.values(), self.devices),
+            *faults_of_waiting(self.waiting, lambda one: self.by_request(*one.key) is not None),
+            *self._index_faults(),
+            *self.waiting.index_faults(),
+        ]
         if faults:
             raise InvariantBroken(tuple(faults))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gpusched.core.health_rules import CAREFUL, HealthRules
 from gpusched.core.ids import SECOND
+from gpusched.core.priority import FIRST_COME, QueueRules
 from gpusched.core.sight import COMMON, Sight
 from gpusched.core.stray import AVOIDED, StrayRules
 
@@ -70,6 +71,7 @@ class Policy:
         strays: What is done about processes without a lease.
         settle_starts: How long a lease that starts on a shared device may keep the next one from
             it, until its memory has settled; None: not at all.
+        queue: How requests wait.
     """
 
     placement: str = "pack"
@@ -92,3 +94,4 @@ class Policy:
     overuse: OverUseRules = WARN_ONLY
     strays: StrayRules = AVOIDED
     settle_starts: int | None = None
+    queue: QueueRules = FIRST_COME

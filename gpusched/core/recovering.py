@@ -12,6 +12,7 @@ from gpusched.core.ending import given_up, going_back
 from gpusched.core.events import Recovered
 from gpusched.core.ids import Moment
 from gpusched.core.lease import EndReason, LeaseState, confirm, end, void
+from gpusched.core.leaving import rebooted, restarted
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import after_boot
 from gpusched.core.reconcile import reconcile, roll_back
@@ -29,6 +30,7 @@ def recover(ledger: Ledger, event: Recovered, now: Moment) -> Decision:
     changes.append(daemon(f"gpusched {event.version} started", now))
     away = 0 if event.alive_at is None else max(0, now.instant - event.alive_at)
     changes += extend_all(ledger, away, "the daemon was away", now)
+    changes += restarted(ledger, away, now)
     actions: list[Action] = [
         WatchExit(process)
         for lease in ledger.live()
@@ -81,4 +83,4 @@ def _rebooted(ledger: Ledger, event: Recovered, now: Moment) -> Decision:
     for lease in ledger.live():
         over = void(lease, EndReason.REBOOT, now)
         changes += [LeaseChanged(over), ended(over, now)]
-    return Decision((*changes, *after_boot(ledger, now)))
+    return Decision((*changes, *rebooted(ledger, now), *after_boot(ledger, now)))

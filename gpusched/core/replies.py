@@ -13,6 +13,7 @@ from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.request import Request
 from gpusched.core.sample import OpenNode
+from gpusched.core.waiting import Waiting
 
 
 class Refusal(Enum):
@@ -45,6 +46,7 @@ class Obstacle(Enum):
     TAINTED = "tainted"
     RELEASED = "released"
     STARTING = "starting"
+    KEPT = "kept"
 
 
 FOR_EVER = frozenset(
@@ -141,6 +143,17 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """The request waits: `Authority.served` has the answer.
+
+    Attributes:
+        waiting: As it is now.
+    """
+
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A verb on leases succeeded.
 
@@ -195,4 +208,4 @@ NOT_ADMIN = Rejected(
     Refusal.NOT_ALLOWED, "only root and the administrators' group may do this; ask one of them"
 )
 
-Reply: TypeAlias = Underway | Guarding | Granted | Done | Explained | Rejected
+Reply: TypeAlias = Underway | Guarding | Granted | Queued | Done | Explained | Rejected

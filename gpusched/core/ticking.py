@@ -24,6 +24,7 @@ from gpusched.core.guarding import turned
 from gpusched.core.health import VANISHED, weigh
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
+from gpusched.core.leaving import more_time, timed_out
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
 from gpusched.core.overuse import judged
@@ -48,12 +49,14 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     changes += [*strays.changes, *watch_growth(ledger, uses, now)]
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
+        changes += more_time(ledger, slept)
         return Decision(tuple(changes))
     after = _leases(ledger, sample, uses, peaks, now)
-    changes += after.changes
+    gone = timed_out(ledger, now)
+    changes += [*after.changes, *gone.changes]
     changes += vanished_ghosts(ledger, uses, now)
     changes += _forgotten(ledger, now)
-    actions = (*strays.actions, *after.actions, *_looks(ledger, sample, now))
+    actions = (*strays.actions, *after.actions, *gone.actions, *_looks(ledger, sample, now))
     return Decision(tuple(changes), actions)
 
 
@@ -92,7 +95,7 @@ def _leases(
 
 
 def next_deadline(ledger: Ledger) -> Instant | None:
-    """Say when the next clock of a lease, a drain or a stray runs out; None while none runs.
+    """Say when the next clock of anything in the ledger runs out; None while none runs.
 
     One that the last tick found run out is looked at by each tick, and hides no other.
     """
@@ -109,8 +112,9 @@ def next_deadline(ledger: Ledger) -> Instant | None:
         )
         if deadline is not None
     )
-    last = ledger.ticked_at or 0
-    found = (*running, *deadlines(ledger), *next_step(ledger))
+    last, waiting = ledger.ticked_at or 0, ledger.waiting.next_clock()
+    queue = () if waiting is None else (waiting,)
+    found = (*running, *deadlines(ledger), *next_step(ledger), *queue)
     return min((one for one in found if one > last), default=None)
 
 

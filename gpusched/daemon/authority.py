@@ -4,12 +4,13 @@ from gpusched.core.ledger import Ledger
 from gpusched.daemon.engine import Engine
 from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.ticker import Ticker
+from gpusched.daemon.waiting_room import WaitingRoom
 
 
 class EngineAuthority:
     """Passes on; holds nothing of its own."""
 
-    def __init__(self, engine: Engine, ticker: Ticker, kernel: Kernel) -> None:
+    def __init__(self, engine: Engine, ticker: Ticker, kernel: Kernel, room: WaitingRoom) -> None:
         self._engine = engine
         self.propose = engine.propose
         self.durable = engine.durable
@@ -17,6 +18,7 @@ class EngineAuthority:
         self.refresh = ticker.refresh
         self.outcome = kernel.outcome
         self.guarded = kernel.guarded
+        self.served = room.served
 
     @property
     def ledger(self) -> Ledger:

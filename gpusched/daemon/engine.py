@@ -15,6 +15,7 @@ from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.events import Event
 from gpusched.core.ledger import Ledger
+from gpusched.core.queue_events import TurnCame
 from gpusched.core.replies import Done, Reply
 from gpusched.daemon.committer import QUICK, Committer
 from gpusched.ports import Batch, Clock, Stopping, Store, StoreError
@@ -85,6 +86,9 @@ class Engine:
         self._refuse_when_stopped()
         decision = decide(self.ledger, event, self._clock.now())
         self._take(decision)
+        # In the same commit: a release and the grant that it makes possible are one step.
+        while self.ledger.unserved:
+            self._take(decide(self.ledger, TurnCame(), self._clock.now()))
         return NOTHING if decision.reply is None else decision.reply
 
     async def submit(self, event: Event) -> Reply:

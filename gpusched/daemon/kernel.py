@@ -44,7 +44,7 @@ from gpusched.core.replies import Attachment, Reply
 from gpusched.daemon.engine import STOPPING, Engine
 from gpusched.daemon.gatekeeper import Gatekeeper
 from gpusched.daemon.opened import open_outside
-from gpusched.daemon.outcomes import GUARDING, Key, Outcomes
+from gpusched.daemon.outcomes import Outcomes
 from gpusched.daemon.signalling import Signalling
 from gpusched.daemon.tasks import Tasks
 from gpusched.ports import (
@@ -61,6 +61,11 @@ Worked: TypeAlias = (
     Prepare | Join | Remask | Terminate | Kill | SignalProcess | SetGuard | Unprepare
 )
 Asked: TypeAlias = Observe | Follow | Worked
+
+Key: TypeAlias = tuple[LeaseId, ProcessId | None]
+
+GUARDING: Key = (LeaseId(""), None)
+"""Under which those wait who have asked for the guard."""
 
 DEFECT = "a defect of gpusched stopped it; its log says which"
 
@@ -91,7 +96,7 @@ class Kernel:
         self._clock = clock
         self._engine: Engine | None = None
         self._tasks = Tasks()
-        self._outcomes = Outcomes()
+        self._outcomes: Outcomes[Key] = Outcomes()
         self._looking = False
         self._closed = False
         self._log = structlog.get_logger()

@@ -25,6 +25,7 @@ from gpusched.daemon.executor import Executor
 from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.poller import Poller
 from gpusched.daemon.ticker import Ticker
+from gpusched.daemon.waiting_room import WaitingRoom
 from gpusched.ports import (
     Authority,
     Clock,
@@ -109,6 +110,7 @@ async def run(world: World) -> str | None:
     interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
     poller = Poller(world.sampler, world.table, world.clock)
     kernel = Kernel(world.enforcer, world.guard, world.signaller, world.table, world.clock)
+    room = WaitingRoom()
     ticker = Ticker(poller, world.clock, world.manager, interval, kernel.denied)
     try:
         # Closed from the last to the first, also when the start fails halfway.
@@ -118,15 +120,17 @@ async def run(world: World) -> str | None:
             closing.callback(world.guard.close)
             closing.callback(world.exits.close)
             closing.push_async_callback(ticker.close)
-            executor = Executor(ticker, world.exits, kernel, world.sampler)
+            executor = Executor(ticker, world.exits, kernel, world.sampler, room)
             engine, recovered = await _restored(world, executor, kernel)
             closing.push_async_callback(engine.close)
             closing.push_async_callback(kernel.close)
             closing.push_async_callback(world.doors.close)
+            room.serve(engine)
+            closing.callback(room.close)
             closing.callback(world.manager.notify, "STOPPING=1")
             await engine.submit(recovered)
             await _first_look(world, ticker, engine)
-            await world.doors.open(EngineAuthority(engine, ticker, kernel))
+            await world.doors.open(EngineAuthority(engine, ticker, kernel, room))
             world.manager.notify("READY=1\nSTATUS=serving")
             structlog.get_logger().info("serving", generation=engine.ledger.generation)
             return await _serve(world, ticker, engine)
@@ -146,6 +150,7 @@ async def _restored(world: World, executor: Executor, kernel: Kernel) -> tuple[E
         stored.marks,
         stored.released,
     )
+    ledger.restore_waiting(stored.waiting)
     ledger.check_invariants()
     ability = await world.enforcer.ability()
     structlog.get_logger().info("enforcement", reached=ability.level.value, why=ability.sentence)

@@ -4,28 +4,24 @@ It knows neither actions nor the engine.
 """
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeAlias
+from collections.abc import Awaitable, Hashable
+from typing import Generic, TypeVar
 
-from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.replies import Reply
 from gpusched.ports import Stopping
 
-Key: TypeAlias = tuple[LeaseId, ProcessId | None]
-
-GUARDING: Key = (LeaseId(""), None)
-"""Under which those wait who have asked for the guard."""
+K = TypeVar("K", bound=Hashable)
 
 
-class Outcomes:
-    """Replies that are still to come."""
+class Outcomes(Generic[K]):
+    """Replies that are still to come, each under a key."""
 
     def __init__(self) -> None:
         self.ended: str | None = None
         """Why nothing more comes; None while something may."""
-        self._waiting: dict[Key, asyncio.Future[Reply]] = {}
+        self._waiting: dict[K, asyncio.Future[Reply]] = {}
 
-    async def heard(self, key: Key) -> Reply:
+    async def heard(self, key: K) -> Reply:
         """Wait for the next reply about *key*; those who wait together hear the same.
 
         Raises:
@@ -40,7 +36,7 @@ class Outcomes:
         # One who leaves must not take the others along.
         return await asyncio.shield(waiting)
 
-    async def tell(self, key: Key, reply: Awaitable[Reply]) -> None:
+    async def tell(self, key: K, reply: Awaitable[Reply]) -> None:
         """Let those who wait for *key* now hear *reply*; who comes later waits for the next.
 
         Raises:
@@ -57,6 +53,12 @@ class Outcomes:
         else:
             if waiting is not None:
                 waiting.set_result(told)
+
+    def answer(self, key: K, reply: Reply) -> None:
+        """Let those who wait for *key* now hear *reply*, as `tell` does."""
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            waiting.set_result(reply)
 
     def end(self, sentence: str) -> None:
         """Let everybody who waits, and who comes later, fail with `Stopping`. Idempotent."""

@@ -6,6 +6,7 @@ from gpusched.core.events import Event
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Reply
+from gpusched.core.waiting import Key
 
 
 class Authority(Protocol):
@@ -46,6 +47,16 @@ class Authority(Protocol):
 
     async def outcome(self, lease: LeaseId, process: ProcessId | None) -> Reply:
         """Wait for what comes of `Underway`; to be called in the same step as `propose`.
+
+        Raises:
+            Stopping: The daemon ends.
+        """
+        ...
+
+    async def served(self, key: Key) -> Reply:
+        """Wait until a request is granted, or waits no longer; as `outcome`, after `Queued`.
+
+        Who is cancelled has left, and the request keeps its place for a while.
 
         Raises:
             Stopping: The daemon ends.

@@ -9,6 +9,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
+from gpusched.core.waiting import Waiting
 
 
 class StoreError(Exception):
@@ -31,6 +32,7 @@ class Stored:
         ghosts: Memory that had not come back, by device.
         marks: Cordons and taints, by device.
         released: Why an operator had the driver let go; None: it is not let go.
+        waiting: Requests that wait.
     """
 
     leases: tuple[Lease, ...] = ()
@@ -41,6 +43,7 @@ class Stored:
     ghosts: Mapping[DeviceUuid, Ghost] = field(default_factory=dict)
     marks: Mapping[DeviceUuid, Marks] = field(default_factory=dict)
     released: str | None = None
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ def counts_of(
         devices=len(devices),
         free_devices=free,
         leases=ledger.live_count(),
+        waiting=len(ledger.waiting),
         lease_processes=_pids(processes, process_pb2.PROCESS_KIND_LEASE),
         strays=_pids(processes, process_pb2.PROCESS_KIND_STRAY),
         troubled_devices=sum(one.health in _TROUBLED for one in devices),

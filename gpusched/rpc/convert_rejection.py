@@ -38,6 +38,7 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.TAINTED: rejection_pb2.VERDICT_REASON_TAINTED,
     Obstacle.RELEASED: rejection_pb2.VERDICT_REASON_DRIVER_RELEASED,
     Obstacle.STARTING: rejection_pb2.VERDICT_REASON_STARTING,
+    Obstacle.KEPT: rejection_pb2.VERDICT_REASON_QUEUE,
 }
 
 
@@ -66,7 +67,7 @@ def rejection_of(
         nearest_command=command_of("run", rejected.nearest, " -- CMD"),
         holders=list(_holders_of(rejected, ledger, now)),
         hint_command=command_of("explain", request) if rejected.verdicts else "",
-        waits_for=_waits_for(rejected, ledger.policy.others) if later else "",
+        waits_for=waits_for(rejected, ledger.policy.others) if later else "",
     )
 
 
@@ -144,7 +145,8 @@ def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.Blo
     )
 
 
-def _waits_for(rejected: Rejected, others: Sight) -> str:
+def waits_for(rejected: Rejected, others: Sight) -> str:
+    """Say what has to happen for a request to be granted."""
     if not rejected.holders or not others.device:
         starts = any(one.obstacle is Obstacle.STARTING for one in rejected.verdicts)
         return "the memory of what starts to settle" if starts else _FREE

@@ -4,6 +4,7 @@ Every field is converted, or refused by its name: a wish is never silently ignor
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -57,9 +58,6 @@ NOT_YET_FIELDS = {
     "topology_required": "arrives with topology; until then name the devices that lie well",
     "placement": "arrives with placement by request; until then the configured one decides",
     "pool": "arrives with pools; until then leave it out: every device is in the default pool",
-    "priority": "arrives with the queue; until then leave it out: all requests are equal",
-    "wait": "arrives with the queue; until then ask again after a while",
-    "wait_without_limit": "arrives with the queue; until then ask again after a while",
     "parent_lease_id": "arrives with divided leases; until then ask for devices of the host",
     "affinity_key": "arrives with the queue; until then name the devices in `device_uuids`",
 }
@@ -85,7 +83,7 @@ def request_of(
     said = _checked(wish, call)
     named = _devices(wish.device_uuids, "device_uuids", resolve)
     owner = Owner(wish.owner.reference, process) if "owner" in said else None
-    return Request(
+    asked = Request(
         request_id=RequestId(wish.request_id) or fresh,
         count=wish.count if "count" in said else len(named) or 1,
         memory=_memory(wish, said),
@@ -104,6 +102,17 @@ def request_of(
         attach_caller=wish.attach_caller,
         confines_itself=wish.confines_itself,
         over_use=_over_use(wish.over_use),
+    )
+    return _with_preferences(asked, wish, said)
+
+
+def _with_preferences(asked: Request, wish: Wish, said: set[str]) -> Request:
+    """Add what *wish* says of how it is served, beside what it asks for."""
+    return replace(
+        asked,
+        priority=wish.priority if "priority" in said else None,
+        wait=_duration(wish.wait, said, "wait"),
+        wait_without_limit=wish.wait_without_limit,
     )
 
 
@@ -124,7 +133,11 @@ def message_of(request: Request) -> Wish:
         attach_caller=request.attach_caller,
         confines_itself=request.confines_itself,
         over_use=OVER_USES_OUT[request.over_use],
+        priority=request.priority,
+        wait_without_limit=request.wait_without_limit,
     )
+    if request.wait is not None:
+        wish.wait.CopyFrom(_span(request.wait))
     if request.attach_deadline is not None:
         wish.attach_deadline.CopyFrom(_span(request.attach_deadline))
     if request.keepalive is not None:

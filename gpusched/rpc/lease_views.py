@@ -19,6 +19,7 @@ from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_node import sampled_at
 from gpusched.rpc.convert_request import mask_format_of
 from gpusched.rpc.convert_violation import notices_of
+from gpusched.rpc.convert_waiting import WaitingWriter
 from gpusched.rpc.explaining import explained
 from gpusched.rpc.resolve import find_device, find_lease, held, named_lease
 from gpusched.rpc.status import refuse
@@ -47,7 +48,10 @@ class LeaseViews:
         ledger = self._world.authority.ledger
         kept = _kept(ledger, request, call)
         limit = request.limit or (_ENDED_LISTED if request.ended else None)
-        return self._list(islice(kept, limit), call)
+        reply = self._list(islice(kept, limit), call)
+        if not request.ended:
+            reply.waiting.extend(self._waiting(call, mine=request.mine))
+        return reply
 
     async def Watch(
         self, request: leases_pb2.WatchLeasesRequest, call: Call
@@ -69,6 +73,8 @@ class LeaseViews:
                 continue
             told, before, heard = ledger.generation, lease, _latest_notice(ledger)
             reply = self._list(_watched(ledger, lease, request, call), call)
+            if only is None:
+                reply.waiting.extend(self._waiting(call, mine=request.mine))
             reply.notices.extend(notices_of(notices, self._world.clock.now()))
             yield reply
             if only is not None and (lease is None or not lease.live):
@@ -104,6 +110,11 @@ class LeaseViews:
             node=self._world.host.node,
             sampled_at=sampled_at(ledger, now),
         )
+
+    def _waiting(self, call: Call, *, mine: bool) -> Iterator[lease_pb2.WaitingRequest]:
+        ledger = self._world.authority.ledger
+        found = WaitingWriter(ledger, self._world.clock.now(), call).all()
+        return (one for one in found if not mine or one.uid == call.caller.uid)
 
 
 def _latest_notice(ledger: Ledger) -> int:

@@ -24,6 +24,7 @@ from gpusched.core.replies import Attachment, Done, Granted, Refusal
 from gpusched.core.request import Request
 from gpusched.core.standing import Standing
 from gpusched.rpc.adopting import adopted
+from gpusched.rpc.allocating import allocated, allocated_with_news
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings
@@ -48,17 +49,21 @@ class Leases(LeaseViews):
         lease_id = world.ids.lease_id()
         wish = await checked(world, request, call, lease_id)
         event = AllocateRequested(call.caller, wish, lease_id, await self._standing(wish, call))
-        granted = await settled(world, event, Granted, wish)
-        ledger = world.authority.ledger
-        return world.grants.grant_of(
-            granted.lease, ledger, world.clock.now(), call, attachment=granted.attachment
-        )
+        return self._grant(await allocated(world, event, call), call)
 
     async def AllocateStream(
         self, request: request_pb2.AllocateRequest, call: Call
     ) -> AsyncIterator[leases_pb2.AllocateUpdate]:
-        """Grant devices; there is no queue to tell about."""
-        yield leases_pb2.AllocateUpdate(grant=await self.Allocate(request, call))
+        """Grant devices, and tell the place in the queue until then."""
+        world = self._world
+        lease_id = world.ids.lease_id()
+        wish = await checked(world, request, call, lease_id)
+        event = AllocateRequested(call.caller, wish, lease_id, await self._standing(wish, call))
+        async for news in allocated_with_news(world, event, call):
+            if isinstance(news, Granted):
+                yield leases_pb2.AllocateUpdate(grant=self._grant(news, call))
+            else:
+                yield leases_pb2.AllocateUpdate(waiting=news)
 
     async def Attach(
         self, request: leases_pb2.AttachRequest, call: Call
@@ -121,7 +126,8 @@ class Leases(LeaseViews):
             caller = replace(caller, uid=request.holder_uid)
         event = CancelRequested(caller, RequestId(request.request_id))
         done = decided(self._world, event, Done)
-        return leases_pb2.CancelReply(lease=self._message(done.leases[0], call))
+        lease = self._message(done.leases[0], call) if done.leases else None
+        return leases_pb2.CancelReply(lease=lease)
 
     async def Revoke(self, request: leases_pb2.RevokeRequest, call: Call) -> lease_pb2.Lease:
         """End a lease as an operator."""
@@ -168,6 +174,12 @@ class Leases(LeaseViews):
         if call.caller.process is None:
             raise refuse(Refusal.NOT_FOUND, "caller: the calling process has ended")
         return call.caller.process, await standing_of(processes, call.caller.process)
+
+    def _grant(self, granted: Granted, call: Call) -> lease_pb2.Grant:
+        ledger, now = self._world.authority.ledger, self._world.clock.now()
+        return self._world.grants.grant_of(
+            granted.lease, ledger, now, call, attachment=granted.attachment
+        )
 
     def _message(self, lease: Lease, call: Call) -> lease_pb2.Lease:
         return lease_of(lease, self._world.authority.ledger, self._world.clock.now(), call)

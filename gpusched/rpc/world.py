@@ -53,7 +53,7 @@ def decided(world: World, event: Event, wanted: type[R], request: Request | None
         TypeError: The core answered with another kind of reply, a defect.
         Stopping: The daemon ends.
     """
-    return _wanted(world, world.authority.propose(event), event, wanted, request)
+    return as_wanted(world, world.authority.propose(event), event, wanted, request)
 
 
 async def settled(
@@ -63,12 +63,18 @@ async def settled(
     reply = world.authority.propose(event)
     if isinstance(reply, Underway):
         reply = await world.authority.outcome(reply.lease.id, reply.process)
-    return _wanted(world, reply, event, wanted, request)
+    return as_wanted(world, reply, event, wanted, request)
 
 
-def _wanted(
+def as_wanted(
     world: World, reply: Reply, event: Event, wanted: type[R], request: Request | None
 ) -> R:
+    """Give *reply* as the kind that the verb answers with.
+
+    Raises:
+        Refused: It was rejected.
+        TypeError: It is of another kind, a defect.
+    """
     if isinstance(reply, wanted):
         return reply
     if isinstance(reply, Rejected):

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable
 
-from gpusched.core.actions import Action, Join, Prepare, SetGuard
+from gpusched.core.actions import Action, Answer, Join, Prepare, SetGuard
 from gpusched.core.changes import Change
 from gpusched.core.decide import decide
 from gpusched.core.events import Event, Ticked
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
+from gpusched.core.queue_events import ClientLeft, TurnCame
 from gpusched.core.replies import Done, Reply
 from gpusched.core.sample import NodeSample
+from gpusched.core.waiting import Key
 from gpusched.ports import Clock, Stopping
 
 
@@ -37,6 +39,7 @@ class FakeAuthority:
         self.waited = 0
         self.fault: Exception | None = None
         self.kernel: Callable[[Action], Event] | None = None
+        self._answers: dict[Key, asyncio.Future[Reply]] = {}
         self._asked: dict[tuple[LeaseId, ProcessId | None] | None, Action] = {}
 
     @property
@@ -67,6 +70,15 @@ class FakeAuthority:
     async def outcome(self, lease: LeaseId, process: ProcessId | None) -> Reply:
         return await self._outcome((lease, process))
 
+    async def served(self, key: Key) -> Reply:
+        self._check()
+        answer = self._answers.setdefault(key, asyncio.get_running_loop().create_future())
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.decide(ClientLeft(key))
+            raise
+
     async def guarded(self) -> Reply:
         return await self._outcome(None)
 
@@ -93,6 +105,10 @@ class FakeAuthority:
                 self._asked[action.lease, action.process] = action
             elif isinstance(action, SetGuard):
                 self._asked[None] = action
+            elif isinstance(action, Answer) and action.key in self._answers:
+                self._answers.pop(action.key).set_result(action.reply)
+        if self._ledger.unserved:
+            self.decide(TurnCame())
         return Done(()) if decision.reply is None else decision.reply
 
     def become(self, *changes: Change) -> None:

@@ -6,6 +6,7 @@ It does what the engine does, without a store, a loop or a world.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from gpusched.core.actions import Answer
 from gpusched.core.changes import AbilityFound, Change, LeaseChanged, StoryTold
 from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
@@ -32,9 +33,11 @@ from gpusched.core.ids import (
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
-from gpusched.core.replies import Attachment, Done, Granted, Rejected, Underway
+from gpusched.core.queue_events import TurnCame
+from gpusched.core.replies import Attachment, Done, Granted, Queued, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.sample import NO_MEMBERS, DeviceReading, LostDevice, ProcessFacts
+from gpusched.core.waiting import Key, Waiting
 from tests.fakes.builders import ADA, moment, process, reading, sample, standing
 
 MASKING = Ability(Level.DEVICE_PROGRAM, "the kernel holds masks", cgroups=True)
@@ -59,6 +62,7 @@ class Host:
         self.now = moment()
         self.devices = devices
         self.granted_count = 0
+        self.answers: dict[Key, Granted | Rejected] = {}
         if devices:
             self.tick()
 
@@ -69,9 +73,22 @@ class Host:
         return self.now
 
     def do(self, event: Event) -> Decision:
-        """Decide and apply; the ledger must not contradict itself afterwards."""
+        """Decide and apply, and serve whom that lets be served, as the engine does.
+
+        The ledger must not contradict itself afterwards.
+        """
+        decision = self._decided(event)
+        while self.ledger.unserved:
+            self._decided(TurnCame())
+        return decision
+
+    def _decided(self, event: Event) -> Decision:
         decision = decide(self.ledger, event, self.now)
         self.apply(decision.changes)
+        for one in decision.actions:
+            if isinstance(one, Answer):
+                assert one.key not in self.answers
+                self.answers[one.key] = one.reply
         return decision
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -111,6 +128,22 @@ class Host:
         assert isinstance(decision.reply, Rejected), decision.reply
         assert decision.changes == ()
         return decision.reply
+
+    def queue(self, request: Request, by: Caller = ADA) -> Waiting:
+        """Ask for devices, which must make it wait."""
+        reply = self.ask(request, by).reply
+        assert isinstance(reply, Queued), reply
+        return reply.waiting
+
+    def served(self, waiting: Waiting) -> Lease:
+        """The lease that a request that waited was granted."""
+        reply = self.answers[waiting.key]
+        assert isinstance(reply, Granted), reply
+        return reply.lease
+
+    def waits(self, waiting: Waiting) -> bool:
+        """Whether a request still waits."""
+        return self.ledger.waiting.get(waiting.key) is not None
 
     def attach(self, lease: Lease, pid: int, by: Caller = ADA) -> Lease:
         """Attach process *pid* of the caller, which must succeed."""

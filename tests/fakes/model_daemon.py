@@ -8,6 +8,7 @@ from functools import partial
 
 from gpusched.core.actions import (
     Action,
+    Answer,
     Observe,
     ReleaseDriver,
     ResumeDriver,
@@ -97,6 +98,8 @@ class ModelDaemon:
                 raise AssertionError("nobody asked for the guard")
             case WatchExit() | TakeSample() | SignalProcess() | ReleaseDriver() | ResumeDriver():
                 pass
+            case Answer():
+                raise AssertionError("nobody waits")
             case _:
                 self.tasks.setdefault(path_of(action), []).append(action)
 

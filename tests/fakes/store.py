@@ -16,11 +16,14 @@ from gpusched.core.changes import (
     MarksChanged,
     StoryLine,
     StoryTold,
+    WaitingChanged,
+    WaitingGone,
 )
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
+from gpusched.core.waiting import Key, Waiting
 from gpusched.ports import Batch, Stored, StoreError
 
 STORIES_LOADED = 1000
@@ -38,6 +41,7 @@ class Disk:
     ghosts: dict[DeviceUuid, Ghost] = field(default_factory=dict)
     marks: dict[DeviceUuid, Marks] = field(default_factory=dict)
     released: str | None = None
+    waiting: dict[Key, Waiting] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -72,6 +76,7 @@ class MemoryStore:
             ghosts=dict(disk.ghosts),
             marks=dict(disk.marks),
             released=disk.released,
+            waiting=tuple(disk.waiting.values()),
         )
         disk.boot_id = disk.boot_id or boot_id
         return stored
@@ -89,11 +94,12 @@ class MemoryStore:
             stories=dict(self.disk.stories),
             ghosts=dict(self.disk.ghosts),
             marks=dict(self.disk.marks),
+            waiting=dict(self.disk.waiting),
         )
         for change in batch.changes:
             keep(after, change)
         self.disk.leases, self.disk.stories = after.leases, after.stories
-        self.disk.ghosts = after.ghosts
+        self.disk.ghosts, self.disk.waiting = after.ghosts, after.waiting
         self.disk.marks, self.disk.released = after.marks, after.released
         self.disk.boot_id = self._boot_id
         self.disk.alive_at, self.disk.generation = batch.alive_at, batch.generation
@@ -103,13 +109,17 @@ class MemoryStore:
         self._boot_id = None
 
 
-def keep(disk: Disk, change: Durable) -> None:  # noqa: C901 - a dispatch
+def keep(disk: Disk, change: Durable) -> None:  # noqa: C901, PLR0912 - a dispatch
     """Make *disk* what it is after a commit of *change*."""
     match change:
         case LeaseChanged(lease):
             disk.leases[lease.id] = lease
         case LeaseForgotten(lease_id):
             disk.leases.pop(lease_id, None)
+        case WaitingChanged(waiting):
+            disk.waiting[waiting.key] = waiting
+        case WaitingGone(key):
+            disk.waiting.pop(key, None)
         case GhostChanged(device, ghost):
             disk.ghosts.pop(device, None)
             if ghost is not None:

@@ -3,6 +3,7 @@
 Values are well-formed, not plausible: a lease may be RESERVED and have an end.
 """
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from hypothesis import strategies as st
@@ -115,9 +116,8 @@ def requests(draw: st.DrawFn) -> Request:
     devices = devices or tuple(draw(st.lists(mig_uuids, max_size=3, unique=True)))
     attach_caller = draw(st.booleans())
     memory = draw(st.none() | sizes)
-    wait = draw(st.none() | durations)
     count = len(devices) or draw(st.integers(min_value=0, max_value=16))
-    return Request(
+    asked = Request(
         request_id=RequestId(draw(words)),
         count=count,
         memory=memory,
@@ -136,6 +136,17 @@ def requests(draw: st.DrawFn) -> Request:
         attach_caller=attach_caller,
         confines_itself=attach_caller and draw(st.booleans()),
         over_use=draw(st.sampled_from(OverUse)),
+    )
+    return draw(_preferring(asked))
+
+
+@st.composite
+def _preferring(draw: st.DrawFn, asked: Request) -> Request:
+    """*asked* with any preferences."""
+    count, memory = asked.count, asked.memory
+    wait = draw(st.none() | durations)
+    return replace(
+        asked,
         min_count=draw(st.none() | st.integers(1, count)) if count else None,
         max_count=draw(st.none() | st.integers(count, MAX_COUNT)),
         memory_fraction=None if memory else draw(st.none() | fractions),

@@ -14,6 +14,7 @@ from gpusched.daemon.executor import Executor
 from gpusched.daemon.kernel import Kernel
 from gpusched.daemon.poller import Poller
 from gpusched.daemon.ticker import Ticker
+from gpusched.daemon.waiting_room import WaitingRoom
 from tests.fakes.daemon import LONG, READABLE
 from tests.fakes.enforcer import FakeEnforcer
 from tests.fakes.engine_bench import EngineBench
@@ -39,7 +40,7 @@ class Bench:
         signaller = FakeSignaller(self.table)
         kernel = Kernel(enforcer, FakeGuard(), signaller, self.table, clock)
         self.ticker = Ticker(poller, clock, FakeServiceManager(), LONG, kernel.denied)
-        self.executor = Executor(self.ticker, self.exits, kernel, self.sampler)
+        self.executor = Executor(self.ticker, self.exits, kernel, self.sampler, WaitingRoom())
 
 
 @pytest_asyncio.fixture

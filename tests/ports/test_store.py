@@ -1,16 +1,11 @@
 """What every store promises: the same sentences for the fake and for SQLite."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
-from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.core.changes import (
     DriverReleased,
-    Durable,
     GhostChanged,
     LeaseChanged,
     LeaseForgotten,
@@ -24,31 +19,10 @@ from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId, Moment, Requ
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.marks import UNMARKED, Cordon, Marks, Taint, TaintEffect
 from gpusched.core.request import Request
-from gpusched.ports import Batch, Store, Stored, StoreError
-from tests.fakes.store import Disk, MemoryStore
+from gpusched.ports import Stored, StoreError
+from tests.ports.store_worlds import FIRST_BOOT, Start, batch
 
-FIRST_BOOT = BootId("11111111-1111-1111-1111-111111111111")
 SECOND_BOOT = BootId("22222222-2222-2222-2222-222222222222")
-
-Start: TypeAlias = Callable[[], Store]
-"""Starts a store over what earlier ones of the same test kept, which are closed by it."""
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    disk = Disk()
-    opened: list[Store] = []
-
-    def begin() -> Store:
-        for store in opened:
-            store.close()
-        memory = request.param == "memory"
-        opened.append(MemoryStore(disk) if memory else SqliteStore(tmp_path / "ledger.db"))
-        return opened[-1]
-
-    yield begin
-    for store in opened:
-        store.close()
 
 
 def lease(number: int, state: LeaseState = LeaseState.ACTIVE) -> Lease:
@@ -68,10 +42,6 @@ def told(number: int) -> StoryTold:
     return StoryTold(
         StoryLine(number, StoryKind.GRANTED, f"lease-{number}", "granted", sequence=number)
     )
-
-
-def batch(*changes: Durable, generation: int = 1, power_safe: bool = False) -> Batch:
-    return Batch(changes, generation, Instant(generation * 10), power_safe=power_safe)
 
 
 def kept(stored: Stored) -> dict[LeaseId, Lease]:

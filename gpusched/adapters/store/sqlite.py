@@ -24,9 +24,11 @@ from gpusched.adapters.store.schema import (
     NewerSchema,
     migrate,
 )
+from gpusched.adapters.store.waiting_rows import decode_waiting
 from gpusched.core.changes import StoryLine
 from gpusched.core.ids import BootId, DeviceUuid
 from gpusched.core.lease import Lease
+from gpusched.core.waiting import Waiting
 from gpusched.ports import Batch, Stored
 
 T = TypeVar("T")
@@ -92,7 +94,8 @@ class SqliteStore:
             boot_id: Goes on record with every commit from now on; at once where the store is new.
 
         Returns:
-            All leases, and the newest `STORIES_LOADED` story lines that are not too old.
+            All leases and requests that wait, and the newest `STORIES_LOADED` story lines that
+            are not too old.
 
         Raises:
             StoreError: Unreadable, corrupt, of a newer schema or not writable; the file is left
@@ -188,6 +191,7 @@ def _read(connection: sqlite3.Connection, oldest: int) -> Stored:
         ghosts=dict(_by_device(connection, "ghost", decode_ghost, "ghost memory")),
         marks=dict(_by_device(connection, "mark", decode_marks, "marks")),
         released=meta.maybe("released", meta.text),
+        waiting=tuple(_read_waiting(connection)),
     )
 
 
@@ -212,6 +216,18 @@ def _read_leases(connection: sqlite3.Connection) -> Iterator[Lease]:
         if lease.id != name:
             raise UnreadableRow(f"the row of lease {name} is that of {lease.id}")
         yield lease
+
+
+def _read_waiting(connection: sqlite3.Connection) -> Iterator[Waiting]:
+    for uid, request_id, row in connection.execute("SELECT uid, request_id, row FROM waiting"):
+        name = f"the row of request {request_id!r} of uid {uid}"
+        try:
+            waiting = decode_waiting(row)
+        except UnreadableRow as error:
+            raise UnreadableRow(f"{name} cannot be read: {error}") from error
+        if waiting.key != (uid, request_id):
+            raise UnreadableRow(f"{name} is that of {waiting.request.request_id!r}")
+        yield waiting
 
 
 def _read_stories(connection: sqlite3.Connection, oldest: int) -> list[StoryLine]:

@@ -1,0 +1,101 @@
+"""Decides on requests that wait no longer, or whose client goes and comes back."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gpusched.core.actions import Answer
+from gpusched.core.changes import Change, WaitingChanged, WaitingGone
+from gpusched.core.decision import Decision
+from gpusched.core.durations import in_words
+from gpusched.core.ids import Caller, Instant, Moment
+from gpusched.core.ledger import Ledger
+from gpusched.core.queue_events import ClientLeft
+from gpusched.core.queue_story import left
+from gpusched.core.replies import Done, Queued, Refusal, Rejected
+from gpusched.core.request import Request
+from gpusched.core.reserving import why_waits
+from gpusched.core.waiting import Waiting, same
+
+GONE = "its client is gone"
+
+
+def come_back(waiting: Waiting, request: Request) -> Decision:
+    """Let a client wait on in the place that its request has."""
+    if not same(waiting.request, request):
+        sentence = f"request_id: {request.request_id!r} was used for another request, which waits"
+        return Decision(reply=Rejected(Refusal.BAD_REQUEST, sentence, "request_id"))
+    if waiting.abandoned is None:
+        return Decision(reply=Queued(waiting))
+    there = replace(waiting, abandoned=None)
+    return Decision((WaitingChanged(there),), reply=Queued(there))
+
+
+def client_left(ledger: Ledger, event: ClientLeft, now: Moment) -> Decision:
+    """Keep the place of a request whose client is gone for a while."""
+    waiting = ledger.waiting.get(event.key)
+    if waiting is None:
+        return Decision()
+    return Decision((WaitingChanged(_abandoned(ledger, waiting, now)),))
+
+
+def cancelled(waiting: Waiting, by: Caller, now: Moment) -> Decision:
+    """Take a request out on somebody's word."""
+    why = f"{by.user or by.uid} cancelled it"
+    sentence = f"{waiting.request.request_id} waits no longer: {why}"
+    return Decision(
+        (WaitingGone(waiting.key), left(waiting, why, now)),
+        (Answer(waiting.key, Rejected(Refusal.LATER, sentence)),),
+        Done((), sentence),
+    )
+
+
+def timed_out(ledger: Ledger, now: Moment) -> Decision:
+    """Take out those that have waited long enough, or whose client did not come back."""
+    changes: list[Change] = []
+    answers: list[Answer] = []
+    for waiting in ledger.waiting.over(now.instant):
+        over = waiting.deadline is not None and waiting.deadline <= now.instant
+        why = "its time to wait is over" if over else GONE
+        changes += [WaitingGone(waiting.key), left(waiting, why, now)]
+        answers.append(Answer(waiting.key, _in_vain(ledger, waiting, now)))
+    return Decision(tuple(changes), tuple(answers))
+
+
+def restarted(ledger: Ledger, by: int, now: Moment) -> Iterator[Change]:
+    """Give every request *by* nanoseconds more; clients have to come back to this daemon."""
+    for waiting in ledger.waiting:
+        yield WaitingChanged(_abandoned(ledger, extended(waiting, by), now))
+
+
+def more_time(ledger: Ledger, by: int) -> Iterator[Change]:
+    """Give every request whose time is limited *by* nanoseconds more."""
+    for waiting in ledger.waiting:
+        if waiting.clock is not None:
+            yield WaitingChanged(extended(waiting, by))
+
+
+def rebooted(ledger: Ledger, now: Moment) -> Iterator[Change]:
+    """Take out all: no client of another boot can be there."""
+    for waiting in ledger.waiting:
+        yield WaitingGone(waiting.key)
+        yield left(waiting, "the host was started anew", now)
+
+
+def extended(waiting: Waiting, by: int) -> Waiting:
+    """Give a request with *by* nanoseconds more on each of its clocks."""
+
+    def later(deadline: Instant | None) -> Instant | None:
+        return None if deadline is None else Instant(deadline + by)
+
+    return replace(waiting, deadline=later(waiting.deadline), abandoned=later(waiting.abandoned))
+
+
+def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment) -> Rejected:
+    """Say what was still in the way when a request left."""
+    waited = f"waited {in_words(now.instant - waiting.arrived.instant)}"
+    found = why_waits(ledger, waiting, now.instant)
+    return replace(found, sentence=f"{waited}: {found.sentence}")
+
+
+def _abandoned(ledger: Ledger, waiting: Waiting, now: Moment) -> Waiting:
+    return replace(waiting, abandoned=Instant(now.instant + ledger.policy.queue.grace))

@@ -1,0 +1,89 @@
+"""From a request to a reserved lease: the choice of its devices, and its first version."""
+
+from gpusched.core.accounts import unattributed
+from gpusched.core.attaching import cannot_hold
+from gpusched.core.clocks import Clocks
+from gpusched.core.explain import refuse
+from gpusched.core.hold import free_of
+from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
+from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.ledger import Ledger
+from gpusched.core.placement import choose
+from gpusched.core.replies import Refusal, Rejected, Verdict
+from gpusched.core.request import Request
+from gpusched.core.verdicts import judge
+from gpusched.core.waiting import Order, Waiting
+
+ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
+
+
+def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, ...] | Rejected:
+    """Choose devices for who comes now, or say why none can be had."""
+    cannot = cannot_hold(ledger, request)
+    if cannot is not None:
+        sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
+        return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
+    if request.count == 0:
+        return ()
+    order = (ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals)
+    verdicts = _left(ledger, request, now, order)
+    chosen = choose(ledger, request, verdicts)
+    return refuse(ledger, request, verdicts) if chosen is None else chosen
+
+
+def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
+    """Say what is in the way of a request that waits."""
+    request = waiting.request
+    return refuse(ledger, request, _left(ledger, request, now, waiting.order))
+
+
+def _left(ledger: Ledger, request: Request, now: Instant, order: Order) -> tuple[Verdict, ...]:
+    """Judge all devices, those that are kept for requests before *order* among what is taken."""
+    verdicts = judge(ledger, request, now)
+    return free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
+
+
+def ends_by(request: Request, now: Instant) -> Instant | None:
+    """Say when a lease that is granted now has surely ended; None where nothing says so."""
+    return None if request.time_limit is None else Instant(now + request.time_limit)
+
+
+def reserved(
+    ledger: Ledger,
+    caller: Caller,
+    request: Request,
+    lease_id: LeaseId,
+    chosen: tuple[DeviceUuid, ...],
+    now: Moment,
+) -> Lease:
+    """Give the lease that a request is granted, with nobody in it yet."""
+    return Lease(
+        id=lease_id,
+        state=LeaseState.RESERVED,
+        request=request,
+        uid=caller.uid,
+        gid=caller.gid,
+        user=caller.user,
+        shares=tuple(_share(ledger, uuid, request) for uuid in chosen),
+        created=now,
+        clocks=_clocks(ledger, request, now),
+    )
+
+
+def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
+    baseline = unattributed(ledger.uses, device)
+    return Share(device, ledger.devices[device].memory_domain, request.memory, baseline)
+
+
+def _clocks(ledger: Ledger, request: Request, now: Moment) -> Clocks:
+    keepalive = request.keepalive or ledger.policy.keepalive
+    attach = request.attach_deadline or ledger.policy.attach_deadline
+    return Clocks(
+        attach=_after(now, attach),
+        keepalive=_after(now, keepalive),
+        time_limit=_after(now, request.time_limit),
+    )
+
+
+def _after(now: Moment, duration: int | None) -> Instant | None:
+    return None if duration is None else Instant(now.instant + duration)

@@ -1,0 +1,64 @@
+"""Where clients wait for the answer to a request that waits, and how it is noticed that they go.
+
+A client costs a future here and nothing else. Which request is served decides the core.
+"""
+
+from collections import Counter
+
+from gpusched.core.actions import Answer
+from gpusched.core.queue_events import ClientLeft
+from gpusched.core.replies import Reply
+from gpusched.core.waiting import Key
+from gpusched.daemon.engine import STOPPING, Engine
+from gpusched.daemon.outcomes import Outcomes
+from gpusched.ports import Stopping
+
+
+class WaitingRoom:
+    """Clients whose requests wait."""
+
+    def __init__(self) -> None:
+        self._outcomes: Outcomes[Key] = Outcomes()
+        self._present: Counter[Key] = Counter()
+        self._engine: Engine | None = None
+
+    def serve(self, engine: Engine) -> None:
+        """Tell *engine* who leaves, from now on."""
+        self._engine = engine
+        # What was decided and never committed is told to nobody.
+        engine.failed.add_done_callback(lambda failed: self._outcomes.end(failed.result()))
+
+    async def served(self, key: Key) -> Reply:
+        """Wait until a request is granted, or waits no longer.
+
+        To be called in the step of the loop in which `Queued` was answered. Who is cancelled
+        has left; when nobody is left the core hears of it.
+
+        Raises:
+            Stopping: The daemon ends; the request keeps its place.
+        """
+        self._present[key] += 1
+        try:
+            return await self._outcomes.heard(key)
+        finally:
+            self._leave(key)
+
+    def answer(self, answer: Answer) -> None:
+        """Let those who wait for a request hear what has become of it."""
+        self._outcomes.answer(answer.key, answer.reply)
+
+    def close(self) -> None:
+        """Let everybody go: they come back to the next daemon. Idempotent."""
+        self._outcomes.end(STOPPING)
+
+    def _leave(self, key: Key) -> None:
+        self._present[key] -= 1
+        if self._present[key] > 0:
+            return
+        del self._present[key]
+        if self._engine is None or self._engine.ledger.waiting.get(key) is None:
+            return
+        try:
+            self._engine.propose(ClientLeft(key))
+        except Stopping:
+            return  # the next daemon gives it time to come back

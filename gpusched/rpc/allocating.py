@@ -1,0 +1,95 @@
+"""From a request for devices to its grant, however long that takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from gpusched.api.v1 import lease_pb2
+from gpusched.core.events import AllocateRequested, AttachRequested, ReleaseRequested
+from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.replies import Done, Granted, Queued, Refusal, Reply, Underway
+from gpusched.core.waiting import Waiting
+from gpusched.rpc.call import Call, Refused
+from gpusched.rpc.convert_waiting import WaitingWriter
+from gpusched.rpc.standing import standing_of
+from gpusched.rpc.status import refuse
+from gpusched.rpc.world import World, as_wanted, settled
+
+NEWS_EVERY = 1.0
+"""Seconds between two looks at the place of one that waits."""
+
+
+async def allocated(world: World, event: AllocateRequested, call: Call) -> Granted:
+    """Have devices granted, after a wait where the request allows one.
+
+    Raises:
+        Refused: It was rejected, or has waited in vain.
+        Stopping: The daemon ends.
+    """
+    reply = world.authority.propose(event)
+    if isinstance(reply, Queued):
+        reply = await world.authority.served(reply.waiting.key)
+    return await _granted(world, reply, event, call)
+
+
+async def allocated_with_news(
+    world: World, event: AllocateRequested, call: Call
+) -> AsyncIterator[lease_pb2.WaitingRequest | Granted]:
+    """As `allocated`, with the place in the queue when it is another one; the grant is last."""
+    reply = world.authority.propose(event)
+    if isinstance(reply, Queued):
+        serving = asyncio.ensure_future(world.authority.served(reply.waiting.key))
+        try:
+            async for news in _news(world, reply.waiting, serving, call):
+                yield news
+            reply = await serving
+        finally:
+            await _given_up(serving)
+    yield await _granted(world, reply, event, call)
+
+
+async def _news(
+    world: World, waiting: Waiting, serving: asyncio.Future[Reply], call: Call
+) -> AsyncIterator[lease_pb2.WaitingRequest]:
+    told = None
+    while not serving.done():
+        ledger = world.authority.ledger
+        now = ledger.waiting.get(waiting.key)
+        if now is not None:
+            message = WaitingWriter(ledger, world.clock.now(), call).one(now)
+            if message != told:
+                told = message
+                yield message
+        await asyncio.wait({serving}, timeout=NEWS_EVERY)
+
+
+async def _given_up(serving: asyncio.Future[Reply]) -> None:
+    """Leave: who listens no longer is told of, unless the answer is there."""
+    serving.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await serving
+
+
+async def _granted(world: World, reply: Reply, event: AllocateRequested, call: Call) -> Granted:
+    if isinstance(reply, Underway):
+        reply = await world.authority.outcome(reply.lease.id, reply.process)
+    granted = as_wanted(world, reply, event, Granted, event.request)
+    lease = granted.lease
+    if not event.request.attach_caller or lease.state is not LeaseState.RESERVED:
+        return granted
+    return await _attached(world, lease, call)
+
+
+async def _attached(world: World, lease: Lease, call: Call) -> Granted:
+    """Put the caller into the lease that it has waited for; without it, it is of no use."""
+    process = call.caller.process
+    try:
+        if process is None:
+            raise refuse(Refusal.NOT_FOUND, "attach_caller: the calling process has ended")
+        standing = await standing_of(world.processes, process)
+        event = AttachRequested(call.caller, lease.id, process, standing)
+        done = await settled(world, event, Done)
+    except Refused:
+        world.authority.propose(ReleaseRequested(call.caller, lease.id))
+        raise
+    return Granted(done.leases[0], attachment=done.attachment)

@@ -1,0 +1,72 @@
+"""Requests that wait, on the wire: place, clocks, and what each waits for."""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from gpusched.api.v1 import lease_pb2, request_pb2
+from gpusched.core.ids import Moment
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import Rejected
+from gpusched.core.reserving import why_waits
+from gpusched.core.waiting import Waiting, shape_of
+from gpusched.rpc.call import Call
+from gpusched.rpc.convert_reading import deadline_of, time_of
+from gpusched.rpc.convert_rejection import waits_for
+from gpusched.rpc.convert_request import message_of
+
+
+@dataclass(slots=True)
+class WaitingWriter:
+    """Writes requests that wait; what those of one shape wait for is found out once.
+
+    Attributes:
+        ledger: The record.
+        now: Present moment.
+        call: Who is told.
+    """
+
+    ledger: Ledger
+    now: Moment
+    call: Call
+    _found: dict[Hashable, Rejected] = field(default_factory=dict)
+
+    def all(self) -> Iterator[lease_pb2.WaitingRequest]:
+        """Give all in the order of service."""
+        for position, waiting in enumerate(self.ledger.waiting, 1):
+            yield self._message(waiting, position)
+
+    def one(self, waiting: Waiting) -> lease_pb2.WaitingRequest:
+        """Give one."""
+        return self._message(waiting, self.ledger.waiting.position(waiting))
+
+    def _message(self, waiting: Waiting, position: int) -> lease_pb2.WaitingRequest:
+        own = self.call.may_see(waiting.uid)
+        seen = self.call.sight_of(waiting.uid, self.ledger.policy.others)
+        message = lease_pb2.WaitingRequest(
+            request=_request_of(waiting, own=own),
+            position=position,
+            enqueued_at=time_of(waiting.arrived.wall),
+            wait_deadline=deadline_of(waiting.deadline, self.now),
+            abandoned_deadline=deadline_of(waiting.abandoned, self.now),
+            priority=waiting.priority,
+        )
+        if seen.uid:
+            message.uid, message.user = waiting.uid, waiting.user
+        if own:
+            self._add_reasons(message, waiting)
+        return message
+
+    def _add_reasons(self, message: lease_pb2.WaitingRequest, waiting: Waiting) -> None:
+        shape = shape_of(waiting)
+        if shape not in self._found:
+            self._found[shape] = why_waits(self.ledger, waiting, self.now.instant)
+        found = self._found[shape]
+        message.waits_for = waits_for(found, self.ledger.policy.others)
+        if self.ledger.policy.others.device:
+            message.blocking_lease_ids.extend(one.lease for one in found.holders)
+
+
+def _request_of(waiting: Waiting, *, own: bool) -> request_pb2.AllocateRequest:
+    if own:
+        return message_of(waiting.request)
+    return request_pb2.AllocateRequest(request_id=waiting.request.request_id)
