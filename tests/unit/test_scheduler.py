@@ -1,0 +1,202 @@
+"""The whole scheduler, whatever happens in whatever order: what users of a queue rely on."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gpusched.core.changes import MarksChanged
+from gpusched.core.events import CancelRequested, Recovered
+from gpusched.core.hold import Holds
+from gpusched.core.ids import SECOND, BootId, Caller, DeviceUuid, Instant, LeaseId, RequestId
+from gpusched.core.lease import Lease
+from gpusched.core.marks import Cordon, Marks
+from gpusched.core.placement import choose
+from gpusched.core.queue_events import ClientLeft
+from gpusched.core.replies import Queued
+from gpusched.core.request import Request
+from gpusched.core.sizes import GIB
+from gpusched.core.verdicts import judge
+from gpusched.core.waiting import Waiting
+from tests.fakes.builders import ADA, BOB, L4, device
+from tests.fakes.host import Host
+from tests.fakes.queued_host import host_of
+
+DEVICES = (device(0), device(1), device(2), device(3, L4, 24 * GIB))
+BOOT = BootId("boot")
+PEOPLE = (ADA, BOB)
+picks = st.integers(0, 99)
+wishes = st.builds(
+    Request,
+    request_id=st.just(RequestId("replaced")),
+    count=st.integers(1, 3),
+    memory=st.none() | st.sampled_from([10 * GIB, 30 * GIB, 60 * GIB]),
+    gpu_types=st.sampled_from([(), ("nvidia-l4",), ("nvidia-a100-80gb",)]),
+    time_limit=st.none() | st.sampled_from([20 * SECOND, 3600 * SECOND]),
+    priority=st.none() | st.sampled_from(["high", "normal"]),
+    wait_without_limit=st.booleans(),
+)
+
+
+def restarted(host: Host) -> Host:
+    """The daemon again, with what it had stored; every client comes back at once."""
+    after = Host(policy=host.ledger.policy)
+    after.devices, after.now = host.devices, host.now
+    after.granted_count, after.answers = host.granted_count, host.answers
+    after.ledger.restore(
+        list(host.ledger.live()), (), host.ledger.generation, marks=host.ledger.marks
+    )
+    after.ledger.restore_waiting(host.ledger.waiting)
+    after.do(Recovered(BOOT, BOOT, after.now.instant, "1"))
+    after.tick()
+    for one in list(after.ledger.waiting):
+        again = after.ask(one.request, one.caller).reply
+        assert isinstance(again, Queued)
+    return after
+
+
+class Scheduler(RuleBasedStateMachine):
+    """One host, and its twin whose daemon is never started anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.host, self.twin = host_of(*DEVICES), host_of(*DEVICES)
+        self.asked = 0
+        self.held: dict[LeaseId, Lease] = {}
+        self.before: tuple[Holds, Instant] = ({}, Instant(0))
+
+    def both(self) -> tuple[Host, Host]:
+        return self.host, self.twin
+
+    @rule(wish=wishes, who=picks)
+    def arrive(self, wish: Request, who: int) -> None:
+        self.asked += 1
+        asked = replace(wish, request_id=RequestId(f"r{self.asked}"))
+        for host in self.both():
+            host.ask(asked, PEOPLE[who % len(PEOPLE)])
+
+    @precondition(lambda self: self.host.ledger.live_count() > 0)
+    @rule(which=picks)
+    def release(self, which: int) -> None:
+        leases = sorted(self.host.ledger.live(), key=lambda one: one.id)
+        lease = leases[which % len(leases)]
+        for host in self.both():
+            host.release(host.lease(lease.id), Caller(lease.uid, lease.gid))
+
+    @precondition(lambda self: len(self.host.ledger.waiting) > 0)
+    @rule(which=picks)
+    def cancel(self, which: int) -> None:
+        waiting = list(self.host.ledger.waiting)[which % len(self.host.ledger.waiting)]
+        for host in self.both():
+            host.do(CancelRequested(waiting.caller, waiting.request.request_id))
+
+    @precondition(lambda self: len(self.host.ledger.waiting) > 0)
+    @rule(which=picks)
+    def client_goes_and_comes(self, which: int) -> None:
+        waiting = list(self.host.ledger.waiting)[which % len(self.host.ledger.waiting)]
+        for host in self.both():
+            host.do(ClientLeft(waiting.key))
+            host.ask(waiting.request, waiting.caller)
+
+    @rule(seconds=st.sampled_from([1, 10, 20]))
+    def time_passes(self, seconds: int) -> None:
+        for host in self.both():
+            host.later(seconds)
+            host.tick()
+
+    @rule(which=picks)
+    def cordon(self, which: int) -> None:
+        uuid = DEVICES[which % len(DEVICES)].uuid
+        for host in self.both():
+            at = Cordon("a test", 0, "root", host.now)
+            marks = Marks() if host.ledger.marks_of(uuid).cordon else Marks(cordon=at)
+            host.apply([MarksChanged(uuid, marks)])
+            host.tick()
+
+    @rule()
+    def restart(self) -> None:
+        self.host = restarted(self.host)
+        self.twin.tick()
+
+    @invariant()
+    def nobody_waits_for_what_is_free(self) -> None:
+        """The first that waits cannot be served: everything is given out that can be."""
+        first = next(iter(self.host.ledger.waiting), None)
+        if first is not None:
+            assert serves(self.host, first) is None
+
+    @invariant()
+    def the_daemon_s_life_does_not_matter(self) -> None:
+        """A restart in the middle changes nothing of who has what, and who waits where."""
+        assert has(self.host) == has(self.twin)
+        assert [one.key for one in self.host.ledger.waiting] == [
+            one.key for one in self.twin.ledger.waiting
+        ]
+
+    @invariant()
+    def nobody_is_passed_where_it_hurts(self) -> None:
+        """What was kept for a request was given to nobody behind it who could delay it."""
+        holds, now = self.before
+        for lease in self.host.ledger.live():
+            if lease.id in self.held:
+                continue
+            order = (self.host.ledger.policy.queue.rank(lease.request.priority, now), 0)
+            for share in lease.shares:
+                hold = holds.get(share.domain)
+                kept = hold is not None and self.host.ledger.waiting.get(hold.key) is not None
+                if hold is None or not kept or hold.order[0] >= order[0]:
+                    continue
+                limit = lease.clocks.time_limit
+                assert hold.until is not None
+                assert limit is not None
+                assert limit <= hold.until
+        self.held = {one.id: one for one in self.host.ledger.live()}
+        self.before = (dict(self.host.ledger.holds), self.host.now.instant)
+
+
+def serves(host: Host, waiting: Waiting) -> tuple[DeviceUuid, ...] | None:
+    """The devices that a request would get if nothing were kept for anybody."""
+    verdicts = judge(host.ledger, waiting.request, host.now.instant)
+    return choose(host.ledger, waiting.request, verdicts)
+
+
+def has(host: Host) -> dict[tuple[int, str], list[DeviceUuid]]:
+    """Who has what, by user and request."""
+    return {
+        (one.uid, one.request.request_id): [share.device for share in one.shares]
+        for one in host.ledger.live()
+    }
+
+
+TestScheduler = Scheduler.TestCase
+TestScheduler.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    big=wishes.filter(lambda one: one.count > 1 or one.memory != 10 * GIB),
+    small=st.lists(st.sampled_from([None, 10 * GIB]), min_size=4, max_size=12),
+)
+def test_nobody_starves(big: Request, small: list[int | None]) -> None:
+    """Under endless small arrivals a request is granted after no more releases than there were
+    leases when it came: those that end are given to it, or to nobody that keeps it from it.
+    """
+    host = host_of(*DEVICES)
+    for number, memory in enumerate(small):
+        host.ask(Request(RequestId(f"first-{number}"), memory=memory, wait_without_limit=True))
+    asked = replace(
+        big, request_id=RequestId("big"), wait_without_limit=True, priority=None, time_limit=None
+    )
+    reply = host.ask(asked, BOB).reply
+    if not isinstance(reply, Queued):
+        return
+    bound = len(small)
+    for number in range(bound):
+        assert host.ledger.live_count()
+        host.ask(Request(RequestId(f"more-{number}"), memory=10 * GIB, wait_without_limit=True))
+        oldest = next(iter(sorted(host.ledger.live(), key=lambda one: one.id)))
+        host.release(oldest, ADA)
+        if not host.waits(reply.waiting):
+            return
+    raise AssertionError(f"it still waits after {bound} releases")
