@@ -29,6 +29,7 @@ def add_allocation(parser: argparse.ArgumentParser) -> None:
         " the device",
     )
     add("--gpu-type", metavar="T[,T]", help="acceptable types, the preferred one first")
+    add("--pool", metavar="NAME", help="pool to take devices from; default: the default one")
     add("--mig", metavar="PROFILE", help="MIG instances of this profile, such as 1g.10gb")
     add(
         "--wait",
@@ -78,6 +79,7 @@ def request_of(options: argparse.Namespace) -> dict[str, object]:
             "memory": options.memory,
             "gpu_types": _list(options.gpu_type),
             "mig": options.mig,
+            "pool": options.pool,
             "time_limit": options.time_limit,
             "enforce": options.enforce,
             "mask_format": options.mask_format,

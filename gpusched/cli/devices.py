@@ -19,8 +19,10 @@ _DEVICES = (
     Column("GRANTABLE", right=True),
     Column("PCI BUS ID"),
     Column("HEALTH"),
+    Column("POOL", optional=True),
     Column("NOTE"),
 )
+_DEFAULT_POOL = "default"
 _TYPES = (
     Column("Name"),
     Column("Price", right=True),
@@ -57,8 +59,15 @@ def _device(device: Document) -> list[str]:
         mib(device.measured("grantable")),
         device.text("pci_bus_id"),
         name_of(device.text("health"), "HEALTH"),
+        _pool(device),
         _note(device),
     ]
+
+
+def _pool(device: Document) -> str:
+    """Give the pool, and the one that it moves to once its leases have ended."""
+    now, after = device.text("pool"), device.words("attributes").get("moves_to_pool")
+    return now if after is None else f"{now or _DEFAULT_POOL} -> {after}"
 
 
 def _note(device: Document) -> str:

@@ -12,7 +12,7 @@ from gpusched.client.document import Document
 
 _VERDICTS = (Column("DEVICE", right=True), Column("FITS"), Column("WHY"))
 _WISHES = (
-    *("gpus", "memory", "gpu_type", "mig", "wait", "time_limit", "priority", "enforce"),
+    *("gpus", "memory", "gpu_type", "mig", "pool", "wait", "time_limit", "priority", "enforce"),
     *("mask_format", "over_use", "label"),
 )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gpusched.cli.account_table import account_lines
 from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
 from gpusched.cli.process_table import process_lines
+from gpusched.cli.quota_table import quota_lines
 from gpusched.cli.table import Column, lines_of, printable
 from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
@@ -54,7 +55,9 @@ def screen(status: Document, width: int | None) -> list[str]:
     if accounts := account_lines(devices, width):
         lines += ["", *accounts]
     lines += ["", *process_lines(status.parts("processes"), status.parts("unreadable"), width)]
-    return lines + _without_process(status, width)
+    lines += _without_process(status, width)
+    quotas = quota_lines(status.parts("quotas"), width)
+    return [*lines, "", *quotas] if quotas else lines
 
 
 def _header(status: Document) -> list[str]:

@@ -158,6 +158,7 @@ _WORDS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "memory": ("memory_bytes", _size),
     "gpu_types": ("gpu_types", _names),
     "mig": ("mig_profile", _text),
+    "pool": ("pool", _text),
     "wait": ("wait", duration),
     "time_limit": ("time_limit", duration),
     "attach_deadline": ("attach_deadline", duration),

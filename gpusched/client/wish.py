@@ -16,6 +16,7 @@ class Wish(TypedDict, total=False):
             that nobody else gets.
         gpu_types: Acceptable types, the preferred one first.
         mig: MIG profile, such as `"1g.10gb"`.
+        pool: Pool to take devices from. Default: the default one.
         wait: How long to wait for what could fit later. Default: not at all.
         time_limit: The lease ends so long after it was granted.
         attach_deadline: The lease ends so long after it was granted unless a process came.
@@ -36,6 +37,7 @@ class Wish(TypedDict, total=False):
     memory: str | int | None
     gpu_types: Sequence[str] | None
     mig: str | None
+    pool: str | None
     wait: str | float | None
     time_limit: str | float | None
     attach_deadline: str | float | None

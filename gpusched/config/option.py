@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from gpusched.core.durations import parse_duration
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.marks import TaintEffect
+from gpusched.core.quota import Exempt
 from gpusched.core.sight import Sight, sight_of
 from gpusched.core.sizes import parse_size
 from gpusched.core.stray import StrayPolicy
@@ -109,6 +110,11 @@ def stray_policy(value: object) -> StrayPolicy:
         ValueError: It is no policy.
     """
     return StrayPolicy(one_of(*(one.value for one in StrayPolicy))(value))
+
+
+def exempt(value: object) -> Exempt:
+    """Read whom no quota bounds."""
+    return Exempt(one_of(*(one.value for one in Exempt))(value))
 
 
 def sight(value: object) -> Sight:

@@ -8,6 +8,7 @@ from gpusched.config.option import (
     count,
     duration,
     effect,
+    exempt,
     no_duration,
     numbers,
     one_of,
@@ -21,11 +22,18 @@ from gpusched.config.option import (
 from gpusched.core.marks import TaintEffect
 from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
+from gpusched.core.quota import Exempt
 from gpusched.core.sight import COMMON, Sight
 from gpusched.core.stray import AVOIDED, StrayPolicy
 
 PRICES = "prices"
 """Table of free keys: a row of `gpusched types`, and what it costs in words."""
+
+QUOTAS = "quotas"
+"""List of tables: whose quota, and its bounds."""
+
+POOLS = "pools"
+"""Table of tables by name: the devices of a pool, and who may use it."""
 
 STRAY_DEVICES = ("strays", "devices")
 """Table of free keys within another: UUID of a device, and the policy there."""
@@ -230,6 +238,12 @@ STRAY_DRY_RUN = Option(
     one_of("on", "off"),
     "With `on`, what an eviction would send is told and not sent.",
 )
+QUOTA_EXEMPT = Option(
+    "access.quota_exempt",
+    Exempt.NOBODY.value,
+    exempt,
+    "Who is free of quotas: `nobody`, `root`, or `admins` (root and the group that administers).",
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -242,6 +256,7 @@ OPTIONS: tuple[
     | Option[str]
     | Option[tuple[str, ...]]
     | Option[tuple[int, ...]]
+    | Option[Exempt]
     | Option[TaintEffect]
     | Option[StrayPolicy]
     | Option[Sight],
@@ -256,7 +271,7 @@ OPTIONS: tuple[
     *(OVERUSE_IN_PLACE, OVERUSE_DRY_RUN),
     *(SOFT, SOFT_TIME, HARD, LOST, IGNORE_XIDS, FATAL_XIDS),
     *(STRAYS, STRAY_GRACE, STRAY_SPARED, STRAY_DRY_RUN),
-    *(ADMIN_GROUP, CONNECTIONS, OTHERS, LOG_LEVEL),
+    *(ADMIN_GROUP, CONNECTIONS, OTHERS, QUOTA_EXEMPT, LOG_LEVEL),
 )
 AFTER_RESTART = frozenset(
     {

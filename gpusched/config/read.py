@@ -9,9 +9,14 @@ from typing import TypeVar
 from gpusched.config import options
 from gpusched.config.option import Option, stray_policy
 from gpusched.config.paths import SYSTEM_CONFIG
+from gpusched.config.pools import pools_of
+from gpusched.config.principals import HOST, Names
+from gpusched.config.quotas import quotas_of
 from gpusched.core.health_rules import HealthRules
 from gpusched.core.ids import SECOND, DeviceUuid
 from gpusched.core.policy import OverUseRules, Policy
+from gpusched.core.pool import Pools
+from gpusched.core.quota import Quotas
 from gpusched.core.stray import StrayPolicy, StrayRules
 
 T = TypeVar("T")
@@ -64,8 +69,12 @@ class Config:
     written: Mapping[str, object]
 
 
-def parse(text: str) -> Config:
+def parse(text: str, names: Names = HOST) -> Config:
     """Read a configuration.
+
+    Args:
+        text: TOML.
+        names: Where the users and groups in it are looked up.
 
     Raises:
         ConfigFaults: With every fault in it.
@@ -74,7 +83,7 @@ def parse(text: str) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigFaults((f"not TOML: {error}",)) from None
-    reader = _Reader(tables)
+    reader = _Reader(tables, names)
     config = _config(reader)
     if reader.faults:
         raise ConfigFaults(tuple(reader.faults))
@@ -105,8 +114,9 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
 class _Reader:
     """Takes options out of the tables and collects what is wrong."""
 
-    def __init__(self, tables: Mapping[str, object]) -> None:
+    def __init__(self, tables: Mapping[str, object], names: Names) -> None:
         self.tables = tables
+        self.names = names
         self.faults = list(_unknown(tables))
         self.written: dict[str, object] = {}
 
@@ -132,6 +142,17 @@ class _Reader:
             if not isinstance(value, str)
         ]
         return {key: str(value) for key, value in found.items()}
+
+    def quotas(self) -> Quotas:
+        exempt = self.get(options.QUOTA_EXEMPT)
+        quotas, faults = quotas_of(self.tables.get(options.QUOTAS, []), exempt, self.names)
+        self.faults += faults
+        return quotas
+
+    def pools(self) -> Pools:
+        pools, faults = pools_of(self.tables.get(options.POOLS, {}), self.names)
+        self.faults += faults
+        return pools
 
     def stray_devices(self) -> dict[DeviceUuid, StrayPolicy]:
         table, name = options.STRAY_DEVICES
@@ -174,6 +195,8 @@ def _config(reader: _Reader) -> Config:
         health=_health(reader),
         strays=_strays(reader),
         settle_starts=reader.get(options.SETTLE_STARTS),
+        quotas=reader.quotas(),
+        pools=reader.pools(),
     )
     return Config(
         policy=policy,
@@ -227,6 +250,7 @@ def _strays(reader: _Reader) -> StrayRules:
 def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
     """Name what no option has: a typing error must not read as "default"."""
     known: dict[str, set[str]] = {}
+    own = (options.QUOTAS, options.POOLS)
     for option in options.OPTIONS:
         table, name = option.key.split(".")
         known.setdefault(table, set()).add(name)
@@ -234,8 +258,10 @@ def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
     for table, found in tables.items():
         if table == options.PRICES and isinstance(found, dict):
             continue
+        if table in own:
+            continue
         if table not in known:
-            tables_known = ", ".join(sorted({*known, options.PRICES}))
+            tables_known = ", ".join(sorted({*known, options.PRICES, *own}))
             yield f"{table}: there is no such table; there are {tables_known}"
         elif not isinstance(found, dict):
             yield f"{table}: is a table, [{table}], not a value"

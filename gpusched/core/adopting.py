@@ -18,6 +18,7 @@ from gpusched.core.evicting import signal_failed
 from gpusched.core.ids import DeviceUuid, Moment, RequestId
 from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
+from gpusched.core.pooling import pool_of
 from gpusched.core.replies import NOT_ADMIN, Attachment, Done, Refusal, Rejected, Underway
 from gpusched.core.request import OverUse, Request
 from gpusched.core.room import allocatable, room_on
@@ -133,12 +134,11 @@ def _part(ledger: Ledger, group: Group, device: Device, used: Reading[int], mine
     """Give the share of one device, of whose domain the group has *mine* bytes already."""
     holding, uuid = ledger.holding(device.memory_domain), device.uuid
     reading = ledger.uses[uuid].reading
-    baseline = unattributed(ledger.uses, uuid)
     if holding.exclusive is not None:
         raise _Refused(f"{uuid} is held exclusively by {holding.exclusive}")
     if not holding.shares and not _others(ledger, group, device):
         why = "exclusively: nobody else is on it"
-        return _Part(Share(uuid, device.memory_domain, None, baseline), why)
+        return _Part(_share(ledger, device, None), why)
     if isinstance(used, Unavailable) or isinstance(reading.memory, Unavailable):
         why = f"how much of {uuid} it uses is not known, and it is not alone there"
         raise _Refused(f"{why}; allocate a share and `gpusched attach` it")
@@ -151,7 +151,18 @@ def _part(ledger: Ledger, group: Group, device: Device, used: Reading[int], mine
             f" {in_words(max(0, book))} of that; revoke one first"
         )
     why = f"with {in_words(memory)}: it uses {in_words(used)} and is not alone there"
-    return _Part(Share(uuid, device.memory_domain, memory, baseline), why)
+    return _Part(_share(ledger, device, memory), why)
+
+
+def _share(ledger: Ledger, device: Device, memory: int | None) -> Share:
+    return Share(
+        device.uuid,
+        device.memory_domain,
+        memory,
+        unattributed(ledger.uses, device.uuid),
+        total=device.memory_total,
+        pool=pool_of(ledger, device),
+    )
 
 
 def _others(ledger: Ledger, group: Group, device: Device) -> bool:

@@ -5,8 +5,9 @@ from gpusched.core.attaching import begin, foreign, record
 from gpusched.core.changes import LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
+from gpusched.core.entitlement import hindrance, narrowed
 from gpusched.core.events import AllocateRequested, ExplainRequested
-from gpusched.core.ids import Moment, ProcessId
+from gpusched.core.ids import Caller, DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.leaving import come_back
 from gpusched.core.ledger import Ledger
@@ -28,17 +29,23 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
         return known
     if event.request.attach_caller and event.caller.process is None:
         return Decision(reply=_bad("attach_caller", CALLER_GONE))
-    answer = not_admitted(ledger, event.caller, event.request) or place(
-        ledger, event.request, now.instant
-    )
+    answer = _entitled(ledger, event.caller, event.request, now.instant)
     if isinstance(answer, Rejected):
-        waits = answer.why is Refusal.LATER and event.request.waits
-        return enqueue(ledger, event, now) if waits else Decision(reply=answer)
+        return _later(ledger, event, answer, now)
     lease = reserved(ledger, event.caller, event.request, event.lease_id, answer, now)
     process = event.caller.process
     if not event.request.attach_caller or process is None:
         return Decision((LeaseChanged(lease), granted(lease, now)), reply=Granted(lease))
     return _attached(ledger, event, lease, process, now)
+
+
+def _later(ledger: Ledger, event: AllocateRequested, answer: Rejected, now: Moment) -> Decision:
+    """Let a request wait that is refused for now, where it may, or refuse it."""
+    caller, request = event.caller, event.request
+    if answer.why is not Refusal.LATER or not request.waits:
+        return Decision(reply=answer)
+    crowded = hindrance(ledger, caller, request, now.instant, ledger.waiting.count_of)
+    return enqueue(ledger, event, now) if crowded is None else Decision(reply=crowded)
 
 
 def _known(ledger: Ledger, event: AllocateRequested) -> Decision | None:
@@ -78,10 +85,18 @@ def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
     if refusal is not None:
         return Decision(reply=Explained((), None, refusal))
     verdicts = judge(ledger, event.request, now.instant)
-    answer = place(ledger, event.request, now.instant)
+    answer = _entitled(ledger, event.caller, event.request, now.instant)
     if isinstance(answer, Rejected):
         return Decision(reply=Explained(answer.verdicts or verdicts, None, answer))
     return Decision(reply=Explained(verdicts, answer))
+
+
+def _entitled(
+    ledger: Ledger, caller: Caller, request: Request, now: Instant
+) -> tuple[DeviceUuid, ...] | Rejected:
+    """Choose devices as far as *caller* may have them, or say why none can be had."""
+    hindered = not_admitted(ledger, caller, request) or hindrance(ledger, caller, request, now)
+    return hindered or place(ledger, narrowed(ledger, caller, request), now)
 
 
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:

@@ -67,6 +67,7 @@ class Caller:
         admin: Whether the caller is root or in the administrators' group.
         cgroup: The cgroup it connected from, for the log: it may have been moved since, so that
             whoever attaches a process looks anew. Empty where it is not known.
+        groups: Its supplementary groups when it connected.
     """
 
     uid: int
@@ -75,3 +76,4 @@ class Caller:
     user: str = ""
     admin: bool = False
     cgroup: str = ""
+    groups: tuple[int, ...] = ()

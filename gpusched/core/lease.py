@@ -15,6 +15,7 @@ from gpusched.core.clocks import NOTHING_RUNS, Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
 from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
+from gpusched.core.pool import DEFAULT_POOL
 from gpusched.core.request import Request
 from gpusched.core.violation import Violation
 
@@ -87,6 +88,9 @@ class Share:
         baseline: Bytes of the device that belonged to no process when it was granted; None where
             that was not known. More than that at the end is memory that is not back yet.
         peak: Most bytes that a sample showed its processes to hold there; None: none did yet.
+        total: Bytes of the device's memory when it was granted, the driver's part included; None
+            where it has none of its own. A whole device counts so much in a quota.
+        pool: Name of the pool that the device was in then.
     """
 
     device: DeviceUuid
@@ -94,6 +98,8 @@ class Share:
     memory: int | None
     baseline: int | None = None
     peak: int | None = None
+    total: int | None = None
+    pool: str = DEFAULT_POOL
 
     @property
     def exclusive(self) -> bool:
@@ -130,6 +136,8 @@ class Lease:
             None: none did yet.
         violations: Breaches of its terms that last.
         adopted: Whether it was made of processes that ran already, instead of asked for.
+        groups: The holder's supplementary groups when it was granted, as the kernel told them: on
+            the account of each of them it counts.
     """
 
     id: LeaseId
@@ -154,6 +162,7 @@ class Lease:
     peak: int | None = None
     violations: tuple[Violation, ...] = ()
     adopted: bool = False
+    groups: tuple[int, ...] = ()
 
     @property
     def live(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
 from gpusched.core.lease import Lease, Share
+from gpusched.core.tally import Subject, Taken, Tallies
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class LeaseTable:
         self._holdings: dict[str, Holding] = {}
         self._requests: dict[tuple[int, RequestId], LeaseId] = {}
         self._cgroups: dict[str, dict[LeaseId, None]] = {}
+        self._tallies = Tallies()
 
     def get(self, lease_id: LeaseId) -> Lease | None:
         """Find a lease, live or ended within the history."""
@@ -76,8 +78,17 @@ class LeaseTable:
         """Give what is promised of a memory domain."""
         return self._holdings.get(domain, NOTHING_HELD)
 
+    def taken(self, subject: Subject) -> Taken:
+        """Give what a user, a group or a label has; to be read only."""
+        return self._tallies.of(subject)
+
+    def leases_of(self, subject: Subject) -> list[Lease]:
+        """Give the live leases of a user, a group or a label, oldest first."""
+        return [self._live[lease_id] for lease_id in self._tallies.of(subject).leases]
+
     def _put(self, lease: Lease) -> None:
         before = self._live.get(lease.id)
+        self._tallies.follow(before, lease)
         if before is not None:
             self._unindex(before)
         self._leases[lease.id] = lease
@@ -123,6 +134,6 @@ class LeaseTable:
         fresh = LeaseTable()
         for lease in self._leases.values():
             fresh._put(lease)
-        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups"):
+        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups", "_tallies"):
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the leases"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from gpusched.core.health_rules import CAREFUL, HealthRules
 from gpusched.core.ids import SECOND
+from gpusched.core.pool import ONE_POOL, Pools
 from gpusched.core.priority import FIRST_COME, QueueRules
+from gpusched.core.quota import UNBOUNDED, Quotas
 from gpusched.core.sight import COMMON, Sight
 from gpusched.core.stray import AVOIDED, StrayRules
 
@@ -72,6 +74,8 @@ class Policy:
         settle_starts: How long a lease that starts on a shared device may keep the next one from
             it, until its memory has settled; None: not at all.
         queue: How requests wait.
+        quotas: What users, groups and labels may have.
+        pools: The sets of devices, and who may use them.
     """
 
     placement: str = "pack"
@@ -95,3 +99,5 @@ class Policy:
     strays: StrayRules = AVOIDED
     settle_starts: int | None = None
     queue: QueueRules = FIRST_COME
+    quotas: Quotas = UNBOUNDED
+    pools: Pools = ONE_POOL

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from gpusched.core.actions import Answer
 from gpusched.core.changes import Change, HoldsFound, LeaseChanged, WaitingChanged, WaitingGone
 from gpusched.core.decision import Decision
+from gpusched.core.entitlement import hindrance, narrowed
 from gpusched.core.events import AllocateRequested
 from gpusched.core.hold import Hold, free_of
 from gpusched.core.horizon import Horizon, horizon
@@ -34,6 +35,7 @@ def enqueue(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
         gid=caller.gid,
         user=caller.user,
         admin=caller.admin,
+        groups=caller.groups,
         lease_id=event.lease_id,
         arrived=now,
         number=ledger.waiting.arrivals,
@@ -71,6 +73,10 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
     while (one := walk.next()) is not None and not holds.keys() >= domains:
         verdicts = judged.get(walk.shape)
         if verdicts is None:
+            # It waits for leases of its own account: no device is kept for it.
+            if hindrance(ledger, one.caller, one.request, now.instant) is not None:
+                walk.leave_out()
+                continue
             verdicts = judged[walk.shape] = judge(ledger, one.request, now.instant)
             # The later ones of a shape get no more than its first.
             chosen = _chosen(ledger, one, verdicts, holds, now.instant)
@@ -90,7 +96,7 @@ def _chosen(
     holds: dict[str, Hold],
     now: Instant,
 ) -> tuple[DeviceUuid, ...] | None:
-    request = waiting.request
+    request = narrowed(ledger, waiting.caller, waiting.request)
     left = free_of(holds, verdicts, ledger.devices, waiting.order, ends_by(request, now))
     return choose(ledger, request, left)
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from gpusched.core.enforcement import Mode
 from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease
+from gpusched.core.quota import QuotaExcess
 from gpusched.core.request import Request
 from gpusched.core.sample import OpenNode
 from gpusched.core.waiting import Waiting
@@ -47,6 +48,8 @@ class Obstacle(Enum):
     RELEASED = "released"
     STARTING = "starting"
     KEPT = "kept"
+    OTHER_POOL = "other_pool"
+    MOVING = "moving"
 
 
 FOR_EVER = frozenset(
@@ -56,6 +59,7 @@ FOR_EVER = frozenset(
         Obstacle.PARTITIONED,
         Obstacle.WRONG_TYPE,
         Obstacle.TOO_SMALL,
+        Obstacle.OTHER_POOL,
     }
 )
 """Obstacles that waiting does not remove."""
@@ -194,6 +198,7 @@ class Rejected:
         verdicts: Per device of the inventory.
         nearest: The nearest request that would be granted on this host.
         holders: Who has the devices, for LATER.
+        excess: The quota in the way.
     """
 
     why: Refusal
@@ -202,6 +207,7 @@ class Rejected:
     verdicts: tuple[Verdict, ...] = ()
     nearest: Request | None = None
     holders: tuple[Holder, ...] = ()
+    excess: QuotaExcess | None = None
 
 
 NOT_ADMIN = Rejected(

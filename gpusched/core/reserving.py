@@ -3,12 +3,14 @@
 from gpusched.core.accounts import unattributed
 from gpusched.core.attaching import cannot_hold
 from gpusched.core.clocks import Clocks
+from gpusched.core.entitlement import hindrance, longest
 from gpusched.core.explain import refuse
 from gpusched.core.hold import free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
+from gpusched.core.pooling import pool_of
 from gpusched.core.replies import Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.verdicts import judge
@@ -34,6 +36,9 @@ def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, .
 def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     """Say what is in the way of a request that waits."""
     request = waiting.request
+    hindered = hindrance(ledger, waiting.caller, request, now)
+    if hindered is not None:
+        return hindered
     return refuse(ledger, request, _left(ledger, request, now, waiting.order))
 
 
@@ -66,22 +71,30 @@ def reserved(
         user=caller.user,
         shares=tuple(_share(ledger, uuid, request) for uuid in chosen),
         created=now,
-        clocks=_clocks(ledger, request, now),
+        clocks=_clocks(ledger, caller, request, now),
+        groups=caller.groups,
     )
 
 
 def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
-    baseline = unattributed(ledger.uses, device)
-    return Share(device, ledger.devices[device].memory_domain, request.memory, baseline)
+    found = ledger.devices[device]
+    return Share(
+        device,
+        found.memory_domain,
+        request.memory,
+        unattributed(ledger.uses, device),
+        total=found.memory_total,
+        pool=pool_of(ledger, found),
+    )
 
 
-def _clocks(ledger: Ledger, request: Request, now: Moment) -> Clocks:
+def _clocks(ledger: Ledger, caller: Caller, request: Request, now: Moment) -> Clocks:
     keepalive = request.keepalive or ledger.policy.keepalive
     attach = request.attach_deadline or ledger.policy.attach_deadline
     return Clocks(
         attach=_after(now, attach),
         keepalive=_after(now, keepalive),
-        time_limit=_after(now, request.time_limit),
+        time_limit=_after(now, longest(ledger, caller, request)),
     )
 
 

@@ -10,6 +10,7 @@ from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import barred
+from gpusched.core.pooling import elsewhere, moving
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import allocatable, room_on
@@ -31,10 +32,10 @@ def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]
 
 
 def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> Verdict:
-    unsuitable = _unsuitable(device, request)
+    unsuitable = _unsuitable(device, request) or elsewhere(ledger, device, request)
     if unsuitable is not None:
         return Verdict(device.uuid, *unsuitable)
-    barrier = barred(device, ledger, now)
+    barrier = barred(device, ledger, now) or moving(ledger, device)
     if barrier is not None:
         return barrier
     unknown = _unknown(device, ledger, now)

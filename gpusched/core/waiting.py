@@ -36,6 +36,7 @@ class Waiting:
         priority: Name of its class.
         deadline: When it gives up; None: never.
         abandoned: When it leaves because its client is gone; None: the client is there.
+        groups: Supplementary groups of who asked, as the kernel told them.
     """
 
     request: Request
@@ -50,6 +51,7 @@ class Waiting:
     priority: str
     deadline: Instant | None = None
     abandoned: Instant | None = None
+    groups: tuple[int, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -70,7 +72,7 @@ class Waiting:
     @property
     def caller(self) -> Caller:
         """Who asked, as far as the grant depends on it."""
-        return Caller(self.uid, self.gid, user=self.user, admin=self.admin)
+        return Caller(self.uid, self.gid, user=self.user, admin=self.admin, groups=self.groups)
 
 
 def shape_of(waiting: Waiting) -> Hashable:
@@ -83,7 +85,8 @@ def shape_of(waiting: Waiting) -> Hashable:
         for one in fields(request)
         if one.name not in _OWN
     )
-    return waiting.uid, waiting.gid, waiting.admin, waiting.priority, wanted
+    who = waiting.uid, waiting.gid, waiting.groups, waiting.admin
+    return *who, waiting.priority, wanted
 
 
 def same(one: Request, other: Request) -> bool:

@@ -5,11 +5,13 @@ hundred thousand of them cost some twenty microseconds to put in or to take out.
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heapreplace
 from typing import TypeAlias
 
 from gpusched.core.ids import Instant
+from gpusched.core.tally import Subject, subjects_of
 from gpusched.core.waiting import Key, Order, Waiting, shape_of
 
 Place: TypeAlias = tuple[Order, Key]
@@ -23,6 +25,7 @@ class WaitingTable:
         self._order: list[Place] = []
         self._clocks: list[tuple[Instant, Key]] = []
         self._shapes: dict[Hashable, list[Place]] = {}
+        self._counts: Counter[Subject] = Counter()
         self.arrivals = 0
         """How many have arrived since the queue was last empty at a start."""
 
@@ -36,6 +39,10 @@ class WaitingTable:
     def get(self, key: Key) -> Waiting | None:
         """Find a request that waits."""
         return self._rows.get(key)
+
+    def count_of(self, subject: Subject) -> int:
+        """Say how many requests of a user, a group or a label wait."""
+        return self._counts[subject]
 
     def position(self, waiting: Waiting) -> int:
         """Give its place in the order of service, from 1."""
@@ -63,6 +70,7 @@ class WaitingTable:
         self._rows[waiting.key] = waiting
         insort(self._order, place)
         insort(self._shapes.setdefault(shape_of(waiting), []), place)
+        self._counts.update(_subjects(waiting))
         if waiting.clock is not None:
             insort(self._clocks, (waiting.clock, waiting.key))
         self.arrivals = max(self.arrivals, waiting.number + 1)
@@ -73,6 +81,10 @@ class WaitingTable:
         if waiting is None:
             return
         place, shape = (waiting.order, key), shape_of(waiting)
+        for subject in _subjects(waiting):
+            self._counts[subject] -= 1
+            if not self._counts[subject]:
+                del self._counts[subject]
         _remove(self._order, place)
         _remove(self._shapes[shape], place)
         if not self._shapes[shape]:
@@ -85,7 +97,7 @@ class WaitingTable:
         fresh = WaitingTable()
         for waiting in self._rows.values():
             fresh.put(waiting)
-        for name in ("_order", "_clocks", "_shapes"):
+        for name in ("_order", "_clocks", "_shapes", "_counts"):
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the requests that wait"
 
@@ -119,6 +131,10 @@ class ByShape:
     def leave_out(self) -> None:
         """Pass over all requests of the next one's shape."""
         heappop(self._heap)
+
+
+def _subjects(waiting: Waiting) -> tuple[Subject, ...]:
+    return subjects_of(waiting.uid, waiting.gid, waiting.groups, waiting.request.labels)
 
 
 def _remove(places: list[Place], place: Place) -> None:

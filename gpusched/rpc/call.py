@@ -126,5 +126,6 @@ class Callers:
                 user=self._users.name(peer.uid),
                 admin=self._is_admin(peer.uid, peer.gid),
                 cgroup=peer.cgroup,
+                groups=peer.groups,
             )
         )

@@ -9,6 +9,8 @@ from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease_table import Holding
 from gpusched.core.ledger import Ledger
+from gpusched.core.pool import DEFAULT_POOL
+from gpusched.core.pooling import configured, pool_of
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.room import allocatable
 from gpusched.core.sample import NOT_SAMPLED, Memory, NodeReading, Reading, Unavailable
@@ -132,8 +134,8 @@ def _device(
         settling=bool(settling),
         telemetry=telemetry_of(device, use, reason),
     )
-    message.MergeFrom(changing)
-    message.MergeFrom(marks_of(device, ledger))
+    for part in (changing, _pool(device, ledger), marks_of(device, ledger)):
+        message.MergeFrom(part)
     return message
 
 
@@ -150,6 +152,13 @@ def _what_it_is(device: Device) -> device_pb2.Device:
         nodes=nodes_of(device.nodes),
         numa_node=device.numa_node,
     )
+
+
+def _pool(device: Device, ledger: Ledger) -> device_pb2.Device:
+    """Say which pool it is in, and which one it is about to be in."""
+    now, next_ = pool_of(ledger, device), configured(ledger, device)
+    moves = {} if now == next_ else {"moves_to_pool": next_}
+    return device_pb2.Device(pool="" if now == DEFAULT_POOL else now, attributes=moves)
 
 
 def _hindrance(whole: Verdict, share: Verdict, settling: Sequence[LeaseId]) -> str:

@@ -7,10 +7,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gpusched.api.v1 import device_pb2, node_pb2, process_pb2
 from gpusched.core.enforcement import HELD
+from gpusched.core.entitlement import bounds_on
 from gpusched.core.ids import SECOND, Instant, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import let_go
+from gpusched.core.pooling import twice_named
+from gpusched.core.quota import as_told
 from gpusched.core.sample import NOT_SAMPLED, DriverVersions, NodeReading, Reading, Unavailable
+from gpusched.rpc.call import Call
 from gpusched.rpc.convert_reading import number_of, text_of, time_of
 from gpusched.rpc.host import Host
 from gpusched.rpc.judging import whole_verdicts
@@ -21,6 +25,19 @@ _MISMATCH = ("different versions", "mismatch")
 
 _UNGUARDED = "The guard is off: processes without a lease can open every device"
 _TROUBLED = (device_pb2.HEALTH_LOST, device_pb2.HEALTH_UNREAD, device_pb2.HEALTH_UNHEALTHY)
+
+
+def quotas_of(ledger: Ledger, call: Call) -> list[node_pb2.Quota]:
+    """Give the quotas that bound the caller, and how much of each is used."""
+    return [
+        node_pb2.Quota(
+            subject=one.subject,
+            resource=one.resource.value,
+            used=as_told(one.resource, one.used),
+            allowed=as_told(one.resource, one.allowed),
+        )
+        for one in bounds_on(ledger, call.caller, ledger.waiting.count_of)
+    ]
 
 
 def sampled_at(ledger: Ledger, now: Moment) -> Timestamp | None:
@@ -124,6 +141,7 @@ def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
     for uuid in ledger.marks:
         if uuid not in ledger.devices:
             yield f"{uuid} is marked, and has not been seen since the daemon started."
+    yield from twice_named(ledger)
 
 
 def guard_of(ledger: Ledger) -> node_pb2.GuardStatus:

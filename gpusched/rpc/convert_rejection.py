@@ -4,12 +4,13 @@ No reason is invented here; only names and commands are added.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gpusched.api.v1 import rejection_pb2
 from gpusched.core.explain import types_here
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
+from gpusched.core.quota import QuotaExcess, as_told
 from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sight import Sight
@@ -39,6 +40,8 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.RELEASED: rejection_pb2.VERDICT_REASON_DRIVER_RELEASED,
     Obstacle.STARTING: rejection_pb2.VERDICT_REASON_STARTING,
     Obstacle.KEPT: rejection_pb2.VERDICT_REASON_QUEUE,
+    Obstacle.OTHER_POOL: rejection_pb2.VERDICT_REASON_POOL,
+    Obstacle.MOVING: rejection_pb2.VERDICT_REASON_POOL,
 }
 
 
@@ -54,21 +57,42 @@ def rejection_of(
     rejected: Rejected, ledger: Ledger, now: Moment, request: Request | None = None
 ) -> rejection_pb2.Rejection:
     """Give a rejection as a message."""
-    types = types_here(ledger) if rejected.field == "gpu_types" else ()
     nearest = None if rejected.nearest is None else message_of(rejected.nearest)
     later = rejected.why is Refusal.LATER
     return rejection_pb2.Rejection(
         kind=KINDS[rejected.why],
         sentence=rejected.sentence,
         field=rejected.field,
-        allowed_values=types,
+        allowed_values=_allowed(rejected, ledger),
         verdicts=[verdict_of(one, ledger, request) for one in rejected.verdicts],
         nearest=nearest,
         nearest_command=command_of("run", rejected.nearest, " -- CMD"),
         holders=list(_holders_of(rejected, ledger, now)),
         hint_command=command_of("explain", request) if rejected.verdicts else "",
         waits_for=waits_for(rejected, ledger.policy.others) if later else "",
+        quota=None if rejected.excess is None else excess_of(rejected.excess),
     )
+
+
+def excess_of(excess: QuotaExcess) -> rejection_pb2.QuotaExcess:
+    """Give what is too much of a quota as a message."""
+    used, wanted, allowed = (
+        as_told(excess.resource, many) for many in (excess.used, excess.wanted, excess.allowed)
+    )
+    return rejection_pb2.QuotaExcess(
+        subject=excess.subject,
+        resource=excess.resource.value,
+        used=used,
+        wanted=wanted,
+        allowed=allowed,
+    )
+
+
+def _allowed(rejected: Rejected, ledger: Ledger) -> Sequence[str]:
+    """Give the values that the field could have, where they can be listed."""
+    if rejected.field == "gpu_types":
+        return types_here(ledger)
+    return list(ledger.policy.pools.named) if rejected.field == "pool" else ()
 
 
 def verdict_of(
@@ -108,6 +132,8 @@ def command_of(verb: str, request: Request | None, rest: str = "") -> str:
         words += ["--gpu-type", ",".join(request.gpu_types)]
     if request.mig_profile is not None:
         words += ["--mig", request.mig_profile]
+    if request.pool is not None:
+        words += ["--pool", request.pool]
     return f"gpusched {verb} {shlex.join(words)}{rest}"
 
 

@@ -57,7 +57,6 @@ NOT_YET_FIELDS = {
     "allow_larger_mig_profile": "arrives with MIG placement; until then ask for one profile",
     "topology_required": "arrives with topology; until then name the devices that lie well",
     "placement": "arrives with placement by request; until then the configured one decides",
-    "pool": "arrives with pools; until then leave it out: every device is in the default pool",
     "parent_lease_id": "arrives with divided leases; until then ask for devices of the host",
     "affinity_key": "arrives with the queue; until then name the devices in `device_uuids`",
 }
@@ -82,7 +81,6 @@ def request_of(
     """
     said = _checked(wish, call)
     named = _devices(wish.device_uuids, "device_uuids", resolve)
-    owner = Owner(wish.owner.reference, process) if "owner" in said else None
     asked = Request(
         request_id=RequestId(wish.request_id) or fresh,
         count=wish.count if "count" in said else len(named) or 1,
@@ -98,7 +96,7 @@ def request_of(
         enforce=_enforce(wish.enforce),
         mask_format=mask_format_of(wish.mask_format),
         labels=dict(wish.labels),
-        owner=owner,
+        owner=Owner(wish.owner.reference, process) if "owner" in said else None,
         attach_caller=wish.attach_caller,
         confines_itself=wish.confines_itself,
         over_use=_over_use(wish.over_use),
@@ -110,6 +108,7 @@ def _with_preferences(asked: Request, wish: Wish, said: set[str]) -> Request:
     """Add what *wish* says of how it is served, beside what it asks for."""
     return replace(
         asked,
+        pool=wish.pool if "pool" in said else None,
         priority=wish.priority if "priority" in said else None,
         wait=_duration(wish.wait, said, "wait"),
         wait_without_limit=wish.wait_without_limit,
@@ -133,6 +132,7 @@ def message_of(request: Request) -> Wish:
         attach_caller=request.attach_caller,
         confines_itself=request.confines_itself,
         over_use=OVER_USES_OUT[request.over_use],
+        pool=request.pool,
         priority=request.priority,
         wait_without_limit=request.wait_without_limit,
     )

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from gpusched.core.device import Device
 from gpusched.core.ids import DeviceUuid, Instant, RequestId
 from gpusched.core.ledger import Ledger
+from gpusched.core.pooling import configured
 from gpusched.core.replies import Verdict
 from gpusched.core.request import Request
 from gpusched.core.verdicts import judge
@@ -22,15 +24,17 @@ def share_verdicts(ledger: Ledger, now: Instant) -> Mapping[DeviceUuid, Verdict]
 
 
 def _verdicts(ledger: Ledger, now: Instant, memory: int | None) -> dict[DeviceUuid, Verdict]:
-    # A request is for GPUs or for instances of one profile, so each kind is asked for by itself.
-    profiles = dict.fromkeys(
-        None if one.mig is None else one.mig.profile for one in ledger.devices.values()
-    )
+    # A request is for GPUs or for instances of one profile, and of one pool, so each kind is asked
+    # for by itself.
+    kinds = {one.uuid: _kind(ledger, one) for one in ledger.devices.values()}
     found: dict[DeviceUuid, Verdict] = {}
-    for profile in profiles:
-        request = Request(_ASKED, memory=memory, mig_profile=profile)
+    for profile, pool in dict.fromkeys(kinds.values()):
+        request = Request(_ASKED, memory=memory, mig_profile=profile, pool=pool)
         for verdict in judge(ledger, request, now):
-            mig = ledger.devices[verdict.device].mig
-            if (None if mig is None else mig.profile) == profile:
+            if kinds[verdict.device] == (profile, pool):
                 found[verdict.device] = verdict
     return found
+
+
+def _kind(ledger: Ledger, device: Device) -> tuple[str | None, str]:
+    return None if device.mig is None else device.mig.profile, configured(ledger, device)

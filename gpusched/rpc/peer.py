@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpusched.core.ids import ProcessId
+from gpusched.rpc.peer_groups import peer_groups
 
 SO_PEERPIDFD = 77
 """Socket option of Linux 6.5 and later (`asm-generic/socket.h`); Python has no name for it."""
@@ -57,6 +58,7 @@ class Peer:
             gone before, or the kernel could not prove it.
         cgroup: Its cgroup2 path at the accept, by the same proof; empty where it is not known, or
             the host has no cgroup2.
+        groups: Its supplementary groups when it connected, sorted.
     """
 
     pid: int
@@ -64,6 +66,7 @@ class Peer:
     gid: int
     process: ProcessId | None
     cgroup: str = ""
+    groups: tuple[int, ...] = ()
 
 
 class PeerConnection:
@@ -153,7 +156,7 @@ def identify(sock: socket.socket) -> PeerConnection:
     pid, uid, gid = _CREDENTIALS.unpack(option)
     pidfd = _peer_pidfd(sock, pid, uid)
     process, cgroup = _identity(pid, pidfd)
-    return PeerConnection(Peer(pid, uid, gid, process, cgroup), pidfd)
+    return PeerConnection(Peer(pid, uid, gid, process, cgroup, peer_groups(sock)), pidfd)
 
 
 def _peer_pidfd(sock: socket.socket, pid: int, uid: int) -> int | None:

@@ -7,7 +7,7 @@ whatever version: an upgrade replaces that one, and uninstall removes it.
 import json
 from hashlib import sha256
 
-from gpusched.config.options import OPTIONS, PRICES
+from gpusched.config.options import OPTIONS, POOLS, PRICES, QUOTAS
 
 _HEAD = "# Written by gpusched setup, which replaces or removes it while this holds: "
 _INTRODUCTION = """\
@@ -15,7 +15,17 @@ _INTRODUCTION = """\
 # Every option with its default. Take the # off a line (and off the [table] above it) to change
 # one; then: gpusched config check, and systemctl reload gpusched.
 """
-_PRICES = f"""
+_TABLES = f"""
+# What each user may have; instead of user also group or label = "team=vision". Beside devices
+# also memory, leases, waiting and time_limit.
+#[[{QUOTAS}]]
+#user = "*"
+#devices = 8
+
+# A set of devices that requests name with --pool; users and groups say who may.
+#[{POOLS}.training]
+#devices = ["0"]
+
 # What a row of `gpusched types` costs, in words.
 #[{PRICES}]
 #"nvidia-l4" = "0.70 EUR/h"
@@ -32,7 +42,7 @@ def example() -> str:
             lines += ["", f"#[{part}]"]
             table = part
         lines += [f"# {option.meaning}", f"#{name} = {_toml(option.default)}"]
-    body = _INTRODUCTION + "\n".join(lines) + "\n" + _PRICES
+    body = _INTRODUCTION + "\n".join(lines) + "\n" + _TABLES
     return f"{_HEAD}{_sum(body)}\n{body}"
 
 

@@ -52,9 +52,12 @@ def moment(seconds: float = 1000) -> Moment:
     return Moment(Instant(instant), WALL + instant)
 
 
-def caller(uid: int = 1000, pid: int | None = None, *, admin: bool = False) -> Caller:
+def caller(
+    uid: int = 1000, pid: int | None = None, *, admin: bool = False, groups: tuple[int, ...] = ()
+) -> Caller:
     """A user named after the uid, calling from process *pid*."""
-    return Caller(uid, uid, None if pid is None else process(pid), f"user{uid}", admin)
+    calling = None if pid is None else process(pid)
+    return Caller(uid, uid, calling, f"user{uid}", admin, groups=groups)
 
 
 ADA, BOB, ROOT = caller(1000), caller(1001), caller(0, admin=True)

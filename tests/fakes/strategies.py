@@ -60,6 +60,8 @@ shares = st.builds(
     memory=st.none() | sizes,
     baseline=st.none() | sizes,
     peak=st.none() | sizes,
+    total=st.none() | sizes,
+    pool=words,
 )
 clocks = st.builds(
     Clocks,
@@ -189,6 +191,7 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         peak=st.none() | sizes,
         violations=st.lists(violations, max_size=2).map(tuple),
         adopted=st.booleans(),
+        groups=st.lists(uids, max_size=3).map(tuple),
     )
 
 

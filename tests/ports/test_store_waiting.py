@@ -24,6 +24,7 @@ def test_a_request_waits_until_it_is_gone(start: Start) -> None:
         number=3,
         rank=4,
         priority="normal",
+        groups=(4, 27),
     )
     other = replace(waiting, uid=1001)
     again = replace(waiting, abandoned=Instant(9))

@@ -66,7 +66,8 @@ level = "debug"
 """
 
 TABLES = (
-    "access, devices, enforcement, events, health, leases, log, overuse, prices, sampling, strays"
+    "access, devices, enforcement, events, health, leases, log, overuse, pools, prices, quotas,"
+    " sampling, strays"
 )
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (

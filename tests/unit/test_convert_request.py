@@ -42,7 +42,7 @@ SAID = {
     "topology": Wish(topology=request_pb2.TOPOLOGY_NVLINK),
     "topology_required": Wish(topology_required=True),
     "placement": Wish(placement=request_pb2.PLACEMENT_PACK),
-    "pool": Wish(pool=""),
+    "pool": Wish(pool="training"),
     "priority": Wish(priority=""),
     "wait": Wish(wait=Duration(seconds=1)),
     "wait_without_limit": Wish(wait_without_limit=True),
@@ -242,6 +242,7 @@ def requests(draw: st.DrawFn) -> Request:
         owner=draw(st.none() | OWNERS),
         attach_caller=attach_caller,
         confines_itself=attach_caller and draw(st.booleans()),
+        pool=draw(st.none() | WORDS),
     )
 
 

@@ -27,7 +27,8 @@ def test_a_grant_is_a_reserved_lease_of_the_caller() -> None:
     lease = decision.reply.lease
     assert (lease.id, lease.state) == (LeaseId("lease-0000000001"), LeaseState.RESERVED)
     assert (lease.uid, lease.gid, lease.user) == (ADA.uid, ADA.gid, ADA.user)
-    assert lease.shares == (Share(GPU.uuid, GPU.memory_domain, 4 * GIB, baseline=0),)
+    share = Share(GPU.uuid, GPU.memory_domain, 4 * GIB, baseline=0, total=80 * GIB)
+    assert lease.shares == (share,)
     assert (lease.created, lease.level) == (host.now, Level.ADVISORY)
     assert not decision.reply.repeated
     assert changed_leases(decision) == [lease]

@@ -69,7 +69,10 @@ FULL_LEASE = Lease(
     uid=1000,
     gid=100,
     user="ann",
-    shares=(Share(GPU, GPU, 4 << 30, baseline=5, peak=6), Share(GPU, GPU, None)),
+    shares=(
+        Share(GPU, GPU, 4 << 30, baseline=5, peak=6, total=8, pool="training"),
+        Share(GPU, GPU, None),
+    ),
     created=Moment(Instant(20), 21),
     processes=(ProcessId(30, 31),),
     cgroup=LeaseCgroup("/gpusched/lease-0123456789", 80, made=True),
@@ -96,6 +99,7 @@ FULL_LEASE = Lease(
         ),
     ),
     adopted=True,
+    groups=(4, 27),
 )
 
 
@@ -185,6 +189,8 @@ def test_columns_repeat_what_queries_need() -> None:
         (row_with(lambda row: row.update(uid="0")), "uid is '0' instead of a number"),
         (row_with(lambda row: row.update(uid=True)), "uid is True instead of a number"),
         (row_with(lambda row: row.update(uid=1.0)), "uid is 1.0 instead of a number"),
+        (row_with(lambda row: row.update(groups=5)), "groups is 5 instead of a list"),
+        (row_with(lambda row: row.update(groups=[True])), "groups is [True] instead of numbers"),
         (row_with(lambda row: row.update(user=None)), "user is None instead of a str"),
         (row_with(lambda row: row.update(created=5)), "created is 5 instead of a dict"),
         (row_with(lambda row: row.update(shares={})), "shares is {} instead of a list"),

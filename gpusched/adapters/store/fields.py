@@ -80,6 +80,13 @@ class Fields:
         values: list[object] = _expect(self._take(key), list, key)
         return tuple(_expect(value, str, key) for value in values)
 
+    def numbers(self, key: str) -> tuple[int, ...]:
+        """Take a list of integers."""
+        values: list[object] = _expect(self._take(key), list, key)
+        if any(type(value) is not int for value in values):  # isinstance would take True for 1
+            raise UnreadableRow(f"{key} is {values!r} instead of numbers")
+        return tuple(_expect(value, int, key) for value in values)
+
     def texts_by_key(self, key: str) -> Mapping[str, str]:
         """Take an object of strings."""
         values: dict[str, object] = _expect(self._take(key), dict, key)

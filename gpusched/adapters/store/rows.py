@@ -93,6 +93,7 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "peak": lease.peak,
         "violations": [violation_row(one) for one in lease.violations],
         "adopted": lease.adopted,
+        "groups": lease.groups,
     }
 
 
@@ -103,6 +104,8 @@ def _share_row(share: Share) -> dict[str, object]:
         "memory": share.memory,
         "baseline": share.baseline,
         "peak": share.peak,
+        "total": share.total,
+        "pool": share.pool,
     }
 
 
@@ -169,6 +172,7 @@ def _lease(row: Fields) -> Lease:
         peak=row.maybe("peak", row.number),
         violations=tuple(violation_of(one) for one in row.rows("violations")),
         adopted=row.flag("adopted"),
+        groups=row.numbers("groups"),
     )
 
 
@@ -179,6 +183,8 @@ def _share(row: Fields) -> Share:
         memory=row.maybe("memory", row.number),
         baseline=row.maybe("baseline", row.number),
         peak=row.maybe("peak", row.number),
+        total=row.maybe("total", row.number),
+        pool=row.text("pool"),
     )
 
 

@@ -74,6 +74,8 @@ class _Clocks(TypedDict):
 class _Share(TypedDict):
     baseline: None
     peak: None
+    total: None
+    pool: str
 
 
 class _Request(TypedDict):
@@ -108,6 +110,7 @@ class _Row(TypedDict):
     peak: None
     violations: list[object]
     adopted: bool
+    groups: list[int]
 
 
 def _with_mask(row: _Row) -> _Row:
@@ -141,6 +144,10 @@ def _with_preferences(row: _Row) -> _Row:
     request["sharing"] = request["topology"] = request["placement"] = "configured"
     request["allow_larger_mig"] = request["topology_required"] = False
     request["wait_without_limit"], request["affinity_key"] = False, ""
+    row["groups"] = []
+    for share in row["shares"]:
+        # How large a whole device was is found nowhere: its lease counts no memory in a quota.
+        share["total"], share["pool"] = None, "default"
     return row
 
 

@@ -40,6 +40,7 @@ def waiting_row(waiting: Waiting) -> dict[str, object]:
         "priority": waiting.priority,
         "deadline": waiting.deadline,
         "abandoned": waiting.abandoned,
+        "groups": waiting.groups,
     }
 
 
@@ -71,4 +72,5 @@ def decode_waiting(text: str) -> Waiting:
         priority=row.text("priority"),
         deadline=row.maybe("deadline", row.instant),
         abandoned=row.maybe("abandoned", row.instant),
+        groups=row.numbers("groups"),
     )

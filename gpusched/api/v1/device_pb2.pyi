@@ -751,7 +751,9 @@ class Device(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Anything else worth knowing, name to value."""
+        """Anything else worth knowing, name to value: `moves_to_pool` is the pool that it will be in once
+        the leases on it have ended.
+        """
 
     def __init__(
         self,

@@ -313,7 +313,9 @@ class QuotaExcess(_message.Message):
     WANTED_FIELD_NUMBER: _builtins.int
     ALLOWED_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """Whose it is, such as `uid 1000`, `group students` or `label team=vision`."""
+    """Whose it is, such as `user ann`, `uid 1000`, `group students`, `label team=vision`, or `each
+    user` for the default.
+    """
     resource: _builtins.str
     """What it counts: `devices`, `memory_bytes`, `leases`, `waiting` or `time_limit_seconds`."""
     used: _builtins.int

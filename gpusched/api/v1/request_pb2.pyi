@@ -329,7 +329,9 @@ class AllocateRequest(_message.Message):
     placement: Global___Placement.ValueType
     """Which of several fitting devices is taken."""
     pool: _builtins.str
-    """Pool to take devices from. Absent: the default pool. INVALID_ARGUMENT when it does not exist."""
+    """Pool to take devices from. Absent or empty: the default pool. INVALID_ARGUMENT, with the pools
+    of this host, when it does not exist, PERMISSION_DENIED when the caller may not use it.
+    """
     priority: _builtins.str
     """Priority class. Absent: the default class. INVALID_ARGUMENT when it does not exist,
     PERMISSION_DENIED when the caller may not use it.
@@ -407,8 +409,8 @@ class AllocateRequest(_message.Message):
 
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
-        """The lease ends this long after it was granted; more than 0. Absent: the daemon's `time_limit`,
-        which is off unless configured.
+        """The lease ends this long after it was granted; more than 0. Absent: the longest that the
+        caller's quotas allow; without such a quota there is no limit.
         """
 
     @_builtins.property

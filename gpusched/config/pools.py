@@ -1,0 +1,107 @@
+"""Reads `[pools.NAME]`: the devices of a pool, and who may use it."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from gpusched.config.option import words
+from gpusched.config.principals import Names, gid_of, in_words, uid_of
+from gpusched.core.ids import DeviceUuid
+from gpusched.core.pool import DEFAULT_POOL, Pool, Pools
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEYS = ("devices", "users", "groups")
+_SUCH = 'list UUIDs or indices of GPUs, such as ["GPU-…", "0"]'
+
+
+def pools_of(found: object, names: Names) -> tuple[Pools, list[str]]:
+    """Read all pools; give them, and every fault of theirs.
+
+    Args:
+        found: What TOML has under `pools`.
+        names: Where users and groups are looked up.
+    """
+    if not isinstance(found, dict):
+        return Pools(), ["pools: is a table of tables, each begun by [pools.NAME]"]
+    reader = _Reader(names)
+    for name, table in found.items():
+        reader.read(name, table)
+    return Pools(reader.named, reader.by_uuid, reader.by_index), reader.faults
+
+
+class _Reader:
+    """Takes pools out of their tables and collects what is wrong."""
+
+    def __init__(self, names: Names) -> None:
+        self.named: dict[str, Pool] = {DEFAULT_POOL: Pool()}
+        self.by_uuid: dict[DeviceUuid, str] = {}
+        self.by_index: dict[int, str] = {}
+        self.faults: list[str] = []
+        self._names = names
+
+    def read(self, name: str, table: object) -> None:
+        """Read one table."""
+        place = f"pools.{name}"
+        if not _NAME.fullmatch(name):
+            self.faults.append(f"{place}: a pool is named by up to 64 letters, digits and . _ -")
+        if not isinstance(table, dict):
+            self.faults.append(f"{place}: is a table, [{place}], not a value")
+            return
+        for key in sorted(table.keys() - set(_KEYS)):
+            self.faults.append(f"{place}.{key}: no such option; there are {', '.join(_KEYS)}")
+        self._devices(name, place, table)
+        users, uids = self._who(f"{place}.users", table, "user", "uid", uid_of)
+        groups, gids = self._who(f"{place}.groups", table, "group", "gid", gid_of)
+        self.named[name] = Pool(uids, gids, ", ".join((*users, *groups)))
+
+    def _devices(self, name: str, place: str, table: Mapping[str, object]) -> None:
+        if name == DEFAULT_POOL:
+            if "devices" in table:
+                self.faults.append(
+                    f"{place}.devices: it has every device that no other pool names; leave it out"
+                )
+            return
+        try:
+            devices = words(table.get("devices", ()))
+        except TypeError:
+            self.faults.append(f"{place}.devices: {table['devices']!r} is no such list; {_SUCH}")
+            return
+        if not devices:
+            self.faults.append(f"{place}.devices: names no device; {_SUCH}")
+        for device in devices:
+            self._device(name, f"{place}.devices", device)
+
+    def _device(self, name: str, place: str, device: str) -> None:
+        if device.isascii() and device.isdigit():
+            other = self.by_index.setdefault(int(device), name)
+        elif device.startswith(("GPU-", "MIG-")):
+            other = self.by_uuid.setdefault(DeviceUuid(device), name)
+        else:
+            self.faults.append(f"{place}: {device!r} is neither a UUID nor an index; {_SUCH}")
+            return
+        if other != name:
+            self.faults.append(
+                f"{place}: {device!r} is in pool {other} already; a device belongs to one pool"
+            )
+
+    def _who(
+        self,
+        place: str,
+        table: Mapping[str, object],
+        kind: str,
+        number: str,
+        read: Callable[[object, Names], int],
+    ) -> tuple[list[str], frozenset[int]]:
+        """Give who may use it, in words and in numbers."""
+        said = table.get(place.rpartition(".")[2])
+        if said is None:
+            return [], frozenset()
+        if not isinstance(said, list) or not said:
+            self.faults.append(f"{place}: {said!r} is no list of {kind}s; leave it out for all")
+            return [], frozenset()
+        found: set[int] = set()
+        for one in said:
+            try:
+                found.add(read(one, self._names))
+            except ValueError as error:
+                self.faults.append(f"{place}: {error}")
+        return [in_words(one, kind, number) for one in said], frozenset(found)

@@ -1,0 +1,131 @@
+"""What live leases take, added up by whose they are: quotas are checked by it, not by a scan.
+
+The table of leases keeps one; who a subject is bounded by is not known here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from gpusched.core.ids import LeaseId
+from gpusched.core.lease import Lease, Share
+
+Label: TypeAlias = tuple[str, str]
+
+
+class Subject(NamedTuple):
+    """Who has something: a user, a group, or everything with one label.
+
+    Attributes:
+        kind: `uid`, `gid` or `label`.
+        name: The number; of a label its key and value.
+    """
+
+    kind: str
+    name: int | Label
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one lease takes.
+
+    Attributes:
+        devices: Devices that it has a share of.
+        memory: Bytes promised; a whole device counts all of its memory.
+    """
+
+    devices: int = 0
+    memory: int = 0
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one subject has.
+
+    Attributes:
+        leases: The live leases, in the order in which they came to it.
+        devices: Devices they have shares of, a shared one for each of them.
+        memory: Bytes promised to them.
+    """
+
+    leases: dict[LeaseId, None] = field(default_factory=dict)
+    devices: int = 0
+    memory: int = 0
+
+
+NOTHING_TAKEN = Taken()
+
+
+def subjects_of(
+    uid: int, gid: int, groups: Iterable[int], labels: Mapping[str, str]
+) -> tuple[Subject, ...]:
+    """Give everybody on whose account something of this holder with these labels is, each once."""
+    found = dict.fromkeys([Subject("uid", uid), Subject("gid", gid)])
+    found |= dict.fromkeys(Subject("gid", one) for one in groups)
+    found |= dict.fromkeys(Subject("label", label) for label in labels.items())
+    return tuple(found)
+
+
+def weight_of(shares: Iterable[Share]) -> Weight:
+    """Add up *shares*; whole compute instances of one GPU instance have its memory once."""
+    devices, memory = 0, 0
+    whole: dict[str, int] = {}
+    for one in shares:
+        devices += 1
+        if one.exclusive:
+            whole[one.domain] = one.total or 0
+        else:
+            memory += one.memory or 0
+    return Weight(devices, memory + sum(whole.values()))
+
+
+class Tallies:
+    """What each subject has."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Subject, Taken] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tallies) and self._taken == other._taken
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def of(self, subject: Subject) -> Taken:
+        """Give what *subject* has; to be read only."""
+        return self._taken.get(subject, NOTHING_TAKEN)
+
+    def follow(self, before: Lease | None, after: Lease) -> None:
+        """Count a new version of a lease instead of the live one *before*; an ended one has none.
+
+        Most versions of a lease take what the one before took: then nothing is done.
+        """
+        if before is not None and after.live and before.shares is after.shares:
+            return
+        if before is not None:
+            self._remove(before)
+        if after.live:
+            self._add(after)
+
+    def _add(self, lease: Lease) -> None:
+        weight = weight_of(lease.shares)
+        for subject in _subjects(lease):
+            taken = self._taken.get(subject)
+            if taken is None:
+                taken = self._taken[subject] = Taken()
+            taken.leases[lease.id] = None
+            taken.devices += weight.devices
+            taken.memory += weight.memory
+
+    def _remove(self, lease: Lease) -> None:
+        weight = weight_of(lease.shares)
+        for subject in _subjects(lease):
+            taken = self._taken[subject]
+            del taken.leases[lease.id]
+            taken.devices -= weight.devices
+            taken.memory -= weight.memory
+            if not taken.leases:
+                del self._taken[subject]
+
+
+def _subjects(lease: Lease) -> tuple[Subject, ...]:
+    return subjects_of(lease.uid, lease.gid, lease.groups, lease.request.labels)
