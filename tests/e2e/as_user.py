@@ -1,6 +1,7 @@
 """Runs gpusched as another user: everything is loaded as root, for he may not read the project.
 
-Run as `python -m tests.e2e.as_user UID WORDS…`; becomes the command line with WORDS under UID.
+Run as `python -m tests.e2e.as_user UID[,GID…] WORDS…`; becomes the command line with WORDS under
+UID, who has the supplementary groups GID.
 """
 
 import codecs
@@ -27,8 +28,8 @@ def _load_all() -> None:
 
 if __name__ == "__main__":
     _load_all()
-    uid = int(sys.argv[1])
-    os.setgroups([])
+    uid, *groups = map(int, sys.argv[1].split(","))
+    os.setgroups(groups)
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     sys.argv[1:] = sys.argv[2:]

@@ -29,9 +29,10 @@ _CONFIG = '[sampling]\ninterval = "100ms"\n'
 _SECONDS = 10
 
 
-def as_user(uid: int) -> tuple[str, ...]:
-    """Give the words that run gpusched as another user; its own words follow."""
-    return (sys.executable, "-m", "tests.e2e.as_user", str(uid))
+def as_user(uid: int, *groups: int) -> tuple[str, ...]:
+    """Give the words that run gpusched as another user, with *groups*; its own words follow."""
+    who = ",".join(map(str, (uid, *groups)))
+    return (sys.executable, "-m", "tests.e2e.as_user", who)
 
 
 class Host(Stage):
