@@ -10,6 +10,7 @@ from gpusched.cli.words import (
     mib,
     name_of,
     of_size,
+    seconds_of,
     size_of,
     span,
     user_of,
@@ -40,14 +41,22 @@ _CLOCKS = (
     ("attach_deadline", "unless a process is attached in"),
     ("keepalive_deadline", "unless renewed in"),
     ("time_limit_deadline", "in"),
+    ("idle_deadline", "unless used or renewed in"),
 )
 
 _EXCLUSIVE = "exclusive"
+_IDLE = {
+    "IDLE_KIND_NO_PROCESS": "no process",
+    "IDLE_KIND_NO_UTILIZATION": "no utilization",
+}
+_SOON = 60.0
+"""Seconds: idle for less is how every worker starts, and nothing to look at."""
 
 _REASONS = {
     "END_REASON_EMPTY": "its last process ended",
     "END_REASON_ATTACH_DEADLINE": "no process was attached",
     "END_REASON_KEEPALIVE": "not renewed",
+    "END_REASON_IDLE": "its devices were idle",
 }
 """For reasons whose own name says too little."""
 
@@ -88,8 +97,17 @@ def memory_of(lease: Document) -> str:
 
 
 def state_of(lease: Document) -> str:
-    """Give the state of a lease as a word."""
-    return name_of(lease.text("state"), "LEASE_STATE")
+    """Give the state of a lease as a word, and for how long it has been idle."""
+    state, idle = name_of(lease.text("state"), "LEASE_STATE"), idle_of(lease)
+    return f"{state}, {idle}" if idle else state
+
+
+def idle_of(lease: Document) -> str:
+    """Say for how long a lease is idle, `idle 12m (no process)`; empty where it is not."""
+    seconds = seconds_of(lease.text("idle_time"))
+    if seconds is None or (seconds < _SOON and not lease.text("idle_deadline")):
+        return ""
+    return f"idle {span(seconds)} ({_IDLE.get(lease.text('idle_kind'), 'not used')})"
 
 
 def devices_of(lease: Document) -> str:

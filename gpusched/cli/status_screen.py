@@ -3,10 +3,10 @@
 Pure: the message `NodeStatus` in, lines out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpusched.cli.account_table import account_lines
-from gpusched.cli.lease_table import devices_of, end_of, limit_of, state_of
+from gpusched.cli.lease_table import devices_of, end_of, idle_of, limit_of, state_of
 from gpusched.cli.process_table import process_lines
 from gpusched.cli.quota_table import quota_lines
 from gpusched.cli.table import Column, lines_of, printable
@@ -49,7 +49,8 @@ def screen(status: Document, width: int | None) -> list[str]:
         if one.text("kind") == "PROCESS_KIND_STRAY"
     }
     if devices:
-        lines += lines_of(_DEVICES, [_device(one, strays) for one in devices], width)
+        idle = {one.text("id"): idle_of(one) for one in status.parts("leases")}
+        lines += lines_of(_DEVICES, [_device(one, strays, idle) for one in devices], width)
     else:
         lines.append("No devices")
     if accounts := account_lines(devices, width):
@@ -115,7 +116,7 @@ def _guard(guard: Document) -> list[str]:
     return [f"guard: {sentence.removeprefix('The guard is ').rstrip('.')}{count}"]
 
 
-def _device(device: Document, strays: set[str]) -> list[str]:
+def _device(device: Document, strays: set[str], idle: Mapping[str, str]) -> list[str]:
     memory, mig = device.part("memory"), device.part("mig")
     whole = "mig" not in device
     index = mig.number("parent_index") if not whole else device.optional("index")
@@ -128,7 +129,7 @@ def _device(device: Document, strays: set[str]) -> list[str]:
         f"{mib(memory.measured('used'))} / {mib(memory.measured('total'))}",
         mib(device.number("allocated_bytes")),
         _health(device),
-        _leases(device, strays),
+        _leases(device, strays, idle),
     ]
 
 
@@ -138,8 +139,9 @@ def _health(device: Document) -> str:
     return f"{health}: {reason}" if reason else health
 
 
-def _leases(device: Document, strays: set[str]) -> str:
-    found = ", ".join(device.texts("lease_ids"))
+def _leases(device: Document, strays: set[str], idle: Mapping[str, str]) -> str:
+    leases = device.texts("lease_ids")
+    found = ", ".join(f"{one} {idle[one]}" if idle.get(one) else one for one in leases)
     if device.flag("mig_enabled") and not found:
         return "partitioned"
     ghost = device.part("account").measured("ghost")

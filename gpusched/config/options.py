@@ -128,6 +128,21 @@ TOLERANCE = Option(
     size,
     "Memory above what was normal before a lease that does not count as left by it.",
 )
+IDLE_AFTER = Option(
+    "leases.idle_after",
+    "1h",
+    retention,
+    'After so long without a process or utilization on its devices a lease is told; or `"never"`.',
+)
+IDLE_POLICY = Option(
+    "leases.idle_policy",
+    "report",
+    one_of("report", "end"),
+    "What then happens to it: `report`, or it has to be renewed or used, or else it is ended.",
+)
+IDLE_GRACE = Option(
+    "leases.idle_grace", "10m", duration, "How long its holder has for that before it is ended."
+)
 RECHECK = Option(
     "enforcement.recheck",
     "30s",
@@ -264,6 +279,7 @@ OPTIONS: tuple[
 ] = (
     *(INTERVAL, DEADLINE, MAX_AGE, MAX_GAP, BOOT_PATIENCE),
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, HISTORY_TIME, GRACE, SETTLE, TOLERANCE),
+    *(IDLE_AFTER, IDLE_POLICY, IDLE_GRACE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
     *(EVENTS, EVENTS_TIME),
     *(WITHHELD, PLACEMENT, DRAIN_DEADLINE, INFRA, SETTLE_STARTS),

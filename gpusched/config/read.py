@@ -14,7 +14,7 @@ from gpusched.config.principals import HOST, Names
 from gpusched.config.quotas import quotas_of
 from gpusched.core.health_rules import HealthRules
 from gpusched.core.ids import SECOND, DeviceUuid
-from gpusched.core.policy import OverUseRules, Policy
+from gpusched.core.policy import IdleRules, OverUseRules, Policy
 from gpusched.core.pool import Pools
 from gpusched.core.quota import Quotas
 from gpusched.core.stray import StrayPolicy, StrayRules
@@ -197,6 +197,7 @@ def _config(reader: _Reader) -> Config:
         settle_starts=reader.get(options.SETTLE_STARTS),
         quotas=reader.quotas(),
         pools=reader.pools(),
+        idle=_idle(reader),
     )
     return Config(
         policy=policy,
@@ -234,6 +235,14 @@ def _overuse(reader: _Reader) -> OverUseRules:
         tolerance=reader.get(options.OVERUSE_TOLERANCE),
         in_place=reader.get(options.OVERUSE_IN_PLACE) == "on",
         dry_run=reader.get(options.OVERUSE_DRY_RUN) == "on",
+    )
+
+
+def _idle(reader: _Reader) -> IdleRules:
+    return IdleRules(
+        after=reader.get(options.IDLE_AFTER),
+        end=reader.get(options.IDLE_POLICY) == "end",
+        grace=reader.get(options.IDLE_GRACE),
     )
 
 

@@ -16,6 +16,7 @@ from gpusched.core.enforcement import Ability
 from gpusched.core.ghost import Ghost
 from gpusched.core.growth import Growth
 from gpusched.core.hold import Holds
+from gpusched.core.idleness import Idle
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Marks
@@ -56,6 +57,7 @@ class StoryKind(Enum):
     ADOPTED = "adopted"
     QUEUED = "queued"
     UNQUEUED = "unqueued"
+    IDLE = "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,13 @@ class GrowthSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleSeen:
+    """How long leases have shown no use of their devices; not durable: what lasts is in rows."""
+
+    idle: Mapping[LeaseId, Idle]
+
+
+@dataclass(frozen=True, slots=True)
 class MarksChanged:
     """A device has other marks; `UNMARKED`: none any more."""
 
@@ -251,6 +260,7 @@ Found: TypeAlias = (
     | NoticeGiven
     | StraysSeen
     | GrowthSeen
+    | IdleSeen
 )
 """The changes that are found out anew at each start."""
 

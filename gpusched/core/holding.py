@@ -19,6 +19,7 @@ from gpusched.core.events import (
     RenewRequested,
     RevokeRequested,
 )
+from gpusched.core.idle import keep
 from gpusched.core.ids import Caller, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.leaving import cancelled
@@ -79,18 +80,20 @@ def _recorded(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment)
 
 
 def renew(ledger: Ledger, event: RenewRequested, now: Moment) -> Decision:
-    """Start the keepalive of a lease anew; one without keepalive needs none."""
+    """Start the keepalive of a lease anew, and keep it though it was reported to be idle."""
     lease = find(ledger, event.caller, event.lease_id)
     if isinstance(lease, Rejected):
         return Decision(reply=lease)
     if not lease.usable:
         return Decision(reply=_over(lease))
     keepalive = lease.request.keepalive or ledger.policy.keepalive
-    if keepalive is None or lease.clocks.keepalive is None:
+    renewed, told = keep(ledger, lease, now)
+    if keepalive is not None and lease.clocks.keepalive is not None:
+        clocks = replace(lease.clocks, keepalive=Instant(now.instant + keepalive))
+        renewed = replace(renewed, clocks=clocks)
+    if renewed is lease:
         return Decision(reply=Done((lease,), f"{lease.id} needs no renewal: it has no keepalive"))
-    clocks = replace(lease.clocks, keepalive=Instant(now.instant + keepalive))
-    renewed = replace(lease, clocks=clocks)
-    return Decision((LeaseChanged(renewed),), reply=Done((renewed,)))
+    return Decision((LeaseChanged(renewed), *told), reply=Done((renewed,)))
 
 
 def release(ledger: Ledger, event: ReleaseRequested, now: Moment) -> Decision:

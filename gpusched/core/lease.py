@@ -14,6 +14,7 @@ from enum import Enum
 from gpusched.core.clocks import NOTHING_RUNS, Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
+from gpusched.core.idleness import Idle
 from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.pool import DEFAULT_POOL
 from gpusched.core.request import Request
@@ -56,6 +57,7 @@ class EndReason(Enum):
     OVER_LIMIT = "over_limit"
     DRAINED = "drained"
     DEVICE_FAILED = "device_failed"
+    IDLE = "idle"
 
 
 TRANSITIONS: dict[tuple[LeaseState, Signal], LeaseState] = {
@@ -138,6 +140,7 @@ class Lease:
         adopted: Whether it was made of processes that ran already, instead of asked for.
         groups: The holder's supplementary groups when it was granted, as the kernel told them: on
             the account of each of them it counts.
+        idle: How long it has shown no use of its devices, once that has lasted; None: it has not.
     """
 
     id: LeaseId
@@ -163,6 +166,7 @@ class Lease:
     violations: tuple[Violation, ...] = ()
     adopted: bool = False
     groups: tuple[int, ...] = ()
+    idle: Idle | None = None
 
     @property
     def live(self) -> bool:

@@ -20,6 +20,7 @@ from gpusched.core.changes import (
     GhostChanged,
     GrowthSeen,
     HoldsFound,
+    IdleSeen,
     InventoryChanged,
     LeaseChanged,
     LeaseForgotten,
@@ -41,6 +42,7 @@ from gpusched.core.fault import Recovery
 from gpusched.core.ghost import Ghost
 from gpusched.core.growth import Growth
 from gpusched.core.hold import NOTHING_KEPT, Holds
+from gpusched.core.idleness import Idle
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.invariants import faults_of, faults_of_waiting
 from gpusched.core.lease import Lease
@@ -55,7 +57,7 @@ from gpusched.core.stray import Stray
 from gpusched.core.waiting import Waiting
 from gpusched.core.waiting_table import WaitingTable
 
-_OF_NO_MATTER = (StoryTold, NoticeGiven, ObservationTaken, HoldsFound)
+_OF_NO_MATTER = (StoryTold, NoticeGiven, ObservationTaken, HoldsFound, IdleSeen)
 """Changes after which nobody who waits can be served that could not be before."""
 
 STORIES_KEPT = 1000
@@ -91,6 +93,7 @@ class Ledger(LeaseTable):
         growth: How far the memory of leases that start has grown, by device.
         waiting: Requests that wait.
         holds: What is kept for them, by memory domain.
+        idle: How long leases have shown no use of their devices, since the daemon started.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -121,6 +124,7 @@ class Ledger(LeaseTable):
         self.waiting = WaitingTable()
         self.holds: Holds = NOTHING_KEPT
         self._stirred = False
+        self.idle: Mapping[LeaseId, Idle] = {}
         self._sequence = 0
 
     @property
@@ -200,7 +204,7 @@ class Ledger(LeaseTable):
             case _:
                 self.waiting.drop(change.key)
 
-    def _find_out(self, change: Found) -> None:  # noqa: C901 - a dispatch
+    def _find_out(self, change: Found) -> None:  # noqa: C901, PLR0912, PLR0915 - a dispatch
         """Make a change true that is not stored: the next start finds it out anew."""
         match change:
             case InventoryChanged(devices, lost):
@@ -226,6 +230,8 @@ class Ledger(LeaseTable):
                 self.strays, self.processes_read, self.unidentified = strays, read, unknown
             case GrowthSeen(growth):
                 self.growth = growth
+            case IdleSeen(idle):
+                self.idle = idle
             case AbilityFound(ability):
                 self.generation += 1
                 self.ability = ability

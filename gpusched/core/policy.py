@@ -48,6 +48,24 @@ WARN_ONLY = OverUseRules()
 
 
 @dataclass(frozen=True, slots=True)
+class IdleRules:
+    """What happens to a lease that does not use its devices. Durations in nanoseconds.
+
+    Attributes:
+        after: For how long until its holder is told; None: he never is.
+        end: Whether it is ended then, unless it is renewed or used; else it is only told.
+        grace: Between the telling and the end.
+    """
+
+    after: int | None = 3600 * SECOND
+    end: bool = False
+    grace: int = 600 * SECOND
+
+
+REPORTED = IdleRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How to decide. Durations are nanoseconds, sizes bytes.
 
@@ -76,6 +94,7 @@ class Policy:
         queue: How requests wait.
         quotas: What users, groups and labels may have.
         pools: The sets of devices, and who may use them.
+        idle: What happens to a lease that does not use its devices.
     """
 
     placement: str = "pack"
@@ -101,3 +120,4 @@ class Policy:
     queue: QueueRules = FIRST_COME
     quotas: Quotas = UNBOUNDED
     pools: Pools = ONE_POOL
+    idle: IdleRules = REPORTED

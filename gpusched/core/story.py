@@ -23,6 +23,7 @@ REASONS: dict[EndReason, str] = {
     EndReason.OVER_LIMIT: "it held more memory than its limit",
     EndReason.DRAINED: "its device was drained",
     EndReason.DEVICE_FAILED: "its device failed",
+    EndReason.IDLE: "it was idle",
 }
 
 

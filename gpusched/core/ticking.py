@@ -22,6 +22,8 @@ from gpusched.core.events import Ticked
 from gpusched.core.evicting import next_step, watch
 from gpusched.core.guarding import turned
 from gpusched.core.health import VANISHED, weigh
+from gpusched.core.idle import stood_still
+from gpusched.core.idle import watch as watch_idle
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.leaving import more_time, timed_out
@@ -50,6 +52,7 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     if slept:
         changes += extend_all(ledger, slept, "the host slept", now)
         changes += more_time(ledger, slept)
+        changes += stood_still(ledger, slept, now)
         return Decision(tuple(changes))
     after = _leases(ledger, sample, uses, peaks, now)
     gone = timed_out(ledger, now)
@@ -74,10 +77,13 @@ def _leases(
     current |= {one.id: one for one in unwritten(ledger.live(), peaks, now.instant)}
     terms = judged(ledger, current.values(), sample, uses, now)
     current |= terms.leases
+    idle = watch_idle(ledger, current.values(), sample, uses, now)
+    current |= idle.leases
     changes += [LeaseChanged(one) for one in current.values() if one is not ledger.get(one.id)]
-    changes += terms.changes
+    changes += [*terms.changes, *idle.changes]
+    ends_for = idle.ends | terms.ends
     over = {
-        lease.id: _over(ledger, lease, sample, now) or terms.ends.get(lease.id)
+        lease.id: _over(ledger, lease, sample, now) or ends_for.get(lease.id)
         for lease in ledger.live()
     }
     along = frozenset(lease_id for lease_id, manner in over.items() if manner is not None)
@@ -109,6 +115,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
             lease.clocks.kill,
             lease.clocks.settle,
             *(one.deadline for one in lease.violations if one.within is None),
+            None if lease.idle is None else lease.idle.deadline,
         )
         if deadline is not None
     )
@@ -123,10 +130,13 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
     changes: list[Change] = []
     for lease in ledger.live():
         violations = tuple(one.extended(by) for one in lease.violations)
-        after = replace(lease, clocks=lease.clocks.extended(by), violations=violations)
+        idle = None if lease.idle is None else lease.idle.extended(by, now.instant)
+        clocks = lease.clocks.extended(by)
+        after = replace(lease, clocks=clocks, violations=violations, idle=idle)
         if after != lease:
             changes.append(LeaseChanged(after))
-    return [*changes, extended(by, why, now)] if changes else []
+    # Of a daemon that was not away only the count of idle time has stopped.
+    return [*changes, extended(by, why, now)] if changes and by else changes
 
 
 def _over(ledger: Ledger, lease: Lease, sample: NodeSample, now: Moment) -> Manner | None:

@@ -12,6 +12,7 @@ from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of
 from gpusched.rpc.convert_event import story_of
+from gpusched.rpc.convert_idle import idleness_of
 from gpusched.rpc.convert_reading import (
     NOT_SHOWN,
     OF_ANOTHER,
@@ -44,6 +45,7 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
     EndReason.OVER_LIMIT: lease_pb2.END_REASON_OVER_LIMIT,
     EndReason.DRAINED: lease_pb2.END_REASON_DRAINED,
     EndReason.DEVICE_FAILED: lease_pb2.END_REASON_DEVICE_FAILED,
+    EndReason.IDLE: lease_pb2.END_REASON_IDLE,
 }
 _IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)
@@ -86,6 +88,8 @@ def lease_of(
         story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
     )
     message.MergeFrom(_times(lease, now))
+    if own or seen.device:
+        message.MergeFrom(idleness_of(lease, ledger, now))
     return message
 
 

@@ -13,6 +13,7 @@ from gpusched.core.changes import StoryKind, StoryLine
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
+from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
@@ -87,6 +88,16 @@ violations = st.builds(
     memory=sizes,
     deadline=st.none() | instants,
     within=st.none() | instants,
+)
+idles = st.builds(
+    Idle,
+    kind=st.sampled_from(IdleKind),
+    since=moments,
+    unseen=sizes,
+    stopped=st.none() | instants,
+    kept=sizes,
+    reported=st.booleans(),
+    deadline=st.none() | instants,
 )
 cordons = st.builds(
     Cordon,
@@ -190,6 +201,7 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         detail=st.just("") | words,
         peak=st.none() | sizes,
         violations=st.lists(violations, max_size=2).map(tuple),
+        idle=st.none() | idles,
         adopted=st.booleans(),
         groups=st.lists(uids, max_size=3).map(tuple),
     )

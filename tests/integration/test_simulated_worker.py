@@ -92,16 +92,6 @@ def test_a_graphics_worker_is_in_the_graphics_list(host: SimulatedHost) -> None:
     assert host.used() == GIB
 
 
-def test_a_worker_grows_until_there_is_no_more(host: SimulatedHost) -> None:
-    """It takes more at each step, and ends like CUDA where there is none left."""
-    variables = {"CUDA_VISIBLE_DEVICES": "0", **PCI}
-    worker = host.worker("--memory", "8GiB", "--grow", "8GiB/0.05", **variables)
-    assert worker.ready()
-    code, complaint = worker.end()
-    assert (code, "out of memory" in complaint) == (4, True)
-    assert host.used() == 0
-
-
 def test_growth_is_seen_by_the_library(host: SimulatedHost) -> None:
     """What a process takes later counts from then on, under the same single row."""
     memory = SimulatedMemory(host.directory)

@@ -224,3 +224,12 @@ def test_why_a_device_is_not_free() -> None:
 def test_waiting_requests_are_counted() -> None:
     """Requests that wait are in the header."""
     assert "requests waiting: 2" in shown(waiting=[{"position": 1}, {"position": 2}])
+
+
+def test_idle_leases() -> None:
+    """A device says which of its leases does not use it, and for how long."""
+    devices: list[Fields] = [device(0, lease_ids=["lease-aaaaaaaaaa", "lease-bbbbbbbbbb"])]
+    idle = {"idle_time": "720s", "idle_kind": "IDLE_KIND_NO_PROCESS"}
+    leases = [lease("lease-aaaaaaaaaa", **idle), lease("lease-bbbbbbbbbb")]
+    said = "lease-aaaaaaaaaa idle 12m (no process), lease-bbbbbbbbbb"
+    assert part(shown(devices=devices, leases=leases), 1).endswith(said)

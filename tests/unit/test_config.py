@@ -8,7 +8,7 @@ from gpusched.config import options
 from gpusched.config.paths import default_socket, default_state, runtime_directory
 from gpusched.config.read import ConfigFaults, parse, read
 from gpusched.core.ids import SECOND, DeviceUuid
-from gpusched.core.policy import Policy
+from gpusched.core.policy import IdleRules, Policy
 from gpusched.core.sizes import GIB, MIB
 from gpusched.core.stray import StrayPolicy, StrayRules
 
@@ -28,6 +28,9 @@ history_time = "2d"
 grace = "3s"
 settle = "4s"
 tolerance = "8MiB"
+idle_after = "30m"
+idle_policy = "end"
+idle_grace = "1s"
 
 [events]
 history = 6
@@ -175,6 +178,7 @@ def test_every_option_is_read() -> None:
             dry_run=True,
         ),
         settle_starts=40 * SECOND,
+        idle=IdleRules(after=30 * 60 * SECOND, end=True, grace=SECOND),
     )
     assert (config.interval, config.sample_deadline, config.boot_patience) == (0.5, 2.0, 10.0)
     assert (config.admin_group, config.connections_per_user) == ("wheel", 3)

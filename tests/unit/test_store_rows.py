@@ -22,6 +22,7 @@ from gpusched.core.changes import StoryKind, StoryLine
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
+from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
 from gpusched.core.marks import Marks
@@ -100,6 +101,15 @@ FULL_LEASE = Lease(
     ),
     adopted=True,
     groups=(4, 27),
+    idle=Idle(
+        IdleKind.NO_UTILIZATION,
+        Moment(Instant(100), 101),
+        unseen=102,
+        stopped=Instant(103),
+        kept=104,
+        reported=True,
+        deadline=Instant(105),
+    ),
 )
 
 
@@ -165,6 +175,7 @@ def test_every_field_is_durable() -> None:
     assert row.keys() == {"format"} | {field.name for field in fields(Lease)}
     parts = [(row["request"], Request), (row["clocks"], Clocks), (row["cgroup"], LeaseCgroup)]
     parts += [(one, Violation) for one in row["violations"]]
+    parts += [(row["idle"], Idle)]
     for part, kind in [*parts, *((one, Share) for one in row["shares"])]:
         assert part.keys() == {field.name for field in fields(kind)}
 

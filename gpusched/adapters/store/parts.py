@@ -3,6 +3,7 @@
 import json
 
 from gpusched.adapters.store.fields import Fields
+from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Moment, ProcessId
 from gpusched.core.violation import Violation, ViolationKind
 
@@ -35,6 +36,19 @@ def violation_row(violation: Violation) -> dict[str, object]:
     }
 
 
+def idle_row(idle: Idle) -> dict[str, object]:
+    """Give the durable form of the idleness of a lease."""
+    return {
+        "kind": idle.kind.value,
+        "since": moment_row(idle.since),
+        "unseen": idle.unseen,
+        "stopped": idle.stopped,
+        "kept": idle.kept,
+        "reported": idle.reported,
+        "deadline": idle.deadline,
+    }
+
+
 def moment_of(row: Fields) -> Moment:
     """Read a moment back."""
     return Moment(instant=row.instant("instant"), wall=row.number("wall"))
@@ -56,4 +70,17 @@ def violation_of(row: Fields) -> Violation:
         deadline=row.maybe("deadline", row.instant),
         within=row.maybe("within", row.instant),
         dry_run=row.flag("dry_run"),
+    )
+
+
+def idle_of(row: Fields) -> Idle:
+    """Read the idleness of a lease back."""
+    return Idle(
+        kind=row.word("kind", IdleKind),
+        since=moment_of(row.fields("since")),
+        unseen=row.number("unseen"),
+        stopped=row.maybe("stopped", row.instant),
+        kept=row.number("kept"),
+        reported=row.flag("reported"),
+        deadline=row.maybe("deadline", row.instant),
     )

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from gpusched.adapters.store.fields import Fields, UnreadableRow, parsed
 from gpusched.adapters.store.parts import (
     compact,
+    idle_of,
+    idle_row,
     moment_of,
     moment_row,
     process_of,
@@ -94,6 +96,7 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "violations": [violation_row(one) for one in lease.violations],
         "adopted": lease.adopted,
         "groups": lease.groups,
+        "idle": None if lease.idle is None else idle_row(lease.idle),
     }
 
 
@@ -173,6 +176,7 @@ def _lease(row: Fields) -> Lease:
         violations=tuple(violation_of(one) for one in row.rows("violations")),
         adopted=row.flag("adopted"),
         groups=row.numbers("groups"),
+        idle=row.maybe("idle", lambda key: idle_of(row.fields(key))),
     )
 
 

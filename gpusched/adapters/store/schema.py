@@ -49,7 +49,7 @@ def _add_marks_and_peaks(connection: sqlite3.Connection) -> None:
 
 
 def _add_preferences(connection: sqlite3.Connection) -> None:
-    """Make rows of format 4: requests say what they prefer, and some of them wait."""
+    """Make rows of format 4: requests say what they prefer, some wait, leases may be idle."""
     connection.execute(
         "CREATE TABLE waiting (uid INTEGER NOT NULL, request_id TEXT NOT NULL, row TEXT NOT NULL,"
         " PRIMARY KEY (uid, request_id))"
@@ -111,6 +111,7 @@ class _Row(TypedDict):
     violations: list[object]
     adopted: bool
     groups: list[int]
+    idle: None
 
 
 def _with_mask(row: _Row) -> _Row:
@@ -138,7 +139,7 @@ def _with_peaks(row: _Row) -> _Row:
 def _with_preferences(row: _Row) -> _Row:
     if row["format"] != 3:  # noqa: PLR2004 - the format before
         raise ValueError("not a row of this schema")
-    row["format"], request = 4, row["request"]
+    row["format"], row["idle"], request = 4, None, row["request"]
     request["min_count"] = request["max_count"] = request["memory_fraction"] = None
     request["pool"] = request["priority"] = request["wait"] = None
     request["sharing"] = request["topology"] = request["placement"] = "configured"

@@ -5,6 +5,7 @@ The lease, the grant that announces it, the requests that wait to become one, an
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -192,6 +193,30 @@ VIOLATION_KIND_OVER_LIMIT: ViolationKind.ValueType  # 1
 VIOLATION_KIND_OUTSIDE_MASK: ViolationKind.ValueType  # 2
 """A process on a device outside its mask."""
 Global___ViolationKind: _TypeAlias = ViolationKind  # noqa: Y015
+
+class _IdleKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IdleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IdleKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IDLE_KIND_UNSPECIFIED: _IdleKind.ValueType  # 0
+    """Never sent."""
+    IDLE_KIND_NO_PROCESS: _IdleKind.ValueType  # 1
+    """No process of it is on any of them."""
+    IDLE_KIND_NO_UTILIZATION: _IdleKind.ValueType  # 2
+    """It has them for itself, and their utilization is 0."""
+
+class IdleKind(_IdleKind, metaclass=_IdleKindEnumTypeWrapper):
+    """What is missing on the devices of an idle lease."""
+
+IDLE_KIND_UNSPECIFIED: IdleKind.ValueType  # 0
+"""Never sent."""
+IDLE_KIND_NO_PROCESS: IdleKind.ValueType  # 1
+"""No process of it is on any of them."""
+IDLE_KIND_NO_UTILIZATION: IdleKind.ValueType  # 2
+"""It has them for itself, and their utilization is 0."""
+Global___IdleKind: _TypeAlias = IdleKind  # noqa: Y015
 
 class _AttachMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -544,6 +569,9 @@ class Lease(_message.Message):
     GRANTED_GENERATION_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     STORY_FIELD_NUMBER: _builtins.int
+    IDLE_KIND_FIELD_NUMBER: _builtins.int
+    IDLE_TIME_FIELD_NUMBER: _builtins.int
+    IDLE_DEADLINE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, such as `lease-3f9k2m7q0x`."""
     state: Global___LeaseState.ValueType
@@ -568,6 +596,8 @@ class Lease(_message.Message):
     """Generation of the ledger at its grant. Later grants have higher ones: a fencing token."""
     generation: _builtins.int
     """Generation of the ledger at its last change."""
+    idle_kind: Global___IdleKind.ValueType
+    """What is missing on its devices; unspecified while it is not idle."""
     @_builtins.property
     def holder(self) -> Global___Holder:
         """Who has it; absent where the caller may not see it."""
@@ -644,6 +674,16 @@ class Lease(_message.Message):
     def story(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Its history, oldest first; only where it was asked for."""
 
+    @_builtins.property
+    def idle_time(self) -> _duration_pb2.Duration:
+        """For how long samples have shown it idle: less than the time since `idle_since` where some could
+        not be read; absent: it is not.
+        """
+
+    @_builtins.property
+    def idle_deadline(self) -> _timestamp_pb2.Timestamp:
+        """When it ends unless it is used or renewed; absent: it is not ended for being idle."""
+
     def __init__(
         self,
         *,
@@ -677,10 +717,13 @@ class Lease(_message.Message):
         granted_generation: _builtins.int = ...,
         generation: _builtins.int = ...,
         story: _abc.Iterable[_event_pb2.Event] | None = ...,
+        idle_kind: Global___IdleKind.ValueType = ...,
+        idle_time: _duration_pb2.Duration | None = ...,
+        idle_deadline: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_since", b"_idle_since", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "holder", b"holder", "idle_since", b"idle_since", "keepalive_deadline", b"keepalive_deadline", "owner", b"owner", "peak_memory", b"peak_memory", "request", b"request", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "holder", b"holder", "idle_deadline", b"idle_deadline", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "owner", b"owner", "peak_memory", b"peak_memory", "request", b"request", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_since", b"_idle_since", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "asker_gone", b"asker_gone", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "devices", b"devices", "end_detail", b"end_detail", "end_reason", b"end_reason", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "generation", b"generation", "granted_generation", b"granted_generation", "holder", b"holder", "id", b"id", "idle_since", b"idle_since", "keepalive_deadline", b"keepalive_deadline", "labels", b"labels", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "peak_memory", b"peak_memory", "preemptible", b"preemptible", "priority", b"priority", "processes", b"processes", "request", b"request", "state", b"state", "story", b"story", "suggestion", b"suggestion", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "asker_gone", b"asker_gone", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "devices", b"devices", "end_detail", b"end_detail", "end_reason", b"end_reason", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "generation", b"generation", "granted_generation", b"granted_generation", "holder", b"holder", "id", b"id", "idle_deadline", b"idle_deadline", "idle_kind", b"idle_kind", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "labels", b"labels", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "peak_memory", b"peak_memory", "preemptible", b"preemptible", "priority", b"priority", "processes", b"processes", "request", b"request", "state", b"state", "story", b"story", "suggestion", b"suggestion", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attach_deadline: _TypeAlias = _typing.Literal["attach_deadline"]  # noqa: Y015
     _WhichOneofArgType__attach_deadline: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline"]  # noqa: Y015
@@ -690,8 +733,12 @@ class Lease(_message.Message):
     _WhichOneofArgType__ending_at: _TypeAlias = _typing.Literal["_ending_at", b"_ending_at"]  # noqa: Y015
     _WhichOneofReturnType__entered_at: _TypeAlias = _typing.Literal["entered_at"]  # noqa: Y015
     _WhichOneofArgType__entered_at: _TypeAlias = _typing.Literal["_entered_at", b"_entered_at"]  # noqa: Y015
+    _WhichOneofReturnType__idle_deadline: _TypeAlias = _typing.Literal["idle_deadline"]  # noqa: Y015
+    _WhichOneofArgType__idle_deadline: _TypeAlias = _typing.Literal["_idle_deadline", b"_idle_deadline"]  # noqa: Y015
     _WhichOneofReturnType__idle_since: _TypeAlias = _typing.Literal["idle_since"]  # noqa: Y015
     _WhichOneofArgType__idle_since: _TypeAlias = _typing.Literal["_idle_since", b"_idle_since"]  # noqa: Y015
+    _WhichOneofReturnType__idle_time: _TypeAlias = _typing.Literal["idle_time"]  # noqa: Y015
+    _WhichOneofArgType__idle_time: _TypeAlias = _typing.Literal["_idle_time", b"_idle_time"]  # noqa: Y015
     _WhichOneofReturnType__keepalive_deadline: _TypeAlias = _typing.Literal["keepalive_deadline"]  # noqa: Y015
     _WhichOneofArgType__keepalive_deadline: _TypeAlias = _typing.Literal["_keepalive_deadline", b"_keepalive_deadline"]  # noqa: Y015
     _WhichOneofReturnType__owner: _TypeAlias = _typing.Literal["owner"]  # noqa: Y015
@@ -709,7 +756,11 @@ class Lease(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entered_at) -> _WhichOneofReturnType__entered_at | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__idle_deadline) -> _WhichOneofReturnType__idle_deadline | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__idle_since) -> _WhichOneofReturnType__idle_since | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__idle_time) -> _WhichOneofReturnType__idle_time | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__keepalive_deadline) -> _WhichOneofReturnType__keepalive_deadline | None: ...
     @_typing.overload

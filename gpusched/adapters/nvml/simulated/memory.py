@@ -83,13 +83,17 @@ class SimulatedMemory:
             after = {uuid: self._held.get(uuid, 0) + size for uuid, size in wanted.items()}
             self._register({**self._held, **after})
 
-    def close(self) -> None:
-        """Give all back. Idempotent."""
+    def free(self) -> None:
+        """Give all back, and stand in no list any more; more can be taken afterwards."""
         if self._descriptor is not None:
             (self._folder / self._name).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
         self._held = {}
+
+    def close(self) -> None:
+        """Give all back for good. Idempotent."""
+        self.free()
         self._watch.close()
 
     def _register(self, held: dict[str, int]) -> None:

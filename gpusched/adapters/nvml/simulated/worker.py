@@ -119,32 +119,49 @@ def _work(memory: SimulatedMemory, arguments: argparse.Namespace) -> int:
     grow: Growth | None = arguments.grow
     return _hold(
         _ENDED_BY - ({signal.SIGTERM} if arguments.ignore_term else set()),
-        arguments.seconds,
-        None if grow is None else grow.seconds,
-        lambda: memory.take({one.uuid: grow.size for one in devices} if grow else {}),
+        _Steps(
+            arguments.seconds,
+            arguments.free_after,
+            memory.free,
+            None if grow is None else grow.seconds,
+            lambda: memory.take({one.uuid: grow.size for one in devices} if grow else {}),
+        ),
     )
 
 
-def _hold(
-    ended_by: set[signal.Signals],
-    seconds: float | None,
-    every: float | None,
-    grow: Callable[[], None],
-) -> int:
-    """Wait for a signal or until the time is up, growing on the way."""
+@dataclass(slots=True)
+class _Steps:
+    """What a worker does on the way, each after so many seconds; None: not at all."""
+
+    end: float | None
+    free_after: float | None
+    free: Callable[[], None]
+    every: float | None
+    grow: Callable[[], None]
+    grown: int = 0
+
+    def take(self, passed: float) -> float | None:
+        """Take the steps that are due; say at which second the next one is."""
+        if self.free_after is not None and passed >= self.free_after:
+            self.free()
+            self.free_after = None
+        while self.every is not None and passed >= (self.grown + 1) * self.every:
+            self.grow()
+            self.grown += 1
+        growth = None if self.every is None else (self.grown + 1) * self.every
+        known = [one for one in (self.end, self.free_after, growth) if one is not None]
+        return min(known, default=None)
+
+
+def _hold(ended_by: set[signal.Signals], steps: _Steps) -> int:
+    """Wait for a signal or until the time is up, taking the steps on the way."""
     begun = time.monotonic_ns()
-    grown = 0
     while True:
         passed = (time.monotonic_ns() - begun) / 1e9
-        if seconds is not None and passed >= seconds:
+        if steps.end is not None and passed >= steps.end:
             return 0
-        if every is not None and passed >= (grown + 1) * every:
-            grow()
-            grown += 1
-            continue
-        limits = [] if seconds is None else [seconds - passed]
-        limits += [] if every is None else [(grown + 1) * every - passed]
-        if _signalled(min(limits, default=None)) in ended_by:
+        until = steps.take(passed)
+        if _signalled(None if until is None else max(0.0, until - passed)) in ended_by:
             return 0
 
 
@@ -215,6 +232,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--grow", type=_growth, metavar="SIZE/SECONDS", help="take SIZE more every SECONDS"
+    )
+    parser.add_argument(
+        "--free-after",
+        type=float,
+        metavar="SECONDS",
+        help="give the memory back then, and go on without",
     )
     parser.add_argument(
         "--for", type=float, dest="seconds", metavar="SECONDS", help="end after this time"
