@@ -32,9 +32,13 @@ class Cgroups:
 
     def leases(self) -> list[Path]:
         """Give the cgroups of leases that are there."""
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None:
             return []
-        return [one for one in self._folder.iterdir() if one.is_dir()]
+        try:
+            return [one for one in self._folder.iterdir() if one.is_dir()]
+        except FileNotFoundError:
+            # The daemon removes it with the last of them.
+            return []
 
     def settle(self) -> None:
         """Wait until the daemon, which runs, has removed those that nobody is in.
