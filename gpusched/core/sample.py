@@ -187,6 +187,7 @@ class ProcessFacts:
         cgroup: Its cgroup2 path relative to the root; empty where the host has none.
         claims_lease: `GPUSCHED_LEASE` of its environment: a hint of the process itself, to be
             believed only together with the uid.
+        user: Name of the uid, for display; empty where it has none.
     """
 
     identity: ProcessId
@@ -196,6 +197,7 @@ class ProcessFacts:
     ancestors: tuple[ProcessId, ...] = ()
     claims_lease: LeaseId | None = None
     cgroup: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,13 @@ def in_words(size: int) -> str:
     return f"{size // MIB} MiB"
 
 
+def of_size(part: int, whole: int) -> str:
+    """Give a part of bytes and the whole as `8.1 of 12 GiB` or `642 MiB of 12 GiB`."""
+    said, other = in_words(part) if part >= MIB else "0", in_words(whole)
+    unit = f" {other.split()[1]}"
+    return f"{said.removesuffix(unit)} of {other}"
+
+
 def as_flag(size: int) -> str:
     """Give *size* bytes as the command line takes it, rounded down to whole MiB."""
     return f"{size // GIB}GiB" if size % GIB == 0 else f"{size // MIB}MiB"

@@ -8,7 +8,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import in_words
 from gpusched.core.stray import StrayPolicy
-from gpusched.core.stray_story import seen_for
+from gpusched.core.stray_story import seen_for, user_of
 
 
 def in_the_way(ledger: Ledger, use: DeviceUse) -> tuple[Attributed, ...]:
@@ -41,14 +41,11 @@ def first_seen(ledger: Ledger, strangers: Iterable[Attributed]) -> Moment | None
 
 def _named(ledger: Ledger, one: Attributed, now: Instant) -> str:
     others, memory = ledger.policy.others, one.context.memory
-    if one.facts is None:
-        return f"pid {one.context.pid}"
-    known = [one.facts.name]
-    if others.uid:
-        known.append(f"uid {one.facts.uid}")
+    known = ["not identified" if one.facts is None else one.facts.name]
     if others.memory and not isinstance(memory, Unavailable):
         known.append(in_words(memory))
-    stray = ledger.strays.get(one.facts.identity)
+    stray = None if one.facts is None else ledger.strays.get(one.facts.identity)
     if stray is not None:
         known.append(seen_for(stray, now))
-    return f"pid {one.context.pid} ({', '.join(known)})"
+    who = "" if one.facts is None or not others.uid else f" of {user_of(one.facts)}"
+    return f"pid {one.context.pid}{who} ({', '.join(known)})"

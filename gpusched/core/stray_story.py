@@ -94,9 +94,14 @@ def seen_for(stray: Stray, now: Instant) -> str:
     return f"for {time_in_words(seconds * SECOND)}" if seconds else "just seen"
 
 
+def user_of(facts: ProcessFacts) -> str:
+    """Name the user of a process; one without a name by the uid."""
+    return facts.user or f"uid {facts.uid}"
+
+
 def _who(facts: ProcessFacts, memory: Reading[int]) -> str:
     size = "" if isinstance(memory, Unavailable) else f", {in_words(memory)}"
-    return f"process {facts.identity.pid} ({facts.name}, uid {facts.uid}{size})"
+    return f"process {facts.identity.pid} ({facts.name}, {user_of(facts)}{size})"
 
 
 def _data(memory: Reading[int]) -> dict[str, str]:

@@ -15,9 +15,10 @@ from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import allocatable, room_on
 from gpusched.core.sample import NOT_SAMPLED, Unavailable
-from gpusched.core.sizes import in_words
+from gpusched.core.sizes import in_words, of_size
 from gpusched.core.starting import starts_on
 from gpusched.core.strangers import first_seen, in_the_way, named
+from gpusched.core.tenants import held, lasting, settling
 
 UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
 """Obstacles that asking for less memory does not remove either."""
@@ -83,7 +84,7 @@ def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, st
 def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verdict:
     leases = _leases_on(ledger, device)
     if leases:
-        return _taken(device, ledger, leases)
+        return _taken(device, ledger, leases, now)
     if strangers := in_the_way(ledger, use):
         sentence, since = named(ledger, strangers, now), first_seen(ledger, strangers)
         return Verdict(device.uuid, Obstacle.STRANGER, sentence, since=since)
@@ -93,19 +94,18 @@ def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verd
         if ghost is not None:
             whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
             sentence = (
-                f"{in_words(ghost.memory)}{whose} did not come back;"
+                f"{in_words(ghost.memory)}{whose} did not come back{lasting(ghost.since, now)};"
                 f" `gpusched forget {haunted}` when that does not matter"
             )
-            return Verdict(device.uuid, Obstacle.GHOST, sentence)
+            return Verdict(device.uuid, Obstacle.GHOST, sentence, since=ghost.since)
     return Verdict(device.uuid, None, "free")
 
 
-def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...]) -> Verdict:
+def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...], now: Instant) -> Verdict:
     found = [one for one in map(ledger.get, leases) if one is not None]
     if all(one.state is LeaseState.RELEASING for one in found):
-        sentence = f"settling: the memory of {', '.join(leases)} is not confirmed back"
-        return Verdict(device.uuid, Obstacle.SETTLING, sentence, None, leases)
-    return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), None, leases)
+        return Verdict(device.uuid, Obstacle.SETTLING, settling(ledger, found, now), None, leases)
+    return Verdict(device.uuid, Obstacle.HELD, held(ledger, leases, now), None, leases)
 
 
 def _shared(ledger: Ledger, use: DeviceUse, wanted: int, now: Instant) -> Verdict:
@@ -120,10 +120,12 @@ def _shared(ledger: Ledger, use: DeviceUse, wanted: int, now: Instant) -> Verdic
     holding = ledger.holding(device.memory_domain)
     leases = _leases_on(ledger, device)
     if holding.exclusive is not None:
-        return Verdict(device.uuid, Obstacle.HELD, _held(ledger, leases), 0, leases)
+        return Verdict(device.uuid, Obstacle.HELD, held(ledger, leases, now), 0, leases)
     room = room_on(ledger, device, memory)
     if wanted > room:
-        sentence = f"has {in_words(room)} of {in_words(most)} free, {in_words(wanted)} wanted"
+        sentence = f"has {of_size(room, most)} free, {in_words(wanted)} wanted"
+        if leases and ledger.policy.others.device:
+            sentence += f"; {held(ledger, leases, now)}"
         if use.strangers:
             sentence += f"; {named(ledger, use.strangers, now)}"
         return Verdict(device.uuid, Obstacle.TOO_LITTLE_FREE, sentence, room, leases)
@@ -165,7 +167,7 @@ def _together(
             sentence = f"has {in_words(most)} {what}"
             after[one.device] = Verdict(one.device, Obstacle.TOO_SMALL, sentence, most // count)
         elif one.obstacle is None and count * wanted > room:
-            sentence = f"has {in_words(room)} of {in_words(most)} free {what}"
+            sentence = f"has {of_size(room, most)} free {what}"
             leases = _leases_on(ledger, device)
             after[one.device] = Verdict(
                 one.device, Obstacle.TOO_LITTLE_FREE, sentence, room, leases
@@ -176,19 +178,6 @@ def _together(
 def _leases_on(ledger: Ledger, device: Device) -> tuple[LeaseId, ...]:
     shares = ledger.holding(device.memory_domain).shares
     return tuple(dict.fromkeys(lease_id for lease_id, _ in shares))
-
-
-def _held(ledger: Ledger, leases: Iterable[LeaseId]) -> str:
-    others = ledger.policy.others
-    if not others.device:
-        return "held"
-    found = (ledger.get(lease_id) for lease_id in leases)
-    names = (
-        f"{one.id} of {one.user or one.uid}" if others.uid else one.id
-        for one in found
-        if one is not None
-    )
-    return f"held by {', '.join(names)}"
 
 
 def could_serve(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

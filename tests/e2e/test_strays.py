@@ -53,7 +53,7 @@ def test_report() -> None:
         assert "reported, and in nobody's way" in _told(host, stray.pid)[0]
         assert _consequence(host, stray) == "reported"
         refused = host.refused(75, "allocate", "--device", "0", "--memory", "36GiB")
-        assert f"used without a lease by pid {stray.pid} (gpusched, uid" in refused
+        assert f"used without a lease by pid {stray.pid} of root (gpusched, " in refused
         lease = host.allocate("--device", "0")
         assert host.leases()[lease].parts("devices")[0].flag("exclusive")
         assert stray.poll() is None
@@ -66,7 +66,7 @@ def test_avoid() -> None:
         _seen(host, stray)
         assert _consequence(host, stray) == "avoided"
         refused = host.refused(75, "allocate", "--device", "0")
-        assert f"used without a lease by pid {stray.pid} (gpusched, uid" in refused
+        assert f"used without a lease by pid {stray.pid} of root (gpusched, " in refused
         assert "5 GiB, " in refused
         other = host.allocate("--gpus", "1")
         index = host.devices()[1].text("uuid")

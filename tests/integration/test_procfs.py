@@ -1,12 +1,14 @@
 """Specification: what the kernel tells of trees, cgroups and open devices is read right."""
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
 import pytest
 
 from gpusched.adapters.procfs import Hierarchy, ProcfsProcessTable
+from gpusched.adapters.procfs.facts import user_name
 from gpusched.adapters.procfs.tree import standing_of
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.ports import Member, Watched
@@ -152,3 +154,16 @@ def test_open_nodes_of_the_gone(table: ProcfsProcessTable, processes: RealProces
     processes.end(gone.pid)
     earlier = ProcessId(there.pid, there.start_ticks - 1)
     assert {one.process for one in table.open_nodes([gone, earlier, there])} == {there}
+
+
+def test_the_user_has_a_name(
+    table: ProcfsProcessTable, processes: RealProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for once; a uid without a name is known by its number."""
+    process = identity(processes.run_python(WAIT)[0])
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert table.facts([process.pid])[process.pid].user == user
+    nameless: dict[int, pwd.struct_passwd] = {}
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: nameless[uid])
+    assert user_name(os.geteuid()) == user
+    assert user_name(2**32 - 5) == ""

@@ -51,7 +51,7 @@ def test_a_stray_that_is_avoided() -> None:
     found = verdict(host, WHOLE)
     assert found.obstacle is Obstacle.STRANGER
     assert found.sentence == (
-        "used without a lease by pid 7 (python, uid 1000, 10 GiB, just seen)"
+        "used without a lease by pid 7 of uid 1000 (python, 10 GiB, just seen)"
     )
     assert verdict(host, SHARE) == Verdict(GPU.uuid, None, "70 GiB free", 70 * GIB)
     assert verdict(host, WHOLE, 1).obstacle is None
@@ -66,7 +66,7 @@ def test_a_stray_that_is_reported() -> None:
     assert verdict(host, SHARE).room == 70 * GIB
     found = verdict(host, Request(A, memory=75 * GIB))
     assert found.obstacle is Obstacle.TOO_LITTLE_FREE
-    assert "pid 7 (python, uid 1000, 10 GiB, just seen)" in found.sentence
+    assert "pid 7 of uid 1000 (python, 10 GiB, just seen)" in found.sentence
 
 
 def test_doubt_hinders_also_where_strays_are_reported() -> None:
@@ -76,7 +76,7 @@ def test_doubt_hinders_also_where_strays_are_reported() -> None:
     found = verdict(host, WHOLE)
     assert (found.obstacle, found.sentence) == (
         Obstacle.STRANGER,
-        "used without a lease by pid 8",
+        "used without a lease by pid 8 (not identified, 1 GiB)",
     )
     assert found.since is None
 
@@ -87,7 +87,7 @@ def test_since_when_a_stray_is_there() -> None:
     host.later(75)
     host.tick(reading(GPU, context(7, UNREADABLE)), known=[ONE])
     found = verdict(host, WHOLE)
-    assert found.sentence.endswith("pid 7 (python, uid 1000, for 1m15s)")
+    assert found.sentence.endswith("pid 7 of uid 1000 (python, for 1m15s)")
     assert found.since is not None
     assert host.now.instant - found.since.instant == 75 * SECOND
 
@@ -99,7 +99,7 @@ def test_a_lease_s_process_where_it_has_no_share() -> None:
     its = {lease.id: frozenset({process(7)})}
     host.tick(reading(GPU, context(7)), known=[ONE], members=its)
     assert verdict(host, WHOLE).sentence == (
-        "used without a lease by pid 7 (python, uid 1000, 1 GiB)"
+        "used without a lease by pid 7 of uid 1000 (python, 1 GiB)"
     )
 
 

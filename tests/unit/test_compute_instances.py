@@ -137,7 +137,7 @@ def test_compute_instances_say_that_they_do_not_fit_together() -> None:
     assert (later.obstacle, later.leases) == (Obstacle.TOO_LITTLE_FREE, (held.id,))
     assert later.room == 30 * GIB - 1
     assert later.sentence == (
-        "has 30 GiB of 40 GiB free for 2 compute instances, 18 GiB wanted for each"
+        "has 30 of 40 GiB free for 2 compute instances, 18 GiB wanted for each"
     )
 
 

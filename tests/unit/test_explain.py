@@ -193,7 +193,10 @@ def test_what_is_free_now_is_offered() -> None:
     asked = Request(A, count=2)
     no = host.refusal(asked)
     assert no.why is Refusal.LATER
-    assert no.sentence == "2 devices wanted, 1 free now: 1: used without a lease by pid 9"
+    assert (
+        no.sentence
+        == "2 devices wanted, 1 free now: 1: used without a lease by pid 9 (not identified, 1 GiB)"
+    )
     assert no.nearest == replace(asked, count=1)
     assert no.holders == ()
 

@@ -141,9 +141,9 @@ def test_a_stray_in_a_refusal() -> None:
         host.tick(reading(device(0), context(30, GIB)), known=[facts(30)])
         said.append(host.refusal(Request(B), BOB).sentence.partition("by ")[2])
     assert said == [
-        "pid 30 (python, uid 1000, 1 GiB, just seen)",
+        "pid 30 of uid 1000 (python, 1 GiB, just seen)",
         "pid 30 (python, 1 GiB, just seen)",
-        "pid 30 (python, uid 1000, just seen)",
+        "pid 30 of uid 1000 (python, just seen)",
         "",
     ]
 

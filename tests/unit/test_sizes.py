@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.errors import InvalidRequest
-from gpusched.core.sizes import GIB, MIB, as_flag, in_words, parse_size
+from gpusched.core.sizes import GIB, MIB, as_flag, in_words, of_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,18 @@ def test_a_size_as_a_flag_is_never_more_than_it_was(size: int, flag: str) -> Non
 def test_a_flag_is_read_back_as_it_was(mebibytes: int) -> None:
     """Whole MiB survive the way to the command line and back."""
     assert parse_size(as_flag(mebibytes * MIB)) == mebibytes * MIB
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [
+        (int(8.1 * GIB), 12 * GIB, "8.1 of 12 GiB"),
+        (642 * MIB, 12 * GIB, "642 MiB of 12 GiB"),
+        (256 * MIB, 512 * MIB, "256 of 512 MiB"),
+        (MIB, 80 * GIB, "1 MiB of 80 GiB"),
+        (MIB - 1, 80 * GIB, "0 of 80 GiB"),
+    ],
+)
+def test_a_part_of_a_whole(part: int, whole: int, words: str) -> None:
+    """A part and its whole are told in one unit where they have the same; nothing needs none."""
+    assert of_size(part, whole) == words

@@ -105,7 +105,7 @@ def test_the_whole_of_a_device_can_be_shared_out() -> None:
     held = host.grant(Request(A, memory=80 * GIB))
     found = verdict(host, SHARED)
     assert found.obstacle is Obstacle.TOO_LITTLE_FREE
-    assert found.sentence == "has 0 MiB of 80 GiB free, 1 GiB wanted"
+    assert found.sentence == f"has 0 of 80 GiB free, 1 GiB wanted; held by {held.id} of user1000"
     assert (found.room, found.leases) == (0, (held.id,))
 
 
@@ -187,7 +187,7 @@ def test_a_holder_without_a_name_is_told_by_uid() -> None:
     """Where the user's name is unknown, the uid stands for it."""
     host = Host(GPU)
     nameless = host.grant(Request(A), replace(ADA, user=""))
-    assert verdict(host, WHOLE).sentence == f"held by {nameless.id} of 1000"
+    assert verdict(host, WHOLE).sentence == f"held by {nameless.id} of uid 1000"
 
 
 def test_a_stranger_blocks_a_whole_device() -> None:
@@ -198,8 +198,8 @@ def test_a_stranger_blocks_a_whole_device() -> None:
     found = verdict(host, WHOLE)
     assert found.obstacle is Obstacle.STRANGER
     assert found.sentence == (
-        "used without a lease by pid 7 (train, uid 1001, 2 GiB, just seen),"
-        " pid 8 (Xorg, uid 0, just seen), pid 9"
+        "used without a lease by pid 7 of uid 1001 (train, 2 GiB, just seen),"
+        " pid 8 of uid 0 (Xorg, just seen), pid 9 (not identified, 1 GiB)"
     )
 
 
@@ -218,7 +218,8 @@ def test_a_stranger_reduces_what_can_be_shared() -> None:
     found = verdict(host, Request(A, memory=21 * GIB))
     assert found.obstacle is Obstacle.TOO_LITTLE_FREE
     assert found.sentence == (
-        "has 20 GiB of 80 GiB free, 21 GiB wanted; used without a lease by pid 7"
+        "has 20 of 80 GiB free, 21 GiB wanted;"
+        " used without a lease by pid 7 (not identified, 60 GiB)"
     )
 
 

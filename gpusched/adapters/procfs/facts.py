@@ -4,7 +4,9 @@ Here psutil reads what only screens show. Nothing that is read of every process 
 who is described anew at a tick is for `known` to say.
 """
 
+import pwd
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import psutil
 
@@ -34,18 +36,29 @@ def _describe(
         return None
     try:
         process = psutil.Process(pid)
+        uid = process.uids().real
         facts = ProcessFacts(
             identity=stat.identity,
-            uid=process.uids().real,
+            uid=uid,
             name=stat.name,
             command=_command(process),
             ancestors=_ancestors(stat, stats),
             claims_lease=claimed_lease(pid),
             cgroup=_cgroup(stat, hierarchy),
+            user=user_name(uid),
         )
     except (psutil.Error, *ABSENT):
         return None
     return facts if is_there(stat.identity) else None
+
+
+@lru_cache(maxsize=4096)
+def user_name(uid: int) -> str:
+    """Give the name of a uid, asked for once: a name service may be slow."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):  # a uid that pwd takes for -1 has no name either
+        return ""
 
 
 def _cgroup(stat: Stat, hierarchy: Hierarchy) -> str:
