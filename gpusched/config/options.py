@@ -3,19 +3,17 @@
 `docs/operations.md` is held to this table by a test.
 """
 
+from gpusched.config import rules
 from gpusched.config.option import (
     Option,
     count,
     duration,
-    effect,
     exempt,
     no_duration,
-    numbers,
     one_of,
     retention,
     sight,
     size,
-    stray_policy,
     word,
     words,
 )
@@ -24,7 +22,7 @@ from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
 from gpusched.core.quota import Exempt
 from gpusched.core.sight import COMMON, Sight
-from gpusched.core.stray import AVOIDED, StrayPolicy
+from gpusched.core.stray import StrayPolicy
 
 PRICES = "prices"
 """Table of free keys: a row of `gpusched types`, and what it costs in words."""
@@ -34,6 +32,9 @@ QUOTAS = "quotas"
 
 POOLS = "pools"
 """Table of tables by name: the devices of a pool, and who may use it."""
+
+PRIORITIES = "priorities"
+"""Table of tables by name: what a class of requests is worth, and who may use it."""
 
 STRAY_DEVICES = ("strays", "devices")
 """Table of free keys within another: UUID of a device, and the policy there."""
@@ -128,21 +129,6 @@ TOLERANCE = Option(
     size,
     "Memory above what was normal before a lease that does not count as left by it.",
 )
-IDLE_AFTER = Option(
-    "leases.idle_after",
-    "1h",
-    retention,
-    'After so long without a process or utilization on its devices a lease is told; or `"never"`.',
-)
-IDLE_POLICY = Option(
-    "leases.idle_policy",
-    "report",
-    one_of("report", "end"),
-    "What then happens to it: `report`, or it has to be renewed or used, or else it is ended.",
-)
-IDLE_GRACE = Option(
-    "leases.idle_grace", "10m", duration, "How long its holder has for that before it is ended."
-)
 RECHECK = Option(
     "enforcement.recheck",
     "30s",
@@ -172,86 +158,12 @@ GUARD_ADMITS = Option(
     words,
     "Units, or paths of cgroups, that the guard lets through without a lease.",
 )
-OVERUSE = Option(
-    "overuse.policy",
-    "warn",
-    one_of("warn", "terminate"),
-    "What happens to a lease above its memory limit: `warn`, or its processes are ended.",
-)
-OVERUSE_GRACE = Option(
-    "overuse.grace",
-    "30s",
-    duration,
-    "Between the warning and SIGTERM; `leases.grace` later SIGKILL.",
-)
-OVERUSE_COOL_DOWN = Option(
-    "overuse.cool_down",
-    "60s",
-    duration,
-    "Between two ends for one device; a breach is forgotten after so long within the limit.",
-)
-OVERUSE_TOLERANCE = Option(
-    "overuse.tolerance", "0", size, "Memory above the limit that does not count as over-use."
-)
-OVERUSE_IN_PLACE = Option(
-    "overuse.in_place",
-    "off",
-    one_of("on", "off"),
-    "Whether a lease attached in place is ended, too: SIGTERM to its processes, never SIGKILL.",
-)
-OVERUSE_DRY_RUN = Option(
-    "overuse.dry_run", "off", one_of("on", "off"), "Whether what would be done is only told."
-)
-SOFT = Option(
-    "health.soft",
-    TaintEffect.NO_SCHEDULE.value,
-    effect,
-    "What a fault does that need not last: `none`, `no-schedule`, or `evict`: leases end as well.",
-)
-SOFT_TIME = Option(
-    "health.soft_time", "10m", duration, "How long that stays after the last such fault."
-)
-HARD = Option(
-    "health.hard",
-    TaintEffect.NO_SCHEDULE.value,
-    effect,
-    "What a fault does that stays until the GPU has recovered, or `gpusched uncordon`.",
-)
-LOST = Option(
-    "health.lost",
-    TaintEffect.NO_SCHEDULE.value,
-    effect,
-    "What it does to the leases of a GPU that NVML says is lost; `evict` ends them.",
-)
-IGNORE_XIDS = Option("health.ignore_xids", (), numbers, "XIDs that mark no device.")
-FATAL_XIDS = Option("health.fatal_xids", (), numbers, "XIDs that are hard, too.")
 SETTLE_STARTS = Option(
     "devices.settle_starts",
     None,
     no_duration,
     "How long a lease that starts on a shared device keeps the next share of it back, until its"
     " memory has settled; unset: not at all.",
-)
-STRAYS = Option(
-    "strays.policy",
-    AVOIDED.policy.value,
-    stray_policy,
-    "What a process without a lease leads to: `report`, `avoid` its device, or `evict` it.",
-)
-STRAY_GRACE = Option(
-    "strays.grace",
-    "30s",
-    duration,
-    "Between the warning and SIGTERM, and between that and SIGKILL, when a stray is evicted.",
-)
-STRAY_SPARED = Option(
-    "strays.spare_uids", AVOIDED.spare_uids, numbers, "Users whose processes are not evicted."
-)
-STRAY_DRY_RUN = Option(
-    "strays.dry_run",
-    "off",
-    one_of("on", "off"),
-    "With `on`, what an eviction would send is told and not sent.",
 )
 QUOTA_EXEMPT = Option(
     "access.quota_exempt",
@@ -279,14 +191,16 @@ OPTIONS: tuple[
 ] = (
     *(INTERVAL, DEADLINE, MAX_AGE, MAX_GAP, BOOT_PATIENCE),
     *(ATTACH_DEADLINE, KEEPALIVE, HISTORY, HISTORY_TIME, GRACE, SETTLE, TOLERANCE),
-    *(IDLE_AFTER, IDLE_POLICY, IDLE_GRACE),
+    *(rules.IDLE_AFTER, rules.IDLE_POLICY, rules.IDLE_GRACE),
     *(RECHECK, GUARD, GUARD_TOP, GUARD_ADMITS),
     *(EVENTS, EVENTS_TIME),
     *(WITHHELD, PLACEMENT, DRAIN_DEADLINE, INFRA, SETTLE_STARTS),
-    *(OVERUSE, OVERUSE_GRACE, OVERUSE_COOL_DOWN, OVERUSE_TOLERANCE),
-    *(OVERUSE_IN_PLACE, OVERUSE_DRY_RUN),
-    *(SOFT, SOFT_TIME, HARD, LOST, IGNORE_XIDS, FATAL_XIDS),
-    *(STRAYS, STRAY_GRACE, STRAY_SPARED, STRAY_DRY_RUN),
+    *(rules.OVERUSE, rules.OVERUSE_GRACE, rules.OVERUSE_COOL_DOWN, rules.OVERUSE_TOLERANCE),
+    *(rules.OVERUSE_IN_PLACE, rules.OVERUSE_DRY_RUN),
+    *(rules.SOFT, rules.SOFT_TIME, rules.HARD, rules.LOST, rules.IGNORE_XIDS, rules.FATAL_XIDS),
+    *(rules.STRAYS, rules.STRAY_GRACE, rules.STRAY_SPARED, rules.STRAY_DRY_RUN),
+    *(rules.QUEUE_DEFAULT, rules.QUEUE_AGEING, rules.QUEUE_GRACE),
+    *(rules.PREEMPTION, rules.PREEMPTION_NOTICE),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, QUOTA_EXEMPT, LOG_LEVEL),
 )
 AFTER_RESTART = frozenset(

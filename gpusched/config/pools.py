@@ -1,15 +1,17 @@
 """Reads `[pools.NAME]`: the devices of a pool, and who may use it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from gpusched.config.option import words
-from gpusched.config.principals import Names, gid_of, in_words, uid_of
+from gpusched.config.principals import Names
+from gpusched.config.rights import NAMES, rights_of
 from gpusched.core.ids import DeviceUuid
-from gpusched.core.pool import DEFAULT_POOL, Pool, Pools
+from gpusched.core.pool import DEFAULT_POOL, Pools
+from gpusched.core.rights import EVERYBODY, Rights
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_KEYS = ("devices", "users", "groups")
+_KEYS = ("devices", *NAMES)
 _SUCH = 'list UUIDs or indices of GPUs, such as ["GPU-…", "0"]'
 
 
@@ -32,7 +34,7 @@ class _Reader:
     """Takes pools out of their tables and collects what is wrong."""
 
     def __init__(self, names: Names) -> None:
-        self.named: dict[str, Pool] = {DEFAULT_POOL: Pool()}
+        self.named: dict[str, Rights] = {DEFAULT_POOL: EVERYBODY}
         self.by_uuid: dict[DeviceUuid, str] = {}
         self.by_index: dict[int, str] = {}
         self.faults: list[str] = []
@@ -49,9 +51,8 @@ class _Reader:
         for key in sorted(table.keys() - set(_KEYS)):
             self.faults.append(f"{place}.{key}: no such option; there are {', '.join(_KEYS)}")
         self._devices(name, place, table)
-        users, uids = self._who(f"{place}.users", table, "user", "uid", uid_of)
-        groups, gids = self._who(f"{place}.groups", table, "group", "gid", gid_of)
-        self.named[name] = Pool(uids, gids, ", ".join((*users, *groups)))
+        self.named[name], faults = rights_of(place, table, self._names)
+        self.faults += faults
 
     def _devices(self, name: str, place: str, table: Mapping[str, object]) -> None:
         if name == DEFAULT_POOL:
@@ -82,26 +83,3 @@ class _Reader:
             self.faults.append(
                 f"{place}: {device!r} is in pool {other} already; a device belongs to one pool"
             )
-
-    def _who(
-        self,
-        place: str,
-        table: Mapping[str, object],
-        kind: str,
-        number: str,
-        read: Callable[[object, Names], int],
-    ) -> tuple[list[str], frozenset[int]]:
-        """Give who may use it, in words and in numbers."""
-        said = table.get(place.rpartition(".")[2])
-        if said is None:
-            return [], frozenset()
-        if not isinstance(said, list) or not said:
-            self.faults.append(f"{place}: {said!r} is no list of {kind}s; leave it out for all")
-            return [], frozenset()
-        found: set[int] = set()
-        for one in said:
-            try:
-                found.add(read(one, self._names))
-            except ValueError as error:
-                self.faults.append(f"{place}: {error}")
-        return [in_words(one, kind, number) for one in said], frozenset(found)

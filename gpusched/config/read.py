@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gpusched.config import options
+from gpusched.config import options, rules
 from gpusched.config.option import Option, stray_policy
 from gpusched.config.paths import SYSTEM_CONFIG
 from gpusched.config.pools import pools_of
 from gpusched.config.principals import HOST, Names
+from gpusched.config.priorities import priorities_of
 from gpusched.config.quotas import quotas_of
 from gpusched.core.health_rules import HealthRules
 from gpusched.core.ids import SECOND, DeviceUuid
 from gpusched.core.policy import IdleRules, OverUseRules, Policy
 from gpusched.core.pool import Pools
+from gpusched.core.priority import QueueRules
 from gpusched.core.quota import Quotas
 from gpusched.core.stray import StrayPolicy, StrayRules
 
@@ -149,6 +151,24 @@ class _Reader:
         self.faults += faults
         return quotas
 
+    def queue(self) -> QueueRules:
+        classes, faults = priorities_of(self.tables.get(options.PRIORITIES, {}), self.names)
+        self.faults += faults
+        default = self.get(rules.QUEUE_DEFAULT)
+        if default not in classes:
+            key = rules.QUEUE_DEFAULT.key
+            self.faults.append(
+                f"{key}: there is no class {default!r}; there is {', '.join(classes)}"
+            )
+        return QueueRules(
+            classes=classes,
+            default=default,
+            ageing=self.get(rules.QUEUE_AGEING),
+            grace=self.get(rules.QUEUE_GRACE),
+            preemption=self.get(rules.PREEMPTION) == "on",
+            notice=self.get(rules.PREEMPTION_NOTICE),
+        )
+
     def pools(self) -> Pools:
         pools, faults = pools_of(self.tables.get(options.POOLS, {}), self.names)
         self.faults += faults
@@ -173,8 +193,8 @@ class _Reader:
         return policies
 
 
-def _config(reader: _Reader) -> Config:
-    policy = Policy(
+def _policy(reader: _Reader) -> Policy:
+    return Policy(
         placement=reader.get(options.PLACEMENT),
         withheld=reader.get(options.WITHHELD),
         attach_deadline=reader.get(options.ATTACH_DEADLINE),
@@ -197,10 +217,14 @@ def _config(reader: _Reader) -> Config:
         settle_starts=reader.get(options.SETTLE_STARTS),
         quotas=reader.quotas(),
         pools=reader.pools(),
+        queue=reader.queue(),
         idle=_idle(reader),
     )
+
+
+def _config(reader: _Reader) -> Config:
     return Config(
-        policy=policy,
+        policy=_policy(reader),
         interval=reader.get(options.INTERVAL) / SECOND,
         sample_deadline=reader.get(options.DEADLINE) / SECOND,
         boot_patience=reader.get(options.BOOT_PATIENCE) / SECOND,
@@ -218,48 +242,48 @@ def _config(reader: _Reader) -> Config:
 
 def _health(reader: _Reader) -> HealthRules:
     return HealthRules(
-        soft=reader.get(options.SOFT),
-        hard=reader.get(options.HARD),
-        lost=reader.get(options.LOST),
-        soft_time=reader.get(options.SOFT_TIME),
-        ignored=reader.get(options.IGNORE_XIDS),
-        fatal=reader.get(options.FATAL_XIDS),
+        soft=reader.get(rules.SOFT),
+        hard=reader.get(rules.HARD),
+        lost=reader.get(rules.LOST),
+        soft_time=reader.get(rules.SOFT_TIME),
+        ignored=reader.get(rules.IGNORE_XIDS),
+        fatal=reader.get(rules.FATAL_XIDS),
     )
 
 
 def _overuse(reader: _Reader) -> OverUseRules:
     return OverUseRules(
-        terminate=reader.get(options.OVERUSE) == "terminate",
-        grace=reader.get(options.OVERUSE_GRACE),
-        cool_down=reader.get(options.OVERUSE_COOL_DOWN),
-        tolerance=reader.get(options.OVERUSE_TOLERANCE),
-        in_place=reader.get(options.OVERUSE_IN_PLACE) == "on",
-        dry_run=reader.get(options.OVERUSE_DRY_RUN) == "on",
+        terminate=reader.get(rules.OVERUSE) == "terminate",
+        grace=reader.get(rules.OVERUSE_GRACE),
+        cool_down=reader.get(rules.OVERUSE_COOL_DOWN),
+        tolerance=reader.get(rules.OVERUSE_TOLERANCE),
+        in_place=reader.get(rules.OVERUSE_IN_PLACE) == "on",
+        dry_run=reader.get(rules.OVERUSE_DRY_RUN) == "on",
     )
 
 
 def _idle(reader: _Reader) -> IdleRules:
     return IdleRules(
-        after=reader.get(options.IDLE_AFTER),
-        end=reader.get(options.IDLE_POLICY) == "end",
-        grace=reader.get(options.IDLE_GRACE),
+        after=reader.get(rules.IDLE_AFTER),
+        end=reader.get(rules.IDLE_POLICY) == "end",
+        grace=reader.get(rules.IDLE_GRACE),
     )
 
 
 def _strays(reader: _Reader) -> StrayRules:
     return StrayRules(
-        policy=reader.get(options.STRAYS),
+        policy=reader.get(rules.STRAYS),
         devices=reader.stray_devices(),
-        grace=reader.get(options.STRAY_GRACE),
-        spare_uids=reader.get(options.STRAY_SPARED),
-        dry_run=reader.get(options.STRAY_DRY_RUN) == "on",
+        grace=reader.get(rules.STRAY_GRACE),
+        spare_uids=reader.get(rules.STRAY_SPARED),
+        dry_run=reader.get(rules.STRAY_DRY_RUN) == "on",
     )
 
 
 def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
     """Name what no option has: a typing error must not read as "default"."""
     known: dict[str, set[str]] = {}
-    own = (options.QUOTAS, options.POOLS)
+    own = (options.QUOTAS, options.POOLS, options.PRIORITIES)
     for option in options.OPTIONS:
         table, name = option.key.split(".")
         known.setdefault(table, set()).add(name)

@@ -7,31 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from gpusched.core.ids import Caller, DeviceUuid
+from gpusched.core.ids import DeviceUuid
+from gpusched.core.rights import EVERYBODY, Rights
 
 DEFAULT_POOL = "default"
 """Name of the pool of every device that no other pool has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """One pool.
-
-    Attributes:
-        uids: Users who may use it.
-        gids: Groups whose members may.
-        words: Who may, in the words of the configuration; empty: everybody may.
-    """
-
-    uids: frozenset[int] = frozenset()
-    gids: frozenset[int] = frozenset()
-    words: str = ""
-
-    def admits(self, caller: Caller) -> bool:
-        """Say whether *caller* may use it; administrators may use every pool."""
-        if caller.admin or not self.words or caller.uid in self.uids:
-            return True
-        return not self.gids.isdisjoint((caller.gid, *caller.groups))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +19,28 @@ class Pools:
     """All pools.
 
     Attributes:
-        named: By name, in the order of the configuration, the default one first.
+        named: Who may use each, by name, in the order of the configuration, the default one first.
         by_uuid: Name of the pool by UUID of a device.
         by_index: The same by NVML index of a GPU; a UUID says more.
     """
 
-    named: Mapping[str, Pool] = field(default_factory=lambda: ONLY_DEFAULT)
+    named: Mapping[str, Rights] = field(default_factory=lambda: ONLY_DEFAULT)
     by_uuid: Mapping[DeviceUuid, str] = field(default_factory=lambda: NO_UUIDS)
     by_index: Mapping[int, str] = field(default_factory=lambda: NO_INDICES)
 
     def __str__(self) -> str:
         words = []
-        for name, pool in self.named.items():
+        for name, rights in self.named.items():
             devices = [str(key) for key, found in self._devices() if found == name]
-            rights = f" for {pool.words}" if pool.words else ""
-            words.append(f"{name}: {' '.join(devices) or 'all others'}{rights}")
+            whose = f" for {rights.words}" if rights.words else ""
+            words.append(f"{name}: {' '.join(devices) or 'all others'}{whose}")
         return "; ".join(words)
 
     def _devices(self) -> tuple[tuple[object, str], ...]:
         return (*self.by_uuid.items(), *self.by_index.items())
 
 
-ONLY_DEFAULT: Mapping[str, Pool] = MappingProxyType({DEFAULT_POOL: Pool()})
+ONLY_DEFAULT: Mapping[str, Rights] = MappingProxyType({DEFAULT_POOL: EVERYBODY})
 NO_UUIDS: Mapping[DeviceUuid, str] = MappingProxyType({})
 NO_INDICES: Mapping[int, str] = MappingProxyType({})
 ONE_POOL = Pools()

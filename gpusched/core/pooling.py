@@ -59,7 +59,7 @@ def barred_from(pools: Pools, caller: Caller, request: Request) -> Rejected | No
     if pool is None:
         sentence = f"pool: there is no pool {name!r}; there are {', '.join(pools.named)}"
         return Rejected(Refusal.BAD_REQUEST, sentence, "pool")
-    if pool.admits(caller):
+    if pool.admit(caller):
         return None
     sentence = f"pool {name} is for {pool.words}; {_open_to(pools, caller)}"
     return Rejected(Refusal.NOT_ALLOWED, sentence, "pool")
@@ -87,7 +87,7 @@ def _left(ledger: Ledger, device: Device, pool: str) -> Iterator[tuple[LeaseId, 
 
 
 def _open_to(pools: Pools, caller: Caller) -> str:
-    names = [name for name, pool in pools.named.items() if pool.admits(caller)]
+    names = [name for name, pool in pools.named.items() if pool.admit(caller)]
     if not names:
         return "no pool is open to you; ask an administrator"
     return f"open to you: {', '.join(names)}; name one as `pool` (`--pool`)"

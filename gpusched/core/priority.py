@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from gpusched.core.ids import SECOND, Caller, Instant
+from gpusched.core.ids import SECOND, Instant
+from gpusched.core.rights import ADMINS_ONLY, EVERYBODY, Rights
 
 DEFAULT = "normal"
 """Name of the class of a request that names none, unless it is configured."""
@@ -23,30 +24,27 @@ class PriorityClass:
     Attributes:
         value: Steps that it is worth; less than 0: it gives way.
         preemptible: Whether its leases may be ended for a higher class.
-        uids: Who may use it; None: everybody.
-        gids: Groups whose members may, beside *uids*.
+        rights: Who may use it.
     """
 
     value: int = 0
     preemptible: bool = False
-    uids: frozenset[int] | None = None
-    gids: frozenset[int] = frozenset()
+    rights: Rights = EVERYBODY
 
-    def admits(self, caller: Caller) -> bool:
-        """Say whether *caller* may use it; administrators may use every class."""
-        if caller.admin or self.uids is None:
-            return True
-        return caller.uid in self.uids or caller.gid in self.gids
+    def __str__(self) -> str:
+        gives_way = ", preemptible" if self.preemptible else ""
+        whose = f", for {self.rights.words}" if self.rights.words else ""
+        return f"{self.value}{gives_way}{whose}"
 
 
 CLASSES: Mapping[str, PriorityClass] = MappingProxyType(
     {
-        "high": PriorityClass(10, uids=frozenset()),
+        "high": PriorityClass(10, rights=ADMINS_ONLY),
         DEFAULT: PriorityClass(),
         "low": PriorityClass(-10, preemptible=True),
     }
 )
-"""The classes where none are configured: `high` is for administrators."""
+"""The classes that are there unless they are configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

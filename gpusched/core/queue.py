@@ -57,7 +57,7 @@ def not_admitted(ledger: Ledger, caller: Caller, request: Request) -> Rejected |
             f"priority: there is no class {request.priority!r}; there is {', '.join(classes)}"
         )
         return Rejected(Refusal.BAD_REQUEST, sentence, "priority")
-    if not found.admits(caller):
+    if not found.rights.admit(caller):
         who = caller.user or caller.uid
         sentence = f"priority: {who} may not use the class {request.priority!r}; leave it out"
         return Rejected(Refusal.NOT_ALLOWED, sentence, "priority")

@@ -7,7 +7,7 @@ whatever version: an upgrade replaces that one, and uninstall removes it.
 import json
 from hashlib import sha256
 
-from gpusched.config.options import OPTIONS, POOLS, PRICES, QUOTAS
+from gpusched.config.options import OPTIONS, POOLS, PRICES, PRIORITIES, QUOTAS
 
 _HEAD = "# Written by gpusched setup, which replaces or removes it while this holds: "
 _INTRODUCTION = """\
@@ -25,6 +25,11 @@ _TABLES = f"""
 # A set of devices that requests name with --pool; users and groups say who may.
 #[{POOLS}.training]
 #devices = ["0"]
+
+# A class of requests: what it is worth, and whether its leases give way to higher ones.
+#[{PRIORITIES}.batch]
+#value = -5
+#preemptible = true
 
 # What a row of `gpusched types` costs, in words.
 #[{PRICES}]

@@ -2,8 +2,9 @@
 
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.policy import Policy
-from gpusched.core.pool import DEFAULT_POOL, Pool, Pools
+from gpusched.core.pool import DEFAULT_POOL, Pools
 from gpusched.core.quota import Bounds, Exempt, Quotas, Resource
+from gpusched.core.rights import Rights
 from gpusched.core.tally import Label, Subject
 
 
@@ -44,9 +45,9 @@ def bounded(*quotas: Quotas, exempt: Exempt = Exempt.NOBODY) -> Policy:
     return Policy(quotas=together(*quotas, exempt=exempt))
 
 
-def pooled(*named: str, rights: Pool | None = None, **devices: str | int) -> Pools:
+def pooled(*named: str, rights: Rights | None = None, **devices: str | int) -> Pools:
     """Pools of one device each, and those *named* that have none; all with the same rights."""
     by_uuid = {DeviceUuid(one): pool for pool, one in devices.items() if isinstance(one, str)}
     by_index = {one: pool for pool, one in devices.items() if isinstance(one, int)}
-    rest = dict.fromkeys((*devices, *named), rights or Pool())
-    return Pools({DEFAULT_POOL: Pool(), **rest}, by_uuid, by_index)
+    rest = dict.fromkeys((*devices, *named), rights or Rights())
+    return Pools({DEFAULT_POOL: Rights(), **rest}, by_uuid, by_index)

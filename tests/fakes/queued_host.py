@@ -5,15 +5,16 @@ from gpusched.core.ids import SECOND, DeviceUuid, RequestId
 from gpusched.core.policy import Policy
 from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.request import Request
+from gpusched.core.rights import ADMINS_ONLY, Rights
 from tests.fakes.builders import ADA, BOB, device
 from tests.fakes.host import Host
 
 CLASSES = {
     "high": PriorityClass(10),
     "normal": PriorityClass(),
-    "admins": PriorityClass(5, uids=frozenset()),
-    "bobs": PriorityClass(1, uids=frozenset({BOB.uid})),
-    "team": PriorityClass(1, uids=frozenset(), gids=frozenset({BOB.gid})),
+    "admins": PriorityClass(5, rights=ADMINS_ONLY),
+    "bobs": PriorityClass(1, rights=Rights(uids=frozenset({BOB.uid}), words="bob")),
+    "team": PriorityClass(1, rights=Rights(gids=frozenset({BOB.gid}), words="team")),
 }
 RULES = QueueRules(classes=CLASSES, ageing=60 * SECOND)
 

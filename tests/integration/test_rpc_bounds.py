@@ -13,7 +13,7 @@ from gpusched.api.v1 import (
 )
 from gpusched.core.events import PolicyRead
 from gpusched.core.policy import Policy
-from gpusched.core.pool import Pool
+from gpusched.core.rights import Rights
 from tests.fakes.bounding import bounded, each, pooled
 from tests.integration.serving_rpc import (
     TWO_A100_AND_L4,
@@ -105,7 +105,7 @@ async def test_a_pool_that_there_is_not(face: Public) -> None:
 
 async def test_a_pool_of_others(face: Public) -> None:
     """A pool that is for others is PERMISSION_DENIED."""
-    rights = Pool(frozenset({4242}), words="uid 4242")
+    rights = Rights(frozenset({4242}), words="uid 4242")
     configure(face, Policy(pools=pooled(training=THIRD, rights=rights)))
     error = await refusal(
         face.leases.Allocate(Wish(pool="training")), grpc.StatusCode.PERMISSION_DENIED

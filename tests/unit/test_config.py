@@ -69,8 +69,8 @@ level = "debug"
 """
 
 TABLES = (
-    "access, devices, enforcement, events, health, leases, log, overuse, pools, prices, quotas,"
-    " sampling, strays"
+    "access, devices, enforcement, events, health, leases, log, overuse, pools, prices,"
+    " priorities, queue, quotas, sampling, strays"
 )
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (

@@ -6,8 +6,9 @@ from gpusched.config.principals import HOST, Names
 from gpusched.config.read import Config, ConfigFaults, parse
 from gpusched.core.ids import SECOND
 from gpusched.core.policy import Policy
-from gpusched.core.pool import DEFAULT_POOL, Pool, Pools
+from gpusched.core.pool import DEFAULT_POOL, Pools
 from gpusched.core.quota import Bounds, Exempt, Quotas, Resource
+from gpusched.core.rights import Rights
 from gpusched.core.sizes import GIB
 from gpusched.core.tally import Subject
 
@@ -100,16 +101,16 @@ def test_quotas_are_read() -> None:
 
 def test_pools_are_read() -> None:
     """A pool has devices by UUID and index, and users and groups who may use it."""
-    rights = Pool(
+    rights = Rights(
         frozenset({1000, 1001}),
         frozenset({100, 27}),
         "user ann, uid 1001, group students, gid 27",
     )
     assert read(POOLS).policy.pools == Pools(
         {
-            DEFAULT_POOL: Pool(gids=frozenset({100}), words="group students"),
+            DEFAULT_POOL: Rights(gids=frozenset({100}), words="group students"),
             "training": rights,
-            "serving": Pool(),
+            "serving": Rights(),
         },
         {"GPU-1": "training", "MIG-1": "serving"},  # type: ignore[dict-item]  # words are UUIDs
         {0: "training", 3: "serving"},

@@ -8,10 +8,11 @@ from gpusched.core.events import PolicyRead
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.lease import LeaseState
 from gpusched.core.policy import Policy
-from gpusched.core.pool import DEFAULT_POOL, ONE_POOL, Pool, Pools
+from gpusched.core.pool import DEFAULT_POOL, ONE_POOL, Pools
 from gpusched.core.pooling import configured, pool_of, twice_named
 from gpusched.core.replies import Obstacle, Refusal
 from gpusched.core.request import Request
+from gpusched.core.rights import Rights
 from gpusched.core.sizes import GIB
 from tests.fakes.bounding import pooled
 from tests.fakes.builders import ADA, BOB, ROOT, A, B, C, caller, device, mig
@@ -98,7 +99,7 @@ def test_a_pool_that_there_is_not() -> None:
     assert no.sentence == "pool: there is no pool 'trainign'; there are default, training"
 
 
-RIGHTS = Pool(frozenset({ADA.uid}), frozenset({27}), "user ada, group video")
+RIGHTS = Rights(frozenset({ADA.uid}), frozenset({27}), "user ada, group video")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_instances_of_one_gpu_move_one_by_one() -> None:
 def test_pools_tell_what_they_have() -> None:
     """A story line says which pools there are now, with their devices, and for whom."""
     pools = Pools(
-        {DEFAULT_POOL: Pool(), "training": RIGHTS},
+        {DEFAULT_POOL: Rights(), "training": RIGHTS},
         {DeviceUuid("GPU-a"): "training"},
         {3: "training"},
     )
