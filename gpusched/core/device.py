@@ -4,6 +4,7 @@ A device is a whole GPU or a MIG instance. Its UUID is its identity; index, mino
 bus id are attributes that may change over a reboot or a hot-plug.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpusched.core.gputype import GpuType
@@ -86,3 +87,8 @@ class Device:
     def order(self) -> tuple[str, int]:
         """Sort key of every listing: PCI bus id, then MIG index (a GPU comes before its own)."""
         return (self.pci_bus_id, -1 if self.mig is None else self.index)
+
+
+def largest_of(devices: Iterable[Device]) -> int:
+    """Give the bytes of the largest memory among *devices*; 0 where none has one."""
+    return max((one.memory_total or 0 for one in devices), default=0)

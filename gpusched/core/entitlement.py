@@ -127,26 +127,36 @@ def bounds_on(
 def _excess(
     ledger: Ledger, bound: Bound, request: Request, waiting: Count | None
 ) -> QuotaExcess | None:
+    resource = bound.resource
     if waiting is None:
-        if bound.resource is Resource.WAITING:
+        if resource is Resource.WAITING:
             return None
-        return bound.excess(_used(ledger, bound), _wanted(ledger, bound.resource, request))
-    # What waits takes nothing yet; but what could never be had is not waited for.
-    used = 0 if bound.resource in _COUNTED else _used(ledger, bound, waiting)
-    return bound.excess(used, _wanted(ledger, bound.resource, request))
+        used = _used(ledger, bound)
+    else:
+        # What waits takes nothing yet; but what could never be had is not waited for.
+        used = 0 if resource in _COUNTED else _used(ledger, bound, waiting)
+    if resource is Resource.MEMORY:
+        return _excess_of_memory(ledger, bound, request, used)
+    return bound.excess(used, _wanted(resource, request))
 
 
-def _wanted(ledger: Ledger, resource: Resource, request: Request) -> int:
-    """Give what *request* takes at least of a resource."""
-    match resource:
-        case Resource.DEVICES:
-            return _least(request)
-        case Resource.MEMORY:
-            return _least(request) * _each_device(ledger, request)
-        case Resource.TIME_LIMIT:
-            return request.time_limit or 0
-        case _:
-            return 1
+def _excess_of_memory(
+    ledger: Ledger, bound: Bound, request: Request, used: int
+) -> QuotaExcess | None:
+    """Look at the devices themselves only where the largest of all would be too much."""
+    least = _least(request)
+    if bound.excess(used, least * _of_each(request, ledger.largest)) is None:
+        return None
+    return bound.excess(used, least * _each_device(ledger, request))
+
+
+def _wanted(resource: Resource, request: Request) -> int:
+    """Give what *request* takes at least of a resource, memory apart."""
+    if resource is Resource.DEVICES:
+        return _least(request)
+    if resource is Resource.TIME_LIMIT:
+        return request.time_limit or 0
+    return 1
 
 
 def _used(ledger: Ledger, bound: Bound, waiting: Count = nobody_waits) -> int:
@@ -166,10 +176,15 @@ def _each_device(ledger: Ledger, request: Request) -> int:
     Which devices it will be is not known: of whole ones the largest that it can mean counts, so
     that no choice exceeds a quota.
     """
-    if request.memory is not None and request.sharing is not Sharing.EXCLUSIVE:
+    return _of_each(request, max(_totals(ledger, request), default=0))
+
+
+def _of_each(request: Request, largest: int) -> int:
+    """Give the bytes that *request* takes of a device with *largest* bytes."""
+    whole = request.sharing is Sharing.EXCLUSIVE
+    if request.memory is not None and not whole:
         return request.memory
-    largest = max(_totals(ledger, request), default=0)
-    if request.memory_fraction is None or request.sharing is Sharing.EXCLUSIVE:
+    if request.memory_fraction is None or whole:
         return largest
     return ceil(largest * request.memory_fraction)
 

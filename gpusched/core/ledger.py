@@ -35,7 +35,7 @@ from gpusched.core.changes import (
     WaitingChanged,
     WaitingGone,
 )
-from gpusched.core.device import Device
+from gpusched.core.device import Device, largest_of
 from gpusched.core.enforcement import NOT_PROBED, Ability
 from gpusched.core.errors import InvariantBroken
 from gpusched.core.fault import Recovery
@@ -71,6 +71,7 @@ class Ledger(LeaseTable):
         generation: Counts changes to leases and inventory.
         policy: The operator's settings.
         devices: Inventory by UUID, in PCI order, lost devices included.
+        largest: Bytes of the largest of their memories.
         lost: Devices that do not answer now, with the reason.
         sample: The last sample; None before the first.
         read_at: When the last sample that could be read was begun; None: none yet.
@@ -101,6 +102,7 @@ class Ledger(LeaseTable):
         self.generation = 0
         self.policy = policy
         self.devices: dict[DeviceUuid, Device] = {}
+        self.largest = 0
         self.lost: Mapping[DeviceUuid, str] = {}
         self.sample: NodeSample | None = None
         self.read_at: Instant | None = None
@@ -210,7 +212,7 @@ class Ledger(LeaseTable):
             case InventoryChanged(devices, lost):
                 self.generation += 1
                 self.devices = {one.uuid: one for one in sorted(devices, key=lambda d: d.order)}
-                self.lost = lost
+                self.lost, self.largest = lost, largest_of(devices)
             case SampleTaken(sample, uses, at, peaks):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
                 self.peaks = peaks

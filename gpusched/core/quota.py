@@ -118,6 +118,12 @@ class Quotas:
     bounds: Mapping[Subject, Bounds] = field(default_factory=lambda: NO_BOUNDS)
     each: Bounds | None = None
     exempt: Exempt = Exempt.NOBODY
+    _made: Mapping[Subject, tuple[Bound, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once for all requests: making them is most of what a check costs.
+        made = {subject: tuple(_each(subject, found)) for subject, found in self.bounds.items()}
+        object.__setattr__(self, "_made", made)
 
     def __str__(self) -> str:
         found = [*self.bounds.values(), *filter(None, [self.each])]
@@ -126,25 +132,28 @@ class Quotas:
 
     def on(self, caller: Caller, labels: Mapping[str, str] = NO_LABELS) -> Iterator[Bound]:
         """Give what bounds a request of *caller* with *labels*; none where he is exempt."""
-        if not (self.bounds or self.each) or self.exempt.frees(caller):
+        if self.each is None and not self.bounds:
             return
-        own = self.bounds.get(Subject("uid", caller.uid))
+        if self.exempt.frees(caller):
+            return
         if self.each is not None:
-            said = own.allowed if own is not None else {}
-            rest = {key: many for key, many in self.each.allowed.items() if key not in said}
-            yield from _each(Subject("uid", caller.uid), Bounds(self.each.name, rest))
-        if not self.bounds:
-            return
-        for subject in subjects_of(caller.uid, caller.gid, caller.groups, labels):
-            found = self.bounds.get(subject)
-            if found is not None:
-                yield from _each(subject, found)
+            yield from self._default(Subject("uid", caller.uid), self.each)
+        if self.bounds:
+            for subject in subjects_of(caller.uid, caller.gid, caller.groups, labels):
+                yield from self._made.get(subject, ())
 
     def labelled(self) -> Iterator[Bound]:
         """Give the bounds on labels, which anybody's request may have."""
-        for subject, bounds in self.bounds.items():
+        for subject, bounds in self._made.items():
             if subject.kind == "label":
-                yield from _each(subject, bounds)
+                yield from bounds
+
+    def _default(self, subject: Subject, each: Bounds) -> Iterator[Bound]:
+        """Give what holds for each user and is not said of this one."""
+        own = self.bounds.get(subject)
+        for resource, allowed in each.allowed.items():
+            if own is None or resource not in own.allowed:
+                yield Bound(subject, each.name, resource, allowed)
 
 
 NO_BOUNDS: Mapping[Subject, Bounds] = MappingProxyType({})
@@ -153,13 +162,13 @@ UNBOUNDED = Quotas()
 
 def used_of(resource: Resource, taken: Taken, waiting: int) -> int:
     """Give how much of *resource* is in use; of a longest time nothing ever is."""
-    return {
-        Resource.DEVICES: taken.devices,
-        Resource.MEMORY: taken.memory,
-        Resource.LEASES: len(taken.leases),
-        Resource.WAITING: waiting,
-        Resource.TIME_LIMIT: 0,
-    }[resource]
+    if resource is Resource.DEVICES:
+        return taken.devices
+    if resource is Resource.MEMORY:
+        return taken.memory
+    if resource is Resource.LEASES:
+        return len(taken.leases)
+    return waiting if resource is Resource.WAITING else 0
 
 
 def sentence_of(excess: QuotaExcess) -> str:

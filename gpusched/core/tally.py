@@ -5,6 +5,7 @@ The table of leases keeps one; who a subject is bounded by is not known here.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from gpusched.core.ids import LeaseId
@@ -56,14 +57,24 @@ class Taken:
 NOTHING_TAKEN = Taken()
 
 
+_USERS_REMEMBERED = 1024
+
+
 def subjects_of(
-    uid: int, gid: int, groups: Iterable[int], labels: Mapping[str, str]
+    uid: int, gid: int, groups: tuple[int, ...], labels: Mapping[str, str]
 ) -> tuple[Subject, ...]:
     """Give everybody on whose account something of this holder with these labels is, each once."""
+    people = _people(uid, gid, groups)
+    if not labels:
+        return people
+    return *people, *(Subject("label", label) for label in labels.items())
+
+
+@lru_cache(_USERS_REMEMBERED)
+def _people(uid: int, gid: int, groups: tuple[int, ...]) -> tuple[Subject, ...]:
+    """Give the user and his groups; remembered, because it is on the path of every grant."""
     found = dict.fromkeys([Subject("uid", uid), Subject("gid", gid)])
-    found |= dict.fromkeys(Subject("gid", one) for one in groups)
-    found |= dict.fromkeys(Subject("label", label) for label in labels.items())
-    return tuple(found)
+    return *found, *(Subject("gid", one) for one in dict.fromkeys(groups) if one != gid)
 
 
 def weight_of(shares: Iterable[Share]) -> Weight:

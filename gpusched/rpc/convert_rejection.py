@@ -68,7 +68,7 @@ def rejection_of(
         nearest=nearest,
         nearest_command=command_of("run", rejected.nearest, " -- CMD"),
         holders=list(_holders_of(rejected, ledger, now)),
-        hint_command=command_of("explain", request) if rejected.verdicts else "",
+        hint_command=_hint(rejected, request),
         waits_for=waits_for(rejected, ledger.policy.others) if later else "",
         quota=None if rejected.excess is None else excess_of(rejected.excess),
     )
@@ -86,6 +86,13 @@ def excess_of(excess: QuotaExcess) -> rejection_pb2.QuotaExcess:
         wanted=wanted,
         allowed=allowed,
     )
+
+
+def _hint(rejected: Rejected, request: Request | None) -> str:
+    """Give the command that tells more: of devices why, of a quota what bounds whoever asks."""
+    if rejected.verdicts:
+        return command_of("explain", request)
+    return "gpusched status" if rejected.excess is not None else ""
 
 
 def _allowed(rejected: Rejected, ledger: Ledger) -> Sequence[str]:

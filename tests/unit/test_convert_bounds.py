@@ -42,6 +42,7 @@ def test_a_quota_in_the_way() -> None:
     )
     assert message.waits_for == f"the end of {held.id} of user1000"
     assert [one.lease_id for one in message.holders] == [held.id]
+    assert message.hint_command == "gpusched status"
 
 
 def test_a_time_is_told_in_seconds() -> None:
