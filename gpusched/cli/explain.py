@@ -47,6 +47,9 @@ def explain_lines(reply: Document, width: int | None) -> list[str]:
     verdicts = reply.parts("verdicts")
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]
+    waits_for = reply.part("rejection").text("waits_for")
+    if waits_for:
+        lines += ["", f"it would wait for {waits_for}"]
     would_do = reply.part("rejection").text("nearest_command")
     if would_do:
         lines += ["", f"the nearest that would do: {would_do}"]

@@ -1,10 +1,11 @@
-"""Whose a device is, in the sentences of verdicts: as far as everybody may know."""
+"""Whose a device is and since when, in the sentences of verdicts: as far as all may know."""
 
 from collections.abc import Iterable, Sequence
 
 from gpusched.core.durations import in_words
+from gpusched.core.health import LOST
 from gpusched.core.idle import idle_of
-from gpusched.core.ids import SECOND, Instant, LeaseId, Moment
+from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 
@@ -45,10 +46,25 @@ def lasting(since: Moment | None, now: Instant) -> str:
     return f" for {in_words(passed)}" if passed >= SECOND else ""
 
 
+def ago(since: Moment, now: Instant) -> str:
+    """Say when that was, ` (2h10m ago)`; nothing of what was just now."""
+    passed = now - since.instant
+    return f" ({in_words(passed)} ago)" if passed >= SECOND else ""
+
+
+def lost(ledger: Ledger, device: DeviceUuid, now: Instant) -> str:
+    """Say that a device does not answer, why, and since when where a mark tells."""
+    since = next((one.at for one in ledger.marks_of(device).taints if one.key == LOST), None)
+    return f"lost{lasting(since, now)}: {ledger.lost[device]}"
+
+
 def _named(ledger: Ledger, lease: Lease, now: Instant) -> str:
     who = f" of {lease.user or f'uid {lease.uid}'}" if ledger.policy.others.uid else ""
     words = f"{lease.id}{who}{lasting(lease.created, now)}"
+    notes = []
+    if lease.usable and lease.clocks.time_limit is not None:
+        notes.append(f"at most {in_words(max(0, lease.clocks.time_limit - now))} more")
     idle = idle_of(ledger, lease) if lease.usable else None
-    if idle is None or idle.time(now) < LONG:
-        return words
-    return f"{words} (idle for {in_words(idle.time(now))})"
+    if idle is not None and idle.time(now) >= LONG:
+        notes.append(f"idle for {in_words(idle.time(now))}")
+    return f"{words} ({', '.join(notes)})" if notes else words

@@ -18,7 +18,7 @@ from gpusched.core.sample import NOT_SAMPLED, Unavailable
 from gpusched.core.sizes import in_words, of_size
 from gpusched.core.starting import starts_on
 from gpusched.core.strangers import first_seen, in_the_way, named
-from gpusched.core.tenants import held, lasting, settling
+from gpusched.core.tenants import ago, held, lost, settling
 
 UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
 """Obstacles that asking for less memory does not remove either."""
@@ -68,8 +68,10 @@ def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None
 def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, str] | None:
     """Find the doubts: what cannot be read now schedules nothing."""
     if device.uuid in ledger.lost:
-        return Obstacle.LOST, f"lost: {ledger.lost[device.uuid]}"
+        return Obstacle.LOST, lost(ledger, device.uuid, now)
     use = ledger.uses.get(device.uuid)
+    if ledger.sample is not None and isinstance(ledger.sample.reading, Unavailable):
+        return Obstacle.UNREAD, f"not read: {ledger.sample.reading.reason}"
     if ledger.sample is None or use is None:
         return Obstacle.UNREAD, "not read in the last sample"
     age = now - ledger.sample.begun_at
@@ -94,7 +96,7 @@ def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verd
         if ghost is not None:
             whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
             sentence = (
-                f"{in_words(ghost.memory)}{whose} did not come back{lasting(ghost.since, now)};"
+                f"{in_words(ghost.memory)}{whose} did not come back{ago(ghost.since, now)};"
                 f" `gpusched forget {haunted}` when that does not matter"
             )
             return Verdict(device.uuid, Obstacle.GHOST, sentence, since=ghost.since)

@@ -13,14 +13,12 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.quota import QuotaExcess, as_told
 from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
-from gpusched.core.sight import Sight
 from gpusched.core.sizes import as_flag
+from gpusched.core.waits import waits_for
 from gpusched.rpc.call import Refused
 from gpusched.rpc.convert_reading import deadline_of, moment_of, time_of
 from gpusched.rpc.convert_request import message_of
 from gpusched.rpc.status import CODES, KINDS
-
-_FREE = "the devices to be free and readable"
 
 OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.NOT_NAMED: rejection_pb2.VERDICT_REASON_NOT_NAMED,
@@ -176,15 +174,3 @@ def _holder_of(holder: Holder, ledger: Ledger, now: Moment) -> rejection_pb2.Blo
         until=None if lease is None else deadline_of(lease.clocks.time_limit, now),
         device_uuids=() if lease is None else [one.device for one in lease.shares],
     )
-
-
-def waits_for(rejected: Rejected, others: Sight) -> str:
-    """Say what has to happen for a request to be granted."""
-    if not rejected.holders or not others.device:
-        starts = any(one.obstacle is Obstacle.STARTING for one in rejected.verdicts)
-        return "the memory of what starts to settle" if starts else _FREE
-    leases = ", ".join(
-        f"{one.lease} of {one.user or one.uid}" if others.uid else one.lease
-        for one in rejected.holders
-    )
-    return f"the end of {leases}"

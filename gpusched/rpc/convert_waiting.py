@@ -9,9 +9,9 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Rejected
 from gpusched.core.reserving import why_waits
 from gpusched.core.waiting import Waiting, shape_of
+from gpusched.core.waits import waits_for
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_reading import deadline_of, time_of
-from gpusched.rpc.convert_rejection import waits_for
 from gpusched.rpc.convert_request import message_of
 
 

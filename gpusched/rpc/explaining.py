@@ -1,9 +1,12 @@
 """The account that `Explain` gives of a request, a lease or a device. Changes nothing."""
 
 from gpusched.api.v1 import leases_pb2
+from gpusched.core.durations import in_words
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import ExplainRequested
 from gpusched.core.explain import describe
+from gpusched.core.idle import idle_of
+from gpusched.core.idle_story import idle_for
 from gpusched.core.ids import DeviceUuid, RequestId
 from gpusched.core.lease import Lease
 from gpusched.core.replies import Explained, Refusal
@@ -73,9 +76,14 @@ def _lease(world: World, lease: Lease, call: Call) -> leases_pb2.ExplainReply:
     ledger = world.authority.ledger
     own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
     who = f" of {lease.user or f'uid {lease.uid}'}" if seen.uid else ""
-    words = f"{lease.id}{who} is {lease.state.value}"
+    now = world.clock.now().instant
+    age = in_words(now - lease.created.instant)
+    words = f"{lease.id}{who} is {lease.state.value}, granted {age} ago"
     if own:
         words += f", with {describe(lease.request)}"
+    idle = idle_of(ledger, lease) if lease.usable else None
+    if idle is not None and (own or seen.device):
+        words += f"; idle: {idle_for(idle, now)}"
     if lease.reason is not None:
         words += f": {REASONS[lease.reason]}"
     story = list(story_of(lease.id, ledger, call)) if own else None

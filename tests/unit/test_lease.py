@@ -9,6 +9,7 @@ import pytest
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
+from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant
 from gpusched.core.lease import (
     LIVE,
@@ -190,12 +191,14 @@ def test_confirmation_ends_a_lease_for_the_reason_it_had() -> None:
 
 @pytest.mark.parametrize("state", [S.RESERVED, S.PREPARING, S.ACTIVE])
 def test_a_reboot_ends_a_lease_in_any_state(state: LeaseState) -> None:
-    """What a reboot ends has an ending, an end and a reason at once, and no clock or breach."""
+    """What a reboot ends has an ending, an end and a reason at once; nothing of it lasts."""
     breach = Violation(ViolationKind.OVER_LIMIT, DeviceUuid("GPU-1"), None, NOW, 1)
-    over = void(replace(running(state), violations=(breach,)), EndReason.REBOOT, NOW)
+    idle = Idle(IdleKind.NO_PROCESS, NOW)
+    before = replace(running(state), violations=(breach,), idle=idle)
+    over = void(before, EndReason.REBOOT, NOW)
     assert (over.state, over.reason) == (S.ENDED, EndReason.REBOOT)
     assert (over.ending, over.ended, over.clocks) == (NOW, NOW, Clocks())
-    assert over.violations == ()
+    assert (over.violations, over.idle) == ((), None)
 
 
 def test_a_reboot_keeps_when_the_end_began() -> None:

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 from gpusched.core.changes import IdleSeen, LeaseChanged
 from gpusched.core.idleness import Idle, IdleKind
-from gpusched.core.ids import LeaseId
+from gpusched.core.ids import SECOND, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sight import Sight
 from gpusched.core.sizes import GIB
-from gpusched.core.tenants import held, lasting, settling
+from gpusched.core.tenants import ago, held, lasting, lost, settling
 from tests.fakes.builders import ADA, BOB, A, device, lease, moment, share
 from tests.fakes.host import Host, name
+from tests.fakes.marked_host import MarkedHost
+from tests.fakes.marked_host import lost as gone
 
 GPU = device(0)
 
@@ -49,6 +51,30 @@ def test_a_lease_that_does_not_use_its_device_says_so() -> None:
     )
 
 
+def test_a_lease_with_a_time_limit_says_how_long_it_may_take() -> None:
+    """Who waits for it knows when it ends at the latest."""
+    host = Host(GPU)
+    one = host.grant(Request(A, time_limit=3600 * SECOND), BOB)
+    later = host.later(600).instant
+    said = f"held by {one.id} of user1001 for 10m"
+    assert held(host.ledger, [one.id], later) == f"{said} (at most 50m more)"
+    idle = Idle(IdleKind.NO_PROCESS, moment(1000))
+    host.apply([IdleSeen({one.id: idle})])
+    assert held(host.ledger, [one.id], later) == f"{said} (at most 50m more, idle for 10m)"
+    over = host.later(9000).instant
+    assert "(at most 0s more, idle for " in held(host.ledger, [one.id], over)
+
+
+def test_a_lost_device_says_since_when() -> None:
+    """As far as a mark tells that; and always why."""
+    host = MarkedHost(GPU)
+    host.look(gone=[gone(GPU)])
+    host.later(90)
+    assert lost(host.ledger, GPU.uuid, host.now.instant) == "lost for 1m30s: GPU is lost"
+    host.ledger.marks.clear()
+    assert lost(host.ledger, GPU.uuid, host.now.instant) == "lost: GPU is lost"
+
+
 def test_of_many_leases_three_are_named() -> None:
     """A sentence stays readable on a device that many share."""
     host = Host(GPU)
@@ -79,3 +105,5 @@ def test_less_than_a_second_is_no_time() -> None:
     assert lasting(None, moment(5).instant) == ""
     assert lasting(moment(5), moment(5.9).instant) == ""
     assert lasting(moment(5), moment(6).instant) == " for 1s"
+    assert ago(moment(5), moment(5.9).instant) == ""
+    assert ago(moment(5), moment(6).instant) == " (1s ago)"

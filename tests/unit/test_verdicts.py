@@ -137,7 +137,7 @@ def test_without_a_reading_nothing_is_granted() -> None:
     host.ledger.uses = {}
     found = verdict(host, WHOLE)
     assert found.obstacle is Obstacle.UNREAD
-    assert found.sentence == "not read in the last sample"
+    assert found.sentence == "not read: no permission"
     fresh = Host(GPU)
     fresh.ledger.sample = None
     assert verdict(fresh, WHOLE).sentence == "not read in the last sample"
