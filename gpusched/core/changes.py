@@ -57,6 +57,7 @@ class StoryKind(Enum):
     ADOPTED = "adopted"
     QUEUED = "queued"
     UNQUEUED = "unqueued"
+    GIVES_WAY = "gives_way"
     IDLE = "idle"
 
 

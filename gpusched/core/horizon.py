@@ -63,4 +63,6 @@ def _leases_end(ledger: Ledger, verdict: Verdict, request: Request) -> Instant |
 
 def _limit(ledger: Ledger, lease_id: LeaseId) -> Instant | None:
     lease = ledger.get(lease_id)
-    return None if lease is None else lease.clocks.time_limit
+    if lease is None or lease.giving_way is None:
+        return None if lease is None else lease.clocks.time_limit
+    return lease.giving_way.deadline

@@ -14,6 +14,7 @@ from enum import Enum
 from gpusched.core.clocks import NOTHING_RUNS, Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle
 from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
 from gpusched.core.pool import DEFAULT_POOL
@@ -57,6 +58,7 @@ class EndReason(Enum):
     OVER_LIMIT = "over_limit"
     DRAINED = "drained"
     DEVICE_FAILED = "device_failed"
+    PREEMPTED = "preempted"
     IDLE = "idle"
 
 
@@ -141,6 +143,7 @@ class Lease:
         groups: The holder's supplementary groups when it was granted, as the kernel told them: on
             the account of each of them it counts.
         idle: How long it has shown no use of its devices, once that has lasted; None: it has not.
+        giving_way: For whom it was told that it ends; None: for nobody.
     """
 
     id: LeaseId
@@ -167,6 +170,7 @@ class Lease:
     adopted: bool = False
     groups: tuple[int, ...] = ()
     idle: Idle | None = None
+    giving_way: GivingWay | None = None
 
     @property
     def live(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
 from gpusched.core.lease import Lease, Share
 from gpusched.core.tally import Subject, Taken, Tallies
+from gpusched.core.waiting import Key
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class LeaseTable:
         self._holdings: dict[str, Holding] = {}
         self._requests: dict[tuple[int, RequestId], LeaseId] = {}
         self._cgroups: dict[str, dict[LeaseId, None]] = {}
+        self._ways: dict[LeaseId, Key] = {}
         self._tallies = Tallies()
 
     def get(self, lease_id: LeaseId) -> Lease | None:
@@ -65,6 +67,10 @@ class LeaseTable:
         """Find the usable lease that this user's request was answered with."""
         lease_id = self._requests.get((uid, request_id))
         return None if lease_id is None else self._leases[lease_id]
+
+    def gives_way_to(self, key: Key) -> bool:
+        """Say whether a lease has been told to end for this request."""
+        return key in self._ways.values()
 
     def in_cgroup(self, path: str) -> list[Lease]:
         """Give the live leases that have exactly this cgroup, oldest first."""
@@ -100,6 +106,8 @@ class LeaseTable:
                 self._hold(lease.id, share)
             if lease.cgroup is not None:
                 self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
+            if lease.giving_way is not None:
+                self._ways[lease.id] = lease.giving_way.key
         else:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
@@ -114,6 +122,7 @@ class LeaseTable:
     def _unindex(self, lease: Lease) -> None:
         if lease.usable:
             del self._requests[lease.uid, lease.request.request_id]
+        self._ways.pop(lease.id, None)
         if lease.cgroup is not None:
             here = self._cgroups[lease.cgroup.path]
             del here[lease.id]
@@ -134,6 +143,6 @@ class LeaseTable:
         fresh = LeaseTable()
         for lease in self._leases.values():
             fresh._put(lease)
-        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups", "_tallies"):
+        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups", "_tallies", "_ways"):
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the leases"

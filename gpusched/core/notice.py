@@ -16,6 +16,7 @@ class NoticeKind(Enum):
     OUTSIDE_MASK = "outside_mask"
     DRAIN = "drain"
     DEVICE_FAILING = "device_failing"
+    PREEMPTION = "preemption"
     IDLE = "idle"
 
 

@@ -37,6 +37,8 @@ class PriorityClass:
         return f"{self.value}{gives_way}{whose}"
 
 
+PLAIN = PriorityClass()
+
 CLASSES: Mapping[str, PriorityClass] = MappingProxyType(
     {
         "high": PriorityClass(10, rights=ADMINS_ONLY),
@@ -71,13 +73,13 @@ class QueueRules:
         """Give the name of a request's class."""
         return self.default if name is None else name
 
-    def rank(self, name: str | None, arrived: Instant) -> int:
-        """Give the place in the order of service: the lower one is served first.
+    def class_of(self, name: str | None) -> PriorityClass:
+        """Give a request's class; one that is not configured any more is worth nothing."""
+        return self.classes.get(self.named(name), PLAIN)
 
-        A class that is not configured any more counts as worth nothing.
-        """
-        found = self.classes.get(self.named(name))
-        return arrived - (0 if found is None else found.value) * self.ageing
+    def rank(self, name: str | None, arrived: Instant) -> int:
+        """Give the place in the order of service: the lower one is served first."""
+        return arrived - self.class_of(name).value * self.ageing
 
 
 FIRST_COME = QueueRules()

@@ -17,6 +17,7 @@ from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Caller, DeviceUuid, Instant, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
+from gpusched.core.preempting import made_way, spared
 from gpusched.core.queue_story import queued, served
 from gpusched.core.replies import Granted, Queued, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
@@ -66,6 +67,9 @@ def not_admitted(ledger: Ledger, caller: Caller, request: Request) -> Rejected |
 
 def turn(ledger: Ledger, now: Moment) -> Decision:
     """Serve the first that can be served; where nobody can, say what is kept for whom."""
+    staying = spared(ledger, now)
+    if staying:
+        return Decision(tuple(staying))
     holds: dict[str, Hold] = {}
     domains = {one.memory_domain for one in ledger.devices.values()}
     walk = ledger.waiting.by_shape()
@@ -82,6 +86,9 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
             chosen = _chosen(ledger, one, verdicts, holds, now.instant)
             if chosen is not None:
                 return _granted(ledger, one, chosen, now)
+        making = made_way(ledger, one, verdicts, holds, now)
+        if making:
+            return Decision(tuple(making))
         if _keep(ledger, one, verdicts, holds, now.instant):
             walk.passed()
         else:

@@ -25,9 +25,27 @@ def served(lease: Lease, waiting: Waiting, now: Moment) -> StoryTold:
     return StoryTold(StoryLine(line.wall, line.kind, line.entity, sentence, line.data))
 
 
+def gives_way(lease: Lease, waiting: Waiting, notice: int, now: Moment) -> StoryTold:
+    """Tell that a lease ends soon for a request of a higher class."""
+    who = waiting.user or waiting.uid
+    sentence = f"gives way to {who}, who waits in the class {waiting.priority}: it ends in"
+    return _of(lease, waiting, f"{sentence} {in_words(notice)}", now)
+
+
+def stays(lease: Lease, now: Moment) -> StoryTold:
+    """Tell that a lease stays that had been told to end."""
+    sentence = "stays: nobody waits for its place any more"
+    return StoryTold(StoryLine(now.wall, StoryKind.GIVES_WAY, lease.id, sentence))
+
+
 def left(waiting: Waiting, why: str, now: Moment) -> StoryTold:
     """Tell that a request waits no longer, and was not granted."""
     return _told(waiting, StoryKind.UNQUEUED, f"waits no longer: {why}", now)
+
+
+def _of(lease: Lease, waiting: Waiting, sentence: str, now: Moment) -> StoryTold:
+    data = {"for": waiting.lease_id, "priority": waiting.priority}
+    return StoryTold(StoryLine(now.wall, StoryKind.GIVES_WAY, lease.id, sentence, data))
 
 
 def _told(waiting: Waiting, kind: StoryKind, sentence: str, now: Moment) -> StoryTold:

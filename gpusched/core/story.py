@@ -24,6 +24,7 @@ REASONS: dict[EndReason, str] = {
     EndReason.DRAINED: "its device was drained",
     EndReason.DEVICE_FAILED: "its device failed",
     EndReason.IDLE: "it was idle",
+    EndReason.PREEMPTED: "it gave way to a request of a higher class",
 }
 
 

@@ -31,6 +31,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
 from gpusched.core.overuse import judged
 from gpusched.core.peaks import Peaks, risen, unwritten
+from gpusched.core.preempting import preempted
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.starting import watch_growth
 from gpusched.core.story import denied, device_appeared, device_lost, extended
@@ -116,6 +117,7 @@ def next_deadline(ledger: Ledger) -> Instant | None:
             lease.clocks.settle,
             *(one.deadline for one in lease.violations if one.within is None),
             None if lease.idle is None else lease.idle.deadline,
+            None if lease.giving_way is None else lease.giving_way.deadline,
         )
         if deadline is not None
     )
@@ -132,7 +134,8 @@ def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
         violations = tuple(one.extended(by) for one in lease.violations)
         idle = None if lease.idle is None else lease.idle.extended(by, now.instant)
         clocks = lease.clocks.extended(by)
-        after = replace(lease, clocks=clocks, violations=violations, idle=idle)
+        way = None if lease.giving_way is None else lease.giving_way.extended(by)
+        after = replace(lease, clocks=clocks, violations=violations, idle=idle, giving_way=way)
         if after != lease:
             changes.append(LeaseChanged(after))
     # Of a daemon that was not away only the count of idle time has stopped.
@@ -148,7 +151,9 @@ def _over(ledger: Ledger, lease: Lease, sample: NodeSample, now: Moment) -> Mann
     if reason is not None:
         return Manner(reason, kill=True)
     reason = _emptied(lease, sample)
-    return ends(ledger, lease, now) if reason is None else Manner(reason)
+    if reason is not None:
+        return Manner(reason)
+    return ends(ledger, lease, now) or preempted(ledger, lease, now)
 
 
 def _settling(

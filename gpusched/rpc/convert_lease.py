@@ -46,6 +46,7 @@ REASONS: dict[EndReason | None, lease_pb2.EndReason.ValueType] = {
     EndReason.DRAINED: lease_pb2.END_REASON_DRAINED,
     EndReason.DEVICE_FAILED: lease_pb2.END_REASON_DEVICE_FAILED,
     EndReason.IDLE: lease_pb2.END_REASON_IDLE,
+    EndReason.PREEMPTED: lease_pb2.END_REASON_PREEMPTED,
 }
 _IN_GENERAL = {LEVELS[level]: sentence for level, sentence in SENTENCES.items()}
 _NOTHING = reading_pb2.ByteReading(value=0)

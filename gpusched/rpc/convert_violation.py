@@ -21,6 +21,7 @@ NOTICES = {
     NoticeKind.OUTSIDE_MASK: lease_pb2.NOTICE_KIND_OUTSIDE_MASK,
     NoticeKind.DRAIN: lease_pb2.NOTICE_KIND_DRAIN,
     NoticeKind.DEVICE_FAILING: lease_pb2.NOTICE_KIND_DEVICE_FAILING,
+    NoticeKind.PREEMPTION: lease_pb2.NOTICE_KIND_PREEMPTION,
     NoticeKind.IDLE: lease_pb2.NOTICE_KIND_IDLE,
 }
 ACTIONS = {

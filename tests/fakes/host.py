@@ -16,6 +16,7 @@ from gpusched.core.events import (
     AllocateRequested,
     AttachRequested,
     Event,
+    ExplainRequested,
     LeasePrepared,
     ReleaseRequested,
     Ticked,
@@ -34,7 +35,7 @@ from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.queue_events import TurnCame
-from gpusched.core.replies import Attachment, Done, Granted, Queued, Rejected, Underway
+from gpusched.core.replies import Attachment, Done, Explained, Granted, Queued, Rejected, Underway
 from gpusched.core.request import Request
 from gpusched.core.sample import NO_MEMBERS, DeviceReading, LostDevice, ProcessFacts
 from gpusched.core.waiting import Key, Waiting
@@ -144,6 +145,15 @@ class Host:
     def waits(self, waiting: Waiting) -> bool:
         """Whether a request still waits."""
         return self.ledger.waiting.get(waiting.key) is not None
+
+    def put(self, lease: Lease) -> None:
+        """Have a lease that another host granted."""
+        self.apply([LeaseChanged(lease)])
+
+    def would_grant(self, request: Request, by: Caller = ADA) -> bool:
+        """Whether a request would be granted now; nothing changes."""
+        reply = self.do(ExplainRequested(by, request)).reply
+        return isinstance(reply, Explained) and reply.rejection is None
 
     def attach(self, lease: Lease, pid: int, by: Caller = ADA) -> Lease:
         """Attach process *pid* of the caller, which must succeed."""

@@ -13,6 +13,7 @@ from gpusched.core.changes import StoryKind, StoryLine
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
@@ -89,6 +90,7 @@ violations = st.builds(
     deadline=st.none() | instants,
     within=st.none() | instants,
 )
+ways = st.builds(GivingWay, key=st.tuples(uids, words.map(RequestId)), deadline=instants)
 idles = st.builds(
     Idle,
     kind=st.sampled_from(IdleKind),
@@ -202,6 +204,7 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         peak=st.none() | sizes,
         violations=st.lists(violations, max_size=2).map(tuple),
         idle=st.none() | idles,
+        giving_way=st.none() | ways,
         adopted=st.booleans(),
         groups=st.lists(uids, max_size=3).map(tuple),
     )

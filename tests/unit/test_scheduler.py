@@ -53,6 +53,7 @@ def restarted(host: Host) -> Host:
     for one in list(after.ledger.waiting):
         again = after.ask(one.request, one.caller).reply
         assert isinstance(again, Queued)
+    after.granted_count = host.granted_count
     return after
 
 

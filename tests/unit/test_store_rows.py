@@ -22,6 +22,7 @@ from gpusched.core.changes import StoryKind, StoryLine
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState, Share
@@ -110,6 +111,7 @@ FULL_LEASE = Lease(
         reported=True,
         deadline=Instant(105),
     ),
+    giving_way=GivingWay((1001, RequestId("urgent")), Instant(106)),
 )
 
 

@@ -3,8 +3,9 @@
 import json
 
 from gpusched.adapters.store.fields import Fields
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
-from gpusched.core.ids import DeviceUuid, Moment, ProcessId
+from gpusched.core.ids import DeviceUuid, Moment, ProcessId, RequestId
 from gpusched.core.violation import Violation, ViolationKind
 
 # One encoder for all: `json.dumps` with arguments builds a new one per call, twice the time.
@@ -49,6 +50,12 @@ def idle_row(idle: Idle) -> dict[str, object]:
     }
 
 
+def way_row(way: GivingWay) -> dict[str, object]:
+    """Give the durable form of that a lease gives way."""
+    uid, request_id = way.key
+    return {"uid": uid, "request_id": request_id, "deadline": way.deadline}
+
+
 def moment_of(row: Fields) -> Moment:
     """Read a moment back."""
     return Moment(instant=row.instant("instant"), wall=row.number("wall"))
@@ -84,3 +91,9 @@ def idle_of(row: Fields) -> Idle:
         reported=row.flag("reported"),
         deadline=row.maybe("deadline", row.instant),
     )
+
+
+def way_of(row: Fields) -> GivingWay:
+    """Read back for whom a lease gives way."""
+    key = (row.number("uid"), RequestId(row.text("request_id")))
+    return GivingWay(key, row.instant("deadline"))

@@ -18,6 +18,8 @@ from gpusched.adapters.store.parts import (
     process_row,
     violation_of,
     violation_row,
+    way_of,
+    way_row,
 )
 from gpusched.adapters.store.request_rows import request_of, request_row
 from gpusched.core.changes import NO_DATA, StoryKind, StoryLine
@@ -97,6 +99,7 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "adopted": lease.adopted,
         "groups": lease.groups,
         "idle": None if lease.idle is None else idle_row(lease.idle),
+        "giving_way": None if lease.giving_way is None else way_row(lease.giving_way),
     }
 
 
@@ -177,6 +180,7 @@ def _lease(row: Fields) -> Lease:
         adopted=row.flag("adopted"),
         groups=row.numbers("groups"),
         idle=row.maybe("idle", lambda key: idle_of(row.fields(key))),
+        giving_way=row.maybe("giving_way", lambda key: way_of(row.fields(key))),
     )
 
 

@@ -112,6 +112,7 @@ class _Row(TypedDict):
     adopted: bool
     groups: list[int]
     idle: None
+    giving_way: None
 
 
 def _with_mask(row: _Row) -> _Row:
@@ -139,7 +140,7 @@ def _with_peaks(row: _Row) -> _Row:
 def _with_preferences(row: _Row) -> _Row:
     if row["format"] != 3:  # noqa: PLR2004 - the format before
         raise ValueError("not a row of this schema")
-    row["format"], row["idle"], request = 4, None, row["request"]
+    row["format"], row["idle"], row["giving_way"], request = 4, None, None, row["request"]
     request["min_count"] = request["max_count"] = request["memory_fraction"] = None
     request["pool"] = request["priority"] = request["wait"] = None
     request["sharing"] = request["topology"] = request["placement"] = "configured"

@@ -1,0 +1,63 @@
+"""Decides on leases that give way to requests of a higher class: told first, and ended in time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpusched.core.changes import Change, LeaseChanged, NoticeGiven
+from gpusched.core.ending import Manner
+from gpusched.core.giving_way import GivingWay
+from gpusched.core.hold import Holds
+from gpusched.core.ids import Instant, Moment
+from gpusched.core.lease import EndReason, Lease
+from gpusched.core.ledger import Ledger
+from gpusched.core.notice import Notice, NoticeAction, NoticeKind
+from gpusched.core.preemption import those_who_give_way
+from gpusched.core.queue_story import gives_way, stays
+from gpusched.core.replies import Verdict
+from gpusched.core.waiting import Waiting
+
+
+def made_way(
+    ledger: Ledger, waiting: Waiting, verdicts: Sequence[Verdict], holds: Holds, now: Moment
+) -> list[Change]:
+    """Tell those who have to give way to a request that they end; nobody, where none has to.
+
+    Args:
+        ledger: The record.
+        waiting: The request.
+        verdicts: Of all devices, as if nobody waited.
+        holds: What is kept for those before it.
+        now: When.
+    """
+    rules = ledger.policy.queue
+    if not rules.preemption or ledger.gives_way_to(waiting.key):
+        return []
+    changes: list[Change] = []
+    for lease in those_who_give_way(ledger, waiting.request, waiting.order, verdicts, holds):
+        way = GivingWay(waiting.key, Instant(now.instant + rules.notice))
+        told = gives_way(lease, waiting, rules.notice, now)
+        what = told.line.sentence
+        notice = Notice(lease.id, NoticeKind.PREEMPTION, what, now, NoticeAction.END, way.deadline)
+        changes += [LeaseChanged(replace(lease, giving_way=way)), told, NoticeGiven(notice)]
+    return changes
+
+
+def preempted(ledger: Ledger, lease: Lease, now: Moment) -> Manner | None:
+    """Say how a lease ends now that gives way; None: it does not, or not yet."""
+    way = lease.giving_way
+    waiting = None if way is None else ledger.waiting.get(way.key)
+    if way is None or waiting is None or way.deadline > now.instant:
+        return None
+    detail = f"{waiting.user or waiting.uid} waits for it in the class {waiting.priority}"
+    in_place = ledger.policy.overuse.in_place
+    return Manner(EndReason.PREEMPTED, detail, kill=True, in_place=in_place)
+
+
+def spared(ledger: Ledger, now: Moment) -> list[Change]:
+    """Let those stay whose place nobody waits for any more."""
+    changes: list[Change] = []
+    for lease in ledger.live():
+        way = lease.giving_way
+        if way is not None and lease.usable and ledger.waiting.get(way.key) is None:
+            changes += [LeaseChanged(replace(lease, giving_way=None)), stays(lease, now)]
+    return changes

@@ -1,0 +1,109 @@
+"""Chooses the leases that give way to a request of a higher class: the fewest, the youngest.
+
+Pure: says who, and why nobody else. Only leases of a preemptible class that is worth less are ever
+in the choice, and of those only such as gpusched can end.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import combinations
+
+from gpusched.core.hold import Holds
+from gpusched.core.ids import DeviceUuid, LeaseId
+from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.ledger import Ledger
+from gpusched.core.overuse_choice import ended_for
+from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.request import Request
+from gpusched.core.waiting import Order
+
+MOST_LOOKS = 2000
+"""Sets of leases that are looked at for the smallest one; beyond, one that will do is taken."""
+
+_LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE)
+
+
+def those_who_give_way(
+    ledger: Ledger,
+    request: Request,
+    order: Order,
+    verdicts: Iterable[Verdict],
+    holds: Holds,
+) -> tuple[Lease, ...]:
+    """Give the fewest and youngest leases without which *request* would be served; none: no way.
+
+    Args:
+        ledger: The record.
+        request: Of the higher class.
+        order: Its place in the order of service.
+        verdicts: Of all devices, as if nobody waited.
+        holds: What is kept for those before it.
+    """
+    usable = [one for one in verdicts if not _kept(ledger, one, holds, order)]
+    found = [*_candidates(ledger, request, usable)]
+    looks = 0
+    for size in range(len(found) + 1):
+        for chosen in combinations(found, size):
+            if _serves(ledger, request, usable, {one.id for one in chosen}):
+                return chosen
+            looks += 1
+            if looks == MOST_LOOKS:
+                return _enough(ledger, request, usable, found)
+    return ()
+
+
+def _enough(
+    ledger: Ledger, request: Request, usable: Sequence[Verdict], found: Sequence[Lease]
+) -> tuple[Lease, ...]:
+    """Take the youngest until the request is served, then leave out who is not needed."""
+    taken = list(found)
+    for one in reversed(found):
+        fewer = [each for each in taken if each is not one]
+        if _serves(ledger, request, usable, {each.id for each in fewer}):
+            taken = fewer
+    return tuple(taken) if _serves(ledger, request, usable, {one.id for one in taken}) else ()
+
+
+def _kept(ledger: Ledger, verdict: Verdict, holds: Holds, order: Order) -> bool:
+    hold = holds.get(ledger.devices[verdict.device].memory_domain)
+    return hold is not None and hold.order < order
+
+
+def _candidates(ledger: Ledger, request: Request, usable: Iterable[Verdict]) -> Iterator[Lease]:
+    """Give the leases in the way that may be ended for it, the youngest first."""
+    rules = ledger.policy.queue
+    least = rules.class_of(request.priority).value
+    ids = {one for verdict in usable if verdict.obstacle in _LEASED for one in verdict.leases}
+    leases = [one for one in map(ledger.get, ids) if one is not None]
+    for lease in sorted(leases, key=lambda one: (one.created.wall, one.id), reverse=True):
+        its = rules.class_of(lease.request.priority)
+        gives_way = its.preemptible and its.value < least and lease.giving_way is None
+        if gives_way and lease.usable and _can_be_ended(ledger, lease):
+            yield lease
+
+
+def _can_be_ended(ledger: Ledger, lease: Lease) -> bool:
+    """Say whether its processes are gpusched's to end, or it has none."""
+    if lease.state is LeaseState.ACTIVE:
+        return not ended_for(ledger, lease)
+    return lease.state is LeaseState.RESERVED
+
+
+def _serves(
+    ledger: Ledger, request: Request, usable: Iterable[Verdict], gone: Collection[LeaseId]
+) -> bool:
+    """Say whether the request would be served without the leases that are *gone*."""
+    devices = {one.device for one in usable if _fits(ledger, request, one, gone)}
+    needed: set[DeviceUuid] = {*request.devices, *request.must_include}
+    return len(devices) >= (request.min_count or request.count) and needed <= devices
+
+
+def _fits(ledger: Ledger, request: Request, verdict: Verdict, gone: Collection[LeaseId]) -> bool:
+    if verdict.obstacle not in _LEASED:
+        return verdict.obstacle is None
+    holding = ledger.holding(ledger.devices[verdict.device].memory_domain)
+    if request.memory is None or holding.exclusive is not None:
+        return all(lease_id in gone for lease_id, _ in holding.shares)
+    freed = sum(
+        share.memory or 0 for (lease_id, _), share in holding.shares.items() if lease_id in gone
+    )
+    return request.memory <= (verdict.room or 0) + freed
