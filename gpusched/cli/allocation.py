@@ -5,12 +5,6 @@ import argparse
 from gpusched.cli.command import UsageError
 from gpusched.client import asking
 
-_LATER = {
-    "wait": "--wait is not in this version: it arrives with the queue; instead: ask again later",
-    "priority": "--priority is not in this version: it arrives with the queue; instead: leave it"
-    " out, all requests are equal",
-}
-
 
 def add_allocation(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what to allocate."""
@@ -36,10 +30,10 @@ def add_allocation(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="TIME",
-        help="wait for devices (not in this version)",
+        help="wait for what is not free, at most so long, such as 10m; without a time, for ever",
     )
     add("--time-limit", metavar="TIME", help="the lease ends after it, such as 90m or 2h30m")
-    add("--priority", metavar="CLASS", help="priority class (not in this version)")
+    add("--priority", metavar="CLASS", help="priority class; default: the daemon's")
     add(
         "--enforce",
         choices=asking.ENFORCE,
@@ -67,11 +61,8 @@ def request_of(options: argparse.Namespace) -> dict[str, object]:
 
     Raises:
         BadRequest: A size or a time cannot be read.
-        UsageError: A flag is not in this version, or no label.
+        UsageError: It is no label.
     """
-    for flag, sentence in _LATER.items():
-        if getattr(options, flag) is not None:
-            raise UsageError(sentence)
     return asking.request_of(
         {
             "gpus": options.gpus,
@@ -81,6 +72,9 @@ def request_of(options: argparse.Namespace) -> dict[str, object]:
             "mig": options.mig,
             "pool": options.pool,
             "time_limit": options.time_limit,
+            "wait": options.wait or None,
+            "wait_without_limit": True if options.wait == "" else None,
+            "priority": options.priority,
             "enforce": options.enforce,
             "mask_format": options.mask_format,
             "over_use": options.over_use,

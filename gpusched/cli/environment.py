@@ -10,6 +10,7 @@ from gpusched.cli.lease_table import devices_of, end_of, limit_of
 from gpusched.cli.words import now
 from gpusched.client import asking
 from gpusched.client.document import Document
+from gpusched.client.patience import granted, waits
 
 
 def _allocating(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def _allocate(invocation: Invocation) -> int:
     request = request_of(options)
     if options.attach_deadline is not None:
         request["attach_deadline"] = asking.duration("attach_deadline", options.attach_deadline)
-    grant = invocation.call("Leases/Allocate", request)
+    grant = _granted(invocation, request)
     for sentence in grant.texts("warnings"):
         invocation.warn(sentence)
     form = options.format or ("words" if sys.stdout.isatty() else "env")
@@ -54,6 +55,15 @@ def _allocate(invocation: Invocation) -> int:
     elif form != "json":
         invocation.say(_in_form(grant, form))
     return 0
+
+
+def _granted(invocation: Invocation, request: dict[str, object]) -> Document:
+    if not waits(request):
+        return invocation.call("Leases/Allocate", request)
+    grant = granted(invocation.client, request, invocation.warn)
+    if invocation.json:
+        show_json(grant.fields)
+    return grant
 
 
 def _environment(invocation: Invocation) -> int:

@@ -4,8 +4,10 @@ Answers are the messages of `gpusched.api.v1`; refusals are `client.errors`. Imp
 loaded on first use only.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -35,9 +37,13 @@ from gpusched.client.channel import (
     attach_request,
     environment_request,
     error_from,
+    may_wait,
+    pause_before,
     release_request,
     revoke_request,
 )
+from gpusched.client.errors import DaemonUnreachable
+from gpusched.client.patience import Absence
 from gpusched.client.wish import Wish
 
 Q = TypeVar("Q")
@@ -78,8 +84,23 @@ class AsyncClient:
         await self._channel.close()
 
     async def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
-        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words."""
-        return await self._call(self._leases.Allocate, allocate_request(wish))
+        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
+
+        With a wait it returns when they are granted, as `Client.allocate` does.
+        """
+        message = allocate_request(wish)
+        if not may_wait(message):
+            return await self._call(self._leases.Allocate, message)
+        await self.ping()
+        absence = Absence()
+        while True:
+            try:
+                return await self._leases.Allocate(message)
+            except grpc.RpcError as error:
+                await asyncio.sleep(pause_before(error_from(error, self.socket), absence))
+            with suppress(DaemonUnreachable):
+                await self.ping()
+                absence.over()
 
     async def explain(self, **wish: Unpack[Wish]) -> leases_pb2.ExplainReply:
         """Say what `allocate` would answer now, and why; changes nothing."""

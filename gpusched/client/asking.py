@@ -160,6 +160,7 @@ _WORDS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "mig": ("mig_profile", _text),
     "pool": ("pool", _text),
     "wait": ("wait", duration),
+    "wait_without_limit": ("wait_without_limit", _flag),
     "time_limit": ("time_limit", duration),
     "attach_deadline": ("attach_deadline", duration),
     "keepalive": ("keepalive", duration),

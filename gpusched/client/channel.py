@@ -10,7 +10,8 @@ from gpusched.api.v1 import leases_pb2, process_pb2, rejection_pb2, request_pb2
 from gpusched.client import asking
 from gpusched.client.address import probe, unreachable
 from gpusched.client.asking import bad, mask_format, request_of
-from gpusched.client.errors import GpuschedError, error_of
+from gpusched.client.errors import DaemonUnreachable, GpuschedError, error_of
+from gpusched.client.patience import Absence, fresh_id
 from gpusched.client.wish import Wish
 
 TIMEOUT = 30.0
@@ -37,6 +38,26 @@ def allocate_request(wish: Wish) -> request_pb2.AllocateRequest:
         BadRequest: A value is wrong whatever the host.
     """
     return ParseDict(request_of(wish), request_pb2.AllocateRequest())
+
+
+def may_wait(message: request_pb2.AllocateRequest) -> bool:
+    """Say whether a request may wait; then it has an id with which it can be asked again."""
+    if not (message.HasField("wait") or message.wait_without_limit):
+        return False
+    message.request_id = message.request_id or fresh_id()
+    return True
+
+
+def pause_before(error: GpuschedError, absence: Absence) -> float:
+    """Give the seconds until a request that waits is asked again.
+
+    Raises:
+        GpuschedError: It is *error*, and asking again is of no use.
+    """
+    pause = absence.pause() if isinstance(error, DaemonUnreachable) else None
+    if pause is None:
+        raise error from None
+    return pause
 
 
 def attach_request(lease: str, pid: int | None, cgroup: str | None) -> leases_pb2.AttachRequest:

@@ -5,7 +5,9 @@ loaded on first use only.
 """
 
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -34,9 +36,13 @@ from gpusched.client.channel import (
     attach_request,
     environment_request,
     error_from,
+    may_wait,
+    pause_before,
     release_request,
     revoke_request,
 )
+from gpusched.client.errors import DaemonUnreachable
+from gpusched.client.patience import Absence
 from gpusched.client.wish import Wish
 
 Q = TypeVar("Q")
@@ -77,8 +83,24 @@ class Client:
         self._channel.close()
 
     def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
-        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words."""
-        return self._call(self._leases.Allocate, allocate_request(wish))
+        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
+
+        With a wait it returns when they are granted, however long that takes; a daemon that is
+        restarted meanwhile is asked again.
+        """
+        message = allocate_request(wish)
+        if not may_wait(message):
+            return self._call(self._leases.Allocate, message)
+        self.ping()
+        absence = Absence()
+        while True:
+            try:
+                return self._leases.Allocate(message)
+            except grpc.RpcError as error:
+                threading.Event().wait(pause_before(error_from(error, self.socket), absence))
+            with suppress(DaemonUnreachable):
+                self.ping()
+                absence.over()
 
     def explain(self, **wish: Unpack[Wish]) -> leases_pb2.ExplainReply:
         """Say what `allocate` would answer now, and why; changes nothing."""

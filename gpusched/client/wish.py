@@ -18,6 +18,7 @@ class Wish(TypedDict, total=False):
         mig: MIG profile, such as `"1g.10gb"`.
         pool: Pool to take devices from. Default: the default one.
         wait: How long to wait for what could fit later. Default: not at all.
+        wait_without_limit: Wait for it for ever.
         time_limit: The lease ends so long after it was granted.
         attach_deadline: The lease ends so long after it was granted unless a process came.
         keepalive: The lease ends unless it is renewed at least this often.
@@ -39,6 +40,7 @@ class Wish(TypedDict, total=False):
     mig: str | None
     pool: str | None
     wait: str | float | None
+    wait_without_limit: bool | None
     time_limit: str | float | None
     attach_deadline: str | float | None
     keepalive: str | float | None

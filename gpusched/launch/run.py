@@ -55,7 +55,7 @@ def run(
     request = {**request, "attach_caller": True}
     if _can_confine(request):
         request["confines_itself"] = True
-    grant = client.call("Leases/Allocate", request)
+    grant = _granted(client, request, warn)
     granted = grant.words("environment")
     for sentence in (*overridden(environment, granted), *grant.texts("warnings")):
         warn(sentence)
@@ -68,6 +68,14 @@ def run(
         _restore(restored)
         _give_back(client, grant, warn)
         return _failure(command[0], error)
+
+
+def _granted(client: ThinClient, request: dict[str, object], warn: Warn) -> Document:
+    if "wait" not in request and "wait_without_limit" not in request:
+        return client.call("Leases/Allocate", request)
+    from gpusched.client import patience  # noqa: PLC0415 - cold start
+
+    return patience.granted(client, request, warn)
 
 
 def overridden(environment: Mapping[str, str], granted: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ from gpusched.rpc.call import Call, Refused
 from gpusched.rpc.convert_waiting import WaitingWriter
 from gpusched.rpc.standing import standing_of
 from gpusched.rpc.status import refuse
-from gpusched.rpc.world import World, as_wanted, settled
+from gpusched.rpc.world import World, as_wanted, outcome
 
 NEWS_EVERY = 1.0
 """Seconds between two looks at the place of one that waits."""
@@ -57,8 +57,9 @@ async def _news(
         now = ledger.waiting.get(waiting.key)
         if now is not None:
             message = WaitingWriter(ledger, world.clock.now(), call).one(now)
-            if message != told:
-                told = message
+            news = (message.position, message.waits_for)
+            if news != told:
+                told = news
                 yield message
         await asyncio.wait({serving}, timeout=NEWS_EVERY)
 
@@ -88,7 +89,10 @@ async def _attached(world: World, lease: Lease, call: Call) -> Granted:
             raise refuse(Refusal.NOT_FOUND, "attach_caller: the calling process has ended")
         standing = await standing_of(world.processes, process)
         event = AttachRequested(call.caller, lease.id, process, standing)
-        done = await settled(world, event, Done)
+        reply = await outcome(world, event)
+        if isinstance(reply, Granted):
+            return reply
+        done = as_wanted(world, reply, event, Done)
     except Refused:
         world.authority.propose(ReleaseRequested(call.caller, lease.id))
         raise

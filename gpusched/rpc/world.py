@@ -60,14 +60,23 @@ async def settled(
     world: World, event: Event, wanted: type[R], request: Request | None = None
 ) -> R:
     """As `decided`; where something has to be done in the kernel, wait for what comes of it."""
+    return as_wanted(world, await outcome(world, event), event, wanted, request)
+
+
+async def outcome(world: World, event: Event) -> Reply:
+    """Have *event* decided; give the reply, or what comes of what has to be done in the kernel.
+
+    Raises:
+        Stopping: The daemon ends.
+    """
     reply = world.authority.propose(event)
     if isinstance(reply, Underway):
-        reply = await world.authority.outcome(reply.lease.id, reply.process)
-    return as_wanted(world, reply, event, wanted, request)
+        return await world.authority.outcome(reply.lease.id, reply.process)
+    return reply
 
 
 def as_wanted(
-    world: World, reply: Reply, event: Event, wanted: type[R], request: Request | None
+    world: World, reply: Reply, event: Event, wanted: type[R], request: Request | None = None
 ) -> R:
     """Give *reply* as the kind that the verb answers with.
 
