@@ -6,6 +6,7 @@ from gpusched.cli.account_table import account_lines
 from gpusched.cli.command import Command, Invocation, no_arguments
 from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of
+from gpusched.cli.topology_table import topology_lines
 from gpusched.cli.words import NONE, device_name, gib, mib, name_of
 from gpusched.client.document import Document
 
@@ -97,7 +98,9 @@ def _list_devices(invocation: Invocation) -> int:
     devices = listed.parts("devices")
     width = terminal_width()
     lines = device_lines(devices, width) if devices else ["no devices"]
-    if accounts := account_lines(devices, width):
+    if devices and invocation.options.topology:
+        lines = topology_lines(devices, None)
+    elif accounts := account_lines(devices, width):
         lines += ["", *accounts]
     invocation.say("\n".join(lines))
     return 0
@@ -107,6 +110,12 @@ def _list_types(invocation: Invocation) -> int:
     types = invocation.call("Devices/ListTypes").parts("types")
     invocation.say("\n".join(type_lines(types, terminal_width())))
     return 0
+
+
+def _listing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--topology", action="store_true", help="how they are joined, as `nvidia-smi topo -m`"
+    )
 
 
 def _naming(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +130,7 @@ def _forget(invocation: Invocation) -> int:
 
 
 COMMANDS = {
-    "devices": Command(no_arguments, _list_devices),
+    "devices": Command(_listing, _list_devices),
     "types": Command(no_arguments, _list_types),
     "forget": Command(_naming, _forget),
 }

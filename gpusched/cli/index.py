@@ -48,7 +48,10 @@ INDEX: dict[str, Entry] = {
         "gpusched status --watch",
     ),
     "devices": Entry(
-        "devices", "", "List the devices with UUID, memory and health.", "gpusched devices"
+        "devices",
+        "[--topology]",
+        "List the devices with UUID, memory and health, or how they are joined.",
+        "gpusched devices --topology",
     ),
     "types": Entry(
         "devices", "", "List what this host offers, and how much of it is free.", "gpusched types"

@@ -52,8 +52,9 @@ from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
 from gpusched.core.peaks import NO_PEAKS, Peaks, with_peaks
 from gpusched.core.policy import Policy
-from gpusched.core.sample import NodeSample, Unavailable, advice_in, governed_by
+from gpusched.core.sample import NodeSample, Unavailable, advice_in, governed_by, topology_by
 from gpusched.core.stray import Stray
+from gpusched.core.topology import UNKNOWN_TOPOLOGY, Topology
 from gpusched.core.waiting import Waiting
 from gpusched.core.waiting_table import WaitingTable
 
@@ -81,6 +82,7 @@ class Ledger(LeaseTable):
         ticked_at: When the last sample was taken into the ledger.
         ability: What this host can enforce.
         governed: The nodes that masks are about, as they were last read.
+        topology: How the GPUs are joined, as it was last read.
         observed_at: When the kernel was last looked at for cgroups and programs; None: not yet.
         guard_denied: Opens that the guard had denied then; None where they are not counted.
         ghosts: Memory that ended leases did not give back, by device.
@@ -112,6 +114,7 @@ class Ledger(LeaseTable):
         self.ticked_at: Instant | None = None
         self.ability: Ability = NOT_PROBED
         self.governed = Governed()
+        self.topology: Topology = UNKNOWN_TOPOLOGY
         self.observed_at: Instant | None = None
         self.guard_denied: int | None = None
         self.ghosts: dict[DeviceUuid, Ghost] = {}
@@ -220,6 +223,7 @@ class Ledger(LeaseTable):
                     self.read_at = sample.begun_at
                     self.advice |= advice_in(sample.reading)
                 self.governed = governed_by(sample.reading, self.governed)
+                self.topology = topology_by(sample.reading, self.topology)
             case PolicyChanged(policy):
                 self.policy = policy
             case ObservationTaken(at, guard_denied):

@@ -14,6 +14,7 @@ from gpusched.core.device import Device, DeviceNode
 from gpusched.core.fault import DeviceFault, Recovery
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, ProcessId
 from gpusched.core.mask import Governed, NodeRange
+from gpusched.core.topology import UNKNOWN_TOPOLOGY, Topology, TopologyReading, topology_of
 
 T = TypeVar("T")
 
@@ -161,6 +162,7 @@ class NodeReading:
         control_nodes: Nodes that every holder of a device needs beside its own.
         governed: Ranges of nodes that nobody may open without a lease: GPUs, MIG capabilities.
         faults: Events since the pass before, in the order in which NVML told them of each GPU.
+        topology: How the GPUs that answer are joined, as it was read once.
     """
 
     begun_at: Instant
@@ -172,6 +174,7 @@ class NodeReading:
     control_nodes: tuple[DeviceNode, ...] = ()
     governed: tuple[NodeRange, ...] = ()
     faults: tuple[DeviceFault, ...] = ()
+    topology: TopologyReading = UNKNOWN_TOPOLOGY.reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,3 +271,8 @@ def governed_by(reading: Reading[NodeReading], before: Governed = NOTHING_GOVERN
     if isinstance(reading, Unavailable):
         return before
     return Governed(reading.governed, reading.control_nodes)
+
+
+def topology_by(reading: Reading[NodeReading], before: Topology = UNKNOWN_TOPOLOGY) -> Topology:
+    """Give how the GPUs in *reading* are joined; without one it is as it was *before*."""
+    return before if isinstance(reading, Unavailable) else topology_of(reading.topology, before)

@@ -20,6 +20,7 @@ from gpusched.rpc.convert_grant import nodes_of
 from gpusched.rpc.convert_marks import health_of, marks_of
 from gpusched.rpc.convert_reading import NOT_EACH_TIME, bytes_of, number_of
 from gpusched.rpc.convert_telemetry import telemetry_of
+from gpusched.rpc.convert_topology import links_of
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
 
 _UNREADABLE = (Obstacle.LOST, Obstacle.UNREAD, Obstacle.RELEASED)
@@ -114,7 +115,7 @@ def _device(
     health, health_reason = health_of(device, ledger, reason, lost=lost)
     shares = holding.shares
     settling = [lease for lease, _ in shares if _settling(ledger, lease)]
-    message = _what_it_is(device)
+    message = _what_it_is(device, ledger)
     changing = device_pb2.Device(
         index=None if lost else device.index,
         memory=memory_of(shown),
@@ -139,7 +140,7 @@ def _device(
     return message
 
 
-def _what_it_is(device: Device) -> device_pb2.Device:
+def _what_it_is(device: Device, ledger: Ledger) -> device_pb2.Device:
     return device_pb2.Device(
         uuid=device.uuid,
         minor=device.minor,
@@ -151,6 +152,7 @@ def _what_it_is(device: Device) -> device_pb2.Device:
         mig_enabled=device.mig_enabled,
         nodes=nodes_of(device.nodes),
         numa_node=device.numa_node,
+        links=links_of(device, ledger.topology),
     )
 
 

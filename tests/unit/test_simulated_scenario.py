@@ -39,6 +39,21 @@ profile = "A100-40GB"
 bus_id = "00000000:E0:00.0"
 mig = ["3g.20gb", { gi = "2g.10gb", ci = ["1c", "1c"] }, "1g.5gb"]
 vanished = true
+[[device]]
+profile = "A100-80GB"
+bus_id = "00000000:E1:00.0"
+numa = -1
+[[device]]
+profile = "H200"
+bus_id = "00000000:E2:00.0"
+nvswitch = false
+[[link]]
+gpus = [3, 1]
+ancestor = "PIX"
+p2p = false
+[[link]]
+gpus = [3, 4]
+nvlinks = 2
 [[process]]
 pid = 4242
 type = "M+C+G"

@@ -4,6 +4,10 @@ import pytest
 
 from gpusched.adapters.nvml.simulated import ScenarioError, parse_scenario
 
+SWITCHED = '[[device]]\nprofile = "H100"\nnvswitch = 1\n'
+THREE = '[[device]]\nprofile = "A100-40GB"\ncount = 3\n[[link]]\n'
+PAIR = '[[device]]\nprofile = "A100-40GB"\ncount = 2\n[[link]]\n'
+
 
 def _faults(text: str) -> tuple[str, ...]:
     with pytest.raises(ScenarioError) as caught:
@@ -43,6 +47,22 @@ def _faults(text: str) -> tuple[str, ...]:
         ('[[device]]\nprofile = "T4"\n[device.faults]\nlots = 1', "device[0].faults.lots: is not"),
         ('[device]\nprofile = "T4"', "device: is not an array of tables; write [[device]]"),
         ('errors = { x = 1 }\n[[device]]\nprofile = "T4"', "errors.x: is not the name of an NVML"),
+        ("hgx-h200", "hgx-h200: no such profile; there are T4"),
+        (f"{PAIR}gpus = [0]", "link[0].gpus: [0] is not two cards such as [0, 1]"),
+        (f"{PAIR}gpus = [0, 0]", "link[0].gpus: [0, 0] is not two cards"),
+        (f'{PAIR}gpus = "0,1"', "link[0].gpus: '0,1' is not two cards"),
+        (f"{PAIR}gpus = [0, 2]", "link[0].gpus: must name cards from 0 to 1"),
+        (f"{PAIR}gpus = [0, 1]\n[[link]]\ngpus = [1, 0]", "link[1].gpus: tells of the same two"),
+        (
+            f"{THREE}gpus = [0, 1]\nnvlinks = 12\n[[link]]\ngpus = [1, 2]\nnvlinks = 1",
+            "link: 13 NVLinks of card 1; A100-40GB has 12",
+        ),
+        (f'{PAIR}gpus = [0, 1]\nancestor = "X"', "link[0].ancestor: 'X' is none of PIX, PXB"),
+        (
+            f"{SWITCHED}{PAIR}gpus = [0, 1]\nnvlinks = 1",
+            "link: card 0 is on an NVSwitch: all its NVLinks are",
+        ),
+        ('[[device]]\nprofile = "T4"\nnvswitch = 1', "device[0].nvswitch: T4 has no NVLinks"),
         ('cuda = "new"\n[[device]]\nprofile = "T4"', "cuda: 'new' is not a version"),
         ('process_stride = 7\n[[device]]\nprofile = "T4"', "process_stride: 7 is neither"),
         (

@@ -14,6 +14,7 @@ from gpusched.adapters.nvml.fault_watch import FaultWatch
 from gpusched.adapters.nvml.inventory import Found, Inventory
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.adapters.nvml.processes import ProcessRow, processes
+from gpusched.adapters.nvml.topology import TopologyReader
 from gpusched.core.fault import Recovery
 from gpusched.core.ids import Instant
 from gpusched.core.sample import (
@@ -51,6 +52,7 @@ class NvmlSampler:
         self._places = places
         self._inventory = Inventory(places)
         self._watch = FaultWatch()
+        self._topology = TopologyReader()
         self._simulated = simulated
         self._names = _Names()
         self._versions = DriverVersions(
@@ -72,12 +74,14 @@ class NvmlSampler:
         names = self._names
         names.begin()
         refusals: list[binding.NvmlFailure] = []
+        gpus: list[Found] = []
         for index in range(binding.count()):
             try:
                 found, gone = self._inventory.gpu(index)
                 gpu = found[0]
                 health = self._watch.follow(gpu.device.uuid, gpu.handle)
                 devices += [_read(one, names, health) for one in found]
+                gpus.append(gpu)
                 lost += gone
             except binding.NvmlFailure as failure:
                 refusals.append(failure)
@@ -93,6 +97,7 @@ class NvmlSampler:
             control_nodes=self._places.of_every_holder(),
             governed=self._places.governed(),
             faults=tuple(self._watch.faults()),
+            topology=self._topology.of([(one.device, one.handle) for one in gpus]),
         )
 
     def _lost(self, index: int, failure: binding.NvmlFailure) -> list[LostDevice]:

@@ -26,6 +26,7 @@ from gpusched.core.sample import (
     Unavailable,
 )
 from gpusched.core.survey import NodeSurvey, SurveyedDevice, SurveyedProcess, SurveyFailure
+from gpusched.core.topology import TopologyReading
 
 ASK: Final = b"?"
 """The request for one sample."""
@@ -61,6 +62,7 @@ _TYPES: Final[Mapping[str, Callable[..., object]]] = {
         NodeRange,
         NodeReading,
         Recovery,
+        TopologyReading,
         Unavailable,
         NodeSurvey,
         SurveyedDevice,

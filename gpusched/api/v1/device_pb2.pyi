@@ -446,12 +446,15 @@ class TopologyLink(_message.Message):
     COMMON_ANCESTOR_FIELD_NUMBER: _builtins.int
     NVLINKS_FIELD_NUMBER: _builtins.int
     PEER_TO_PEER_FIELD_NUMBER: _builtins.int
+    NVLINKS_UNREAD_FIELD_NUMBER: _builtins.int
     peer_uuid: _builtins.str
     """UUID of the other GPU."""
     common_ancestor: Global___CommonAncestor.ValueType
     """Their nearest common ancestor."""
     nvlinks: _builtins.int
     """Active NVLinks between them, directly or through a switch; 0: none."""
+    nvlinks_unread: _builtins.bool
+    """Whether the NVLinks could not be counted; then `nvlinks` is 0 and says nothing."""
     @_builtins.property
     def peer_to_peer(self) -> _reading_pb2.FlagReading:
         """Whether one may access the other's memory."""
@@ -463,10 +466,11 @@ class TopologyLink(_message.Message):
         common_ancestor: Global___CommonAncestor.ValueType = ...,
         nvlinks: _builtins.int = ...,
         peer_to_peer: _reading_pb2.FlagReading | None = ...,
+        nvlinks_unread: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["peer_to_peer", b"peer_to_peer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_ancestor", b"common_ancestor", "nvlinks", b"nvlinks", "peer_to_peer", b"peer_to_peer", "peer_uuid", b"peer_uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_ancestor", b"common_ancestor", "nvlinks", b"nvlinks", "nvlinks_unread", b"nvlinks_unread", "peer_to_peer", b"peer_to_peer", "peer_uuid", b"peer_uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -747,7 +751,7 @@ class Device(_message.Message):
 
     @_builtins.property
     def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologyLink]:
-        """Links to the other GPUs; empty for a MIG instance."""
+        """Links to the other GPUs that answer; empty for a MIG instance and for a lost GPU."""
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

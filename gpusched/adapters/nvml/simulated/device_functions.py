@@ -7,7 +7,6 @@ from typing import Any
 from gpusched.adapters.nvml.simulated.calls import (
     Call,
     DeviceFunction,
-    handle_value,
     number,
     put,
     put_handle,
@@ -21,11 +20,6 @@ from gpusched.adapters.nvml.simulated.view import Subject
 _BRANDS = {"nvidia": 14, "geforce": 5}
 _ARCHITECTURES = {"turing": 6, "ampere": 7, "ada": 8, "hopper": 9, "blackwell": 10}
 _MIG_DEVICES = 7
-_NVLINKS = 18
-_SAME_BOARD, _SAME_SWITCH, _SAME_NODE, _SYSTEM = 0, 20, 40, 50
-_P2P_OK, _P2P_NOT_SUPPORTED, _P2P_NVLINK = 0, 5, 2
-_SWITCH_BUS = 0xF0
-_SWITCH_DEVICE_ID = 0x22A310DE
 
 
 def _name(subject: Subject) -> str:
@@ -171,54 +165,6 @@ def _mig_attributes(call: Call, attributes: Any) -> int:
     return Code.SUCCESS
 
 
-def _other(call: Call, handle: Any) -> Subject | None:
-    uuid = call.handles.uuid(handle_value(handle))
-    return call.view.by_uuid.get(uuid or "")
-
-
-def _common_ancestor(call: Call, handle: Any, level: Any) -> int:
-    other = _other(call, handle)
-    if other is None:
-        return Code.INVALID_ARGUMENT
-    one, two = call.subject.gpu, other.gpu
-    if one.uuid == two.uuid:
-        return put(level, _SAME_BOARD)
-    if one.switch == two.switch:
-        return put(level, _SAME_SWITCH)
-    return put(level, _SAME_NODE if one.numa == two.numa else _SYSTEM)
-
-
-def _p2p_status(call: Call, handle: Any, capability: Any, status: Any) -> int:
-    other = _other(call, handle)
-    if other is None:
-        return Code.INVALID_ARGUMENT
-    linked = call.subject.gpu.profile.nvlinks and other.gpu.profile.nvlinks
-    possible = linked or number(capability) != _P2P_NVLINK
-    return put(status, _P2P_OK if possible else _P2P_NOT_SUPPORTED)
-
-
-def _nvlink_state(call: Call, link: Any, active: Any) -> int:
-    links = call.subject.gpu.profile.nvlinks
-    if not links:
-        return Code.NOT_SUPPORTED
-    if number(link) >= _NVLINKS:
-        return Code.INVALID_ARGUMENT
-    return put(active, int(number(link) < links))
-
-
-def _nvlink_remote(call: Call, link: Any, info: Any) -> int:
-    """Name the switch that all links of all cards lead to."""
-    links = call.subject.gpu.profile.nvlinks
-    if number(link) >= links:
-        return Code.INVALID_ARGUMENT if links else Code.NOT_SUPPORTED
-    found = target(info)
-    found.domain, found.bus, found.device = 0, _SWITCH_BUS, 0
-    found.pciDeviceId = _SWITCH_DEVICE_ID
-    found.busId = f"00000000:{_SWITCH_BUS:02X}:00.0".encode()
-    found.busIdLegacy = f"0000:{_SWITCH_BUS:02X}:00.0".encode()
-    return Code.SUCCESS
-
-
 OF_GPUS: Mapping[str, DeviceFunction] = {
     **{name: _text_function(value) for name, value in _TEXTS.items()},
     **{name: _number_function(value) for name, value in _NUMBERS.items()},
@@ -231,10 +177,6 @@ OF_GPUS: Mapping[str, DeviceFunction] = {
     "nvmlDeviceGetCudaComputeCapability": _capability,
     "nvmlDeviceGetMigMode": _mig_mode,
     "nvmlDeviceGetMigDeviceHandleByIndex": _mig_handle,
-    "nvmlDeviceGetTopologyCommonAncestor": _common_ancestor,
-    "nvmlDeviceGetP2PStatus": _p2p_status,
-    "nvmlDeviceGetNvLinkState": _nvlink_state,
-    "nvmlDeviceGetNvLinkRemotePciInfo_v2": _nvlink_remote,
 }
 """Functions that a MIG device's handle is refused."""
 

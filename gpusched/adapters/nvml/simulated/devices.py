@@ -26,6 +26,7 @@ from gpusched.adapters.nvml.simulated.states import read_state
 
 _DEVICES_PER_SWITCH = 2
 _DEVICES_PER_NUMA_NODE = 4
+_LAST_NVSWITCH = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,12 @@ class Defaults:
     Attributes:
         seed: From which identities are derived.
         minors: `ascending`, `shuffled`, a list with one minor for each device, or None.
+        bridged: Indices of the cards whose NVLinks lead to other cards.
     """
 
     seed: str
     minors: object
+    bridged: frozenset[int] = frozenset()
 
 
 def read_devices(fields: Fields, defaults: Defaults) -> tuple[SimulatedDevice, ...]:
@@ -51,7 +54,7 @@ def read_devices(fields: Fields, defaults: Defaults) -> tuple[SimulatedDevice, .
     devices: list[SimulatedDevice] = []
     for one, profile, count in counted:
         places = range(len(devices), min(len(devices) + count, len(minors)))
-        devices += [_device(one, profile, at, minors[at], defaults.seed) for at in places]
+        devices += [_device(one, profile, at, minors[at], defaults) for at in places]
         one.finish()
     _check_unique(fields, devices)
     return tuple(devices)
@@ -75,11 +78,11 @@ def _count(fields: Fields) -> int:
 
 
 def _device(
-    fields: Fields, known: Profile | None, index: int, minor: int, seed: str
+    fields: Fields, known: Profile | None, index: int, minor: int, defaults: Defaults
 ) -> SimulatedDevice:
     # An unknown profile is a fault already; the rest is read for its own faults.
     profile = known or next(iter(profiles().values()))
-    uuid = fields.text("uuid", gpu_uuid(seed, index, profile.key))
+    uuid = fields.text("uuid", gpu_uuid(defaults.seed, index, profile.key))
     bus = fields.text("bus_id", bus_id(index))
     if not UUID.fullmatch(uuid):
         fields.fault("uuid", f"{uuid!r} is not GPU- and a UUID in small letters")
@@ -93,12 +96,24 @@ def _device(
         minor=fields.number("minor", minor, 0, GPU_MINORS[1]),
         bus_id=bus,
         serial=fields.text("serial", serial(index)),
-        numa=fields.number("numa", index // _DEVICES_PER_NUMA_NODE),
+        numa=fields.number("numa", index // _DEVICES_PER_NUMA_NODE, -1),
         switch=fields.number("switch", index // _DEVICES_PER_SWITCH),
+        nvswitch=_nvswitch(fields, profile, bridged=index in defaults.bridged),
         mig_enabled=wanted is not None,
         mig=lay_out(uuid, () if known is None else _cuts(fields, profile, wanted)),
         state=read_state(fields, initial_state(profile)),
     )
+
+
+def _nvswitch(fields: Fields, profile: Profile, *, bridged: bool) -> int | None:
+    """Read the number of the NVSwitches, or false; cards with NVLinks are on those of number 0."""
+    default = 0 if profile.nvlinks and not bridged else None
+    if fields.anything("nvswitch") is False:
+        return None
+    found = fields.number("nvswitch", default, 0, _LAST_NVSWITCH)
+    if found is not None and not profile.nvlinks:
+        fields.fault("nvswitch", f"{profile.key} has no NVLinks")
+    return found
 
 
 def _cuts(fields: Fields, profile: Profile, found: object) -> tuple[MigCut, ...]:

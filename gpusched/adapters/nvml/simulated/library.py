@@ -16,6 +16,7 @@ from gpusched.adapters.nvml.simulated import (
     device_functions,
     memory_functions,
     names,
+    topology_functions,
 )
 from gpusched.adapters.nvml.simulated.calls import (
     Call,
@@ -41,6 +42,7 @@ _OF_GPUS = {
     **device_functions.OF_GPUS,
     **detail_functions.OF_GPUS,
     **detail_structures.OF_GPUS,
+    **topology_functions.OF_GPUS,
 }
 _OF_ANY = {**device_functions.OF_ANY, **memory_functions.OF_ANY, **detail_structures.OF_ANY}
 _VERSION_ONLY = {"nvmlSystemGetNVMLVersion", "nvmlErrorString"}

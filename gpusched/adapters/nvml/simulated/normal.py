@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from gpusched.adapters.nvml.simulated.codes import EVENTS
 from gpusched.adapters.nvml.simulated.details import Details, written
 from gpusched.adapters.nvml.simulated.scenario import (
+    ANCESTORS,
     COMPUTE_MODES,
     FOREVER,
     RECOVERY_ACTIONS,
@@ -18,6 +19,7 @@ from gpusched.adapters.nvml.simulated.scenario import (
     Scenario,
     SimulatedDevice,
     SimulatedEvent,
+    SimulatedLink,
     SimulatedProcess,
     initial_state,
 )
@@ -42,6 +44,8 @@ def _lines(scenario: Scenario) -> Iterator[str]:
     yield f"errors = {_inline(scenario.errors)}"
     for device in scenario.devices:
         yield from _device(device)
+    for link in scenario.links:
+        yield from _link(link)
     for process in scenario.processes:
         yield from _process(process)
 
@@ -55,9 +59,20 @@ def _device(device: SimulatedDevice) -> Iterator[str]:
     yield f"serial = {_text(device.serial)}"
     yield f"numa = {device.numa}"
     yield f"switch = {device.switch}"
+    yield f"nvswitch = {'false' if device.nvswitch is None else device.nvswitch}"
     if device.mig_enabled:
         yield f"mig = [{', '.join(_cuts(device))}]"
     yield from _state(device.state, initial_state(device.profile).details)
+
+
+def _link(link: SimulatedLink) -> Iterator[str]:
+    words = {number: word for word, number in ANCESTORS.items()}
+    yield "\n[[link]]"
+    yield f"gpus = {list(link.gpus)}"
+    yield f"nvlinks = {link.nvlinks}"
+    if link.ancestor is not None:
+        yield f"ancestor = {_text(words[link.ancestor])}"
+    yield f"p2p = {_flag(link.peer_to_peer)}"
 
 
 def _cuts(device: SimulatedDevice) -> Iterator[str]:

@@ -4,12 +4,15 @@ Everything that is wrong is reported at once. Reading files is `directory`'s.
 """
 
 import dataclasses
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 from gpusched.adapters.nvml.simulated.devices import Defaults, read_devices
 from gpusched.adapters.nvml.simulated.fields import Fields
+from gpusched.adapters.nvml.simulated.links import check_links, read_links
 from gpusched.adapters.nvml.simulated.profiles import find_profile, profiles
 from gpusched.adapters.nvml.simulated.scenario import (
     Scenario,
@@ -92,14 +95,24 @@ def _toml(text: str) -> Mapping[str, object]:
         raise ScenarioError((f"not TOML: {error}",)) from error
 
 
+@functools.cache
+def hosts() -> Mapping[str, Mapping[str, object]]:
+    """Give the whole hosts that a short form can name."""
+    with Path(__file__).with_name("hosts.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
 def _short_form(text: str) -> Mapping[str, object]:
+    if (host := hosts().get(text.strip().lower())) is not None:
+        return host
     faults = []
     tables = []
     for entry in text.strip().split(","):
         found = _SHORT_ENTRY.fullmatch(entry.strip())
         count, name = (found[1] or "1", found[2]) if found else ("1", entry)
         if find_profile(name) is None:
-            faults.append(f"{name}: no such profile; there are {', '.join(profiles())}")
+            known = f"{', '.join(profiles())}; whole hosts are {', '.join(hosts())}"
+            faults.append(f"{name}: no such profile; there are {known}")
         elif int(count) == 0:
             faults.append(f"{entry.strip()}: must be at least one")
         tables.append({"profile": name, "count": int(count)})
@@ -111,8 +124,11 @@ def _short_form(text: str) -> Mapping[str, object]:
 def _read_scenario(fields: Fields) -> Scenario:
     driver = fields.text("driver", _DRIVER)
     cuda = _cuda(fields)
-    defaults = Defaults(fields.text("seed", "gpusched"), fields.anything("minors"))
-    devices = read_devices(fields, defaults)
+    links = read_links(fields)
+    bridged = frozenset(index for one in links if one.nvlinks for index in one.gpus)
+    seed = fields.text("seed", "gpusched")
+    devices = read_devices(fields, Defaults(seed, fields.anything("minors"), bridged))
+    check_links(fields, links, devices)
     processes = tuple(read_process(one, devices) for one in fields.tables("process"))
     stride = fields.number("process_stride", _STRIDES[0])
     if stride not in _STRIDES:
@@ -123,10 +139,11 @@ def _read_scenario(fields: Fields) -> Scenario:
         driver=driver,
         nvml=fields.text("nvml", f"{cuda // 1000}.{driver}"),
         cuda=cuda,
-        seed=defaults.seed,
+        seed=seed,
         process_stride=stride,
         missing_functions=frozenset(fields.texts("missing_functions")),
         errors=read_errors(fields, "errors"),
+        links=links,
     )
     _check_memory(fields, devices, processes)
     fields.finish()

@@ -22,6 +22,10 @@ RECOVERY_ACTIONS = {
 """NVML's recovery actions by their names in scenarios."""
 
 
+ANCESTORS = {"PIX": 10, "PXB": 20, "PHB": 30, "NODE": 40, "SYS": 50}
+"""NVML's common ancestors by nvidia-smi's words, which scenarios use."""
+
+
 class ScenarioError(Exception):
     """A scenario cannot be used.
 
@@ -127,8 +131,9 @@ class SimulatedDevice:
         minor: Of its node.
         bus_id: PCI bus id in NVML's form.
         serial: Board serial number.
-        numa: NUMA node.
+        numa: NUMA node; -1 where nobody knows it.
         switch: Number of the PCIe switch that it sits behind.
+        nvswitch: Number of the NVSwitches that all its NVLinks lead to; None: they lead to none.
         mig_enabled: Whether it is in MIG mode.
         mig: Its MIG devices, in NVML's order.
         state: What may change.
@@ -142,6 +147,7 @@ class SimulatedDevice:
     serial: str
     numa: int
     switch: int
+    nvswitch: int | None
     mig_enabled: bool
     mig: tuple[MigDevice, ...]
     state: DeviceState
@@ -176,6 +182,23 @@ class SimulatedProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedLink:
+    """What is particular about two cards.
+
+    Attributes:
+        gpus: Their indices in the scenario, the lower one first.
+        nvlinks: NVLinks from one to the other.
+        ancestor: NVML's number of their common ancestor; None: as their places have it.
+        peer_to_peer: Whether one may access the other's memory.
+    """
+
+    gpus: tuple[int, int]
+    nvlinks: int = 0
+    ancestor: int | None = None
+    peer_to_peer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One simulated host.
 
@@ -190,6 +213,7 @@ class Scenario:
             drivers 535.43 to 535.86 wrote under the same name.
         missing_functions: C functions that the library lacks.
         errors: Return code by name of the C function, whatever the device.
+        links: Pairs of cards that have something particular between them.
     """
 
     devices: tuple[SimulatedDevice, ...]
@@ -201,6 +225,7 @@ class Scenario:
     process_stride: int = 24
     missing_functions: frozenset[str] = frozenset()
     errors: Mapping[str, int] = field(default_factory=dict)
+    links: tuple[SimulatedLink, ...] = ()
 
 
 def initial_state(profile: Profile) -> DeviceState:
