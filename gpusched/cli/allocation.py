@@ -6,25 +6,30 @@ from gpusched.cli.command import UsageError
 from gpusched.client import asking
 
 
+_SHAPE = (
+    "allow_larger_mig",
+    "sharing",
+    "topology",
+    "topology_required",
+    "placement",
+    "affinity",
+)
+
+
 def add_allocation(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what to allocate."""
     group = parser.add_argument_group("ALLOC, what to allocate")
     add = group.add_argument
-    add("--gpus", type=_count, metavar="N", help="number of devices; default 1, 0 for CPU only")
+    _add_counts(group)
     add(
         "--device",
         metavar="D[,D]",
         help="exactly these, by index or UUID; `env`: those of the present CUDA_VISIBLE_DEVICES",
     )
-    add(
-        "--memory",
-        metavar="SIZE",
-        help="on each device, CUDA context included, such as 8GiB; without it nobody else gets"
-        " the device",
-    )
     add("--gpu-type", metavar="T[,T]", help="acceptable types, the preferred one first")
     add("--pool", metavar="NAME", help="pool to take devices from; default: the default one")
     add("--mig", metavar="PROFILE", help="MIG instances of this profile, such as 1g.10gb")
+    _add_shape(group)
     add(
         "--wait",
         nargs="?",
@@ -48,6 +53,53 @@ def add_allocation(parser: argparse.ArgumentParser) -> None:
     add("--label", action="append", metavar="K=V", help="kept with the lease; may be repeated")
 
 
+def _add_counts(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add(
+        "--gpus",
+        type=_counts,
+        metavar="N[-M]",
+        help="number of devices, or as many as are free from N to M; default 1, 0 for CPU only",
+    )
+    add("--min-gpus", type=_count, metavar="N", help="so many will do where --gpus are not free")
+
+
+def _add_shape(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add(
+        "--allow-larger-mig",
+        action="store_true",
+        default=None,
+        help="the smallest larger instance will do where none of --mig is free",
+    )
+    add(
+        "--memory",
+        metavar="SIZE",
+        help="on each device, CUDA context included, such as 8GiB, or 50%% of what it has; without"
+        " it nobody else gets the device",
+    )
+    add(
+        "--sharing",
+        choices=asking.SHARING,
+        help="who else may be there: nobody, anybody, your own leases; default: anybody where"
+        " --memory is given, else nobody",
+    )
+    add("--topology", choices=asking.TOPOLOGIES, help="how the devices should lie to one another")
+    add(
+        "--topology-required",
+        action="store_true",
+        default=None,
+        help="refuse rather than give devices that do not lie so",
+    )
+    add(
+        "--placement",
+        choices=asking.PLACEMENTS,
+        help="which of several: the fullest, the emptiest, the best connected; default: the best"
+        " connected whole devices, and as configured with --memory",
+    )
+    add("--affinity", metavar="KEY", help="the devices of your last lease with KEY, where free")
+
+
 def _add_over_use(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--over-use",
@@ -63,14 +115,18 @@ def request_of(options: argparse.Namespace) -> dict[str, object]:
         BadRequest: A size or a time cannot be read.
         UsageError: It is no label.
     """
+    least, most = options.gpus or (None, None)
     return asking.request_of(
         {
-            "gpus": options.gpus,
+            "gpus": least,
+            "min_gpus": options.min_gpus,
+            "max_gpus": most,
             "devices": _devices(options.device),
             "memory": options.memory,
             "gpu_types": _list(options.gpu_type),
             "mig": options.mig,
             "pool": options.pool,
+            **{name: getattr(options, name) for name in _SHAPE},
             "time_limit": options.time_limit,
             "wait": options.wait or None,
             "wait_without_limit": True if options.wait == "" else None,
@@ -87,6 +143,12 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices")
     return int(text)
+
+
+def _counts(text: str) -> tuple[int, int | None]:
+    """Read `2`, or `2-4`: so many, and so many at most."""
+    least, dash, most = text.partition("-")
+    return _count(least), _count(most) if dash else None
 
 
 def _list(text: str | None) -> list[str] | None:

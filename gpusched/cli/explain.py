@@ -12,8 +12,9 @@ from gpusched.client.document import Document
 
 _VERDICTS = (Column("DEVICE", right=True), Column("FITS"), Column("WHY"))
 _WISHES = (
-    *("gpus", "memory", "gpu_type", "mig", "pool", "wait", "time_limit", "priority", "enforce"),
-    *("mask_format", "over_use", "label"),
+    *("gpus", "min_gpus", "memory", "gpu_type", "mig", "allow_larger_mig", "sharing", "pool"),
+    *("topology", "topology_required", "placement", "affinity"),
+    *("wait", "time_limit", "priority", "enforce", "mask_format", "over_use", "label"),
 )
 
 

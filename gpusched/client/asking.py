@@ -24,7 +24,7 @@ def request_of(wish: Mapping[str, object]) -> dict[str, object]:
             known = ", ".join(_WORDS)
             raise bad(word, f"there is no such wish; there are {known}")
         if value is not None:
-            field, turn = _WORDS[word]
+            field, turn = _PART if word == "memory" and _is_part(value) else _WORDS[word]
             request[field] = turn(field, value)
     return request
 
@@ -95,6 +95,22 @@ def _size(field: str, value: object) -> str:
         raise bad(error.field, error.why) from None
 
 
+def _is_part(value: object) -> bool:
+    return isinstance(value, str) and value.endswith("%")
+
+
+def _part(field: str, value: object) -> float:
+    """Give a part of a device's memory, said as `50%`."""
+    number = str(value).removesuffix("%").strip()
+    try:
+        part = float(number) / 100
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise bad(field, f"{value!r} is not more than 0% and at most 100%")
+    return part
+
+
 def _count(field: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise bad(field, f"{value!r} is not a number of devices")
@@ -142,7 +158,7 @@ def _choice(prefix: str, *allowed: str) -> Callable[[str, object], str]:
     def turn(field: str, value: object) -> str:
         if value not in allowed:
             raise bad(field, f"{value!r} is not one of {', '.join(allowed)}")
-        return f"{prefix}_{str(value).upper()}"
+        return f"{prefix}_{str(value).upper().replace('-', '_')}"
 
     return turn
 
@@ -150,15 +166,27 @@ def _choice(prefix: str, *allowed: str) -> Callable[[str, object], str]:
 ENFORCE = ("required", "preferred", "advisory")
 OVER_USES = ("warn", "terminate")
 MASK_FORMATS = ("auto", "index", "relative", "uuid")
+SHARING = ("exclusive", "any", "own")
+TOPOLOGIES = ("any", "same-numa-node", "nvlink")
+PLACEMENTS = ("pack", "spread", "topology")
 mask_format = _choice("MASK_FORMAT", *MASK_FORMATS)
+_PART = ("memory_fraction", _part)
 
 _WORDS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "gpus": ("count", _count),
+    "min_gpus": ("min_count", _count),
+    "max_gpus": ("max_count", _count),
     "devices": ("device_uuids", _devices),
     "memory": ("memory_bytes", _size),
     "gpu_types": ("gpu_types", _names),
     "mig": ("mig_profile", _text),
     "pool": ("pool", _text),
+    "allow_larger_mig": ("allow_larger_mig_profile", _flag),
+    "sharing": ("sharing", _choice("SHARING", *SHARING)),
+    "topology": ("topology", _choice("TOPOLOGY", *TOPOLOGIES)),
+    "topology_required": ("topology_required", _flag),
+    "placement": ("placement", _choice("PLACEMENT", *PLACEMENTS)),
+    "affinity": ("affinity_key", _text),
     "wait": ("wait", duration),
     "wait_without_limit": ("wait_without_limit", _flag),
     "time_limit": ("time_limit", duration),

@@ -17,8 +17,8 @@ from gpusched.config.option import (
     word,
     words,
 )
+from gpusched.core.arranging import ORDERS
 from gpusched.core.marks import TaintEffect
-from gpusched.core.placement import ORDERS
 from gpusched.core.policy import INFRASTRUCTURE
 from gpusched.core.quota import Exempt
 from gpusched.core.sight import COMMON, Sight

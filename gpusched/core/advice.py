@@ -29,7 +29,7 @@ def advice(lease: Lease, devices: Mapping[DeviceUuid, Device]) -> str:
     known = [devices.get(share.device) for share in lease.shares]
     sizes = [one.memory_total for one in known if one is not None and one.memory_total is not None]
     smallest = min(sizes) if len(sizes) == len(peaks) else 0
-    limit = lease.request.memory
+    limit = lease.limit
     if limit is None:
         better = wanted * 2 <= smallest
     elif peak > limit:

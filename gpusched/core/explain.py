@@ -7,16 +7,22 @@ from gpusched.core.gputype import matches
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import let_go
+from gpusched.core.mig_size import larger
 from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import in_words
+from gpusched.core.unjoined import apart, devices_in_words, wanted_count
 from gpusched.core.verdicts import UNSUITABLE, could_serve
 
 
 def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rejected:
     """Say why *request* cannot have its devices: a bad request, never here, or later."""
-    bad = _unknown_type(ledger, request) or _unknown_device(ledger, request)
+    bad = (
+        _unknown_type(ledger, request)
+        or _unknown_device(ledger, request)
+        or _unknown_profile(ledger, request)
+    )
     if bad is not None:
         return bad
     if ledger.released is not None and not ledger.devices:
@@ -24,9 +30,17 @@ def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rej
         return Rejected(Refusal.LATER, let_go(ledger.released))
     possible = could_serve(verdicts)
     included = {one.device for one in possible} >= set(request.must_include)
-    if len(possible) < request.count or not included:
+    if len(possible) < request.least or not included:
         return _never(ledger, request, verdicts, possible)
-    return _later(ledger, request, verdicts, possible)
+    later = _later(ledger, request, verdicts, possible)
+    unjoined = apart(ledger, request, verdicts)
+    return later if unjoined is None else replace(unjoined, holders=later.holders)
+
+
+def profiles_here(ledger: Ledger) -> tuple[str, ...]:
+    """List the MIG profiles of this host's instances, each once, in the order of the bus."""
+    found = (one.mig.profile for one in ledger.devices.values() if one.mig is not None)
+    return tuple(dict.fromkeys(found))
 
 
 def types_here(ledger: Ledger) -> tuple[str, ...]:
@@ -60,15 +74,27 @@ def _unknown_device(ledger: Ledger, request: Request) -> Rejected | None:
     return None
 
 
+def _unknown_profile(ledger: Ledger, request: Request) -> Rejected | None:
+    wanted, here = request.mig_profile, profiles_here(ledger)
+    if not ledger.devices or wanted is None or wanted in here:
+        return None
+    # One that is larger will do where that is allowed.
+    if request.allow_larger_mig and any(larger(one, wanted) for one in here):
+        return None
+    found = f"its instances are {', '.join(here)}" if here else "it has no MIG instances"
+    sentence = f"mig_profile: no device of this host has {wanted!r}; {found}"
+    return Rejected(Refusal.NEVER_HERE, sentence, "mig_profile")
+
+
 def _never(
     ledger: Ledger, request: Request, verdicts: Sequence[Verdict], possible: Sequence[Verdict]
 ) -> Rejected:
     if not ledger.devices:
         return Rejected(Refusal.NEVER_HERE, f"this host has no devices: {_no_devices(ledger)}")
     useless = [one for one in verdicts if one not in possible]
-    sentence = f"{_devices(request.count)} wanted, this host has {len(verdicts)}"
+    sentence = f"{wanted_count(request)} wanted, this host has {len(verdicts)}"
     if useless:
-        sentence = f"{_devices(request.count)} wanted, {len(possible)} can ever serve: "
+        sentence = f"{wanted_count(request)} wanted, {len(possible)} can ever serve: "
         sentence += _reasons(ledger, useless)
     nearest = _nearest(request, verdicts, possible)
     return Rejected(Refusal.NEVER_HERE, sentence, "", tuple(verdicts), nearest)
@@ -79,7 +105,7 @@ def _later(
 ) -> Rejected:
     blocked = [one for one in possible if one.obstacle is not None]
     free = len(possible) - len(blocked)
-    sentence = f"{_devices(request.count)} wanted, {free} free now: {_reasons(ledger, blocked)}"
+    sentence = f"{wanted_count(request)} wanted, {free} free now: {_reasons(ledger, blocked)}"
     # One that only starts is in the way for a moment, not until its end.
     holding = [one for one in blocked if one.obstacle is not Obstacle.STARTING]
     ids = dict.fromkeys(lease for one in holding for lease in one.leases)
@@ -96,14 +122,15 @@ def _nearest(
     small = sorted(
         (one.room or 0 for one in verdicts if one.obstacle is Obstacle.TOO_SMALL), reverse=True
     )
-    missing = request.count - len(possible)
+    missing = request.least - len(possible)
     size = small[missing - 1] if 0 < missing <= len(small) else 0
     needed = [one for one in verdicts if one.device in request.must_include]
     if any(one.obstacle in UNSUITABLE for one in needed):
         size = 0
     size = min([size, *(one.room or 0 for one in needed if one.obstacle is Obstacle.TOO_SMALL)])
     if size > 0:
-        return replace(request, memory=size)
+        # Whether those lie as demanded is another question.
+        return replace(request, memory=size, memory_fraction=None, topology_required=False)
     return _fewer(request, possible)
 
 
@@ -114,7 +141,15 @@ def _fewer(request: Request, serving: Sequence[Verdict]) -> Request | None:
     serve = {one.device for one in serving}
     named = tuple(uuid for uuid in request.devices if uuid in serve)
     count = min(len(serve), request.count)
-    return replace(request, count=count, devices=named, must_include=())
+    return replace(
+        request,
+        count=count,
+        min_count=None,
+        max_count=None,
+        devices=named,
+        must_include=(),
+        topology_required=False,
+    )
 
 
 def _reasons(ledger: Ledger, verdicts: Sequence[Verdict]) -> str:
@@ -141,15 +176,14 @@ def _no_devices(ledger: Ledger) -> str:
     return reading.reason if isinstance(reading, Unavailable) else "NVML counts none"
 
 
-def _devices(count: int) -> str:
-    return "1 device" if count == 1 else f"{count} devices"
-
-
 def describe(request: Request) -> str:
     """Give *request* in a few words: `2 devices of nvidia-l4 with 8 GiB each`."""
-    words = _devices(request.count)
+    words = devices_in_words(request.count)
     if request.gpu_types:
         words += f" of {' or '.join(request.gpu_types)}"
+    each = " each" if request.count > 1 else ""
     if request.memory is not None:
-        words += f" with {in_words(request.memory)}" + (" each" if request.count > 1 else "")
+        words += f" with {in_words(request.memory)}{each}"
+    if request.memory_fraction is not None:
+        words += f" with {request.memory_fraction:.0%} of the memory{each}"
     return words

@@ -84,7 +84,7 @@ def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
     refusal = not_admitted(ledger, event.caller, event.request)
     if refusal is not None:
         return Decision(reply=Explained((), None, refusal))
-    verdicts = judge(ledger, event.request, now.instant)
+    verdicts = judge(ledger, event.request, now.instant, event.caller.uid)
     answer = _entitled(ledger, event.caller, event.request, now.instant)
     if isinstance(answer, Rejected):
         return Decision(reply=Explained(answer.verdicts or verdicts, None, answer))
@@ -96,7 +96,7 @@ def _entitled(
 ) -> tuple[DeviceUuid, ...] | Rejected:
     """Choose devices as far as *caller* may have them, or say why none can be had."""
     hindered = not_admitted(ledger, caller, request) or hindrance(ledger, caller, request, now)
-    return hindered or place(ledger, narrowed(ledger, caller, request), now)
+    return hindered or place(ledger, narrowed(ledger, caller, request), now, caller.uid)
 
 
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:

@@ -72,9 +72,9 @@ def kit_of(
         "GPUSCHED_DEVICES": ",".join(uuids),
         "GPUSCHED_SOCKET": socket,
     }
-    if lease.request.memory is not None:
-        environment["GPUSCHED_MEMORY_LIMIT"] = str(lease.request.memory)
-    environment |= environment_of(lease.request.memory, granted)
+    if lease.limit is not None:
+        environment["GPUSCHED_MEMORY_LIMIT"] = str(lease.limit)
+    environment |= environment_of(lease.limit, granted)
     return Kit(environment, used, _warnings(lease, used, isolated=isolated))
 
 

@@ -92,9 +92,9 @@ class Share:
         baseline: Bytes of the device that belonged to no process when it was granted; None where
             that was not known. More than that at the end is memory that is not back yet.
         peak: Most bytes that a sample showed its processes to hold there; None: none did yet.
-        total: Bytes of the device's memory when it was granted, the driver's part included; None
-            where it has none of its own. A whole device counts so much in a quota.
+        total: Bytes of its whole memory at the grant, which a whole one counts; None: it has none.
         pool: Name of the pool that the device was in then.
+        alone: Whether nobody else may have a share of the device although this one has a size.
     """
 
     device: DeviceUuid
@@ -104,11 +104,12 @@ class Share:
     peak: int | None = None
     total: int | None = None
     pool: str = DEFAULT_POOL
+    alone: bool = False
 
     @property
     def exclusive(self) -> bool:
         """Whether nobody else may have a share of the device."""
-        return self.memory is None
+        return self.memory is None or self.alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,7 @@ class Lease:
         shares: What it has, in the order granted.
         created: When it was granted.
         processes: Processes that were attached by name.
-        cgroup: Whose processes are its own; None: it has none, and descent from `processes`
-            decides.
+        cgroup: Whose processes are its own; None: those that descend from `processes` are.
         origin: Where its first process came from, for a preparation that is rolled back.
         clocks: Its deadlines.
         level: Enforcement reached.
@@ -136,8 +136,7 @@ class Lease:
         ended: When it ended.
         reason: Why it ends or ended.
         detail: The same in the words of whoever ended it; empty where there are none.
-        peak: Most bytes that one sample showed its processes to hold on all its devices together;
-            None: none did yet.
+        peak: Most bytes that one sample showed on all its devices together; None: none did yet.
         violations: Breaches of its terms that last.
         adopted: Whether it was made of processes that ran already, instead of asked for.
         groups: The holder's supplementary groups when it was granted, as the kernel told them: on
@@ -171,6 +170,12 @@ class Lease:
     groups: tuple[int, ...] = ()
     idle: Idle | None = None
     giving_way: GivingWay | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """The least of its limits on its devices in bytes; None: it has none."""
+        sizes = [one.memory for one in self.shares if one.memory is not None]
+        return min(sizes, default=None if self.shares else self.request.memory)
 
     @property
     def live(self) -> bool:

@@ -42,6 +42,7 @@ class LeaseTable:
         self._cgroups: dict[str, dict[LeaseId, None]] = {}
         self._ways: dict[LeaseId, Key] = {}
         self._tallies = Tallies()
+        self._affinities: dict[tuple[int, str], dict[LeaseId, None]] = {}
 
     def get(self, lease_id: LeaseId) -> Lease | None:
         """Find a lease, live or ended within the history."""
@@ -72,6 +73,11 @@ class LeaseTable:
         """Say whether a lease has been told to end for this request."""
         return key in self._ways.values()
 
+    def last_with(self, uid: int, affinity_key: str) -> Lease | None:
+        """Find the newest lease that this user asked for with this key, a live one or an ended."""
+        newest = next(reversed(self._affinities.get((uid, affinity_key), {})), None)
+        return None if newest is None else self._leases[newest]
+
     def in_cgroup(self, path: str) -> list[Lease]:
         """Give the live leases that have exactly this cgroup, oldest first."""
         return [self._live[lease_id] for lease_id in self._cgroups.get(path, ())]
@@ -98,6 +104,8 @@ class LeaseTable:
         if before is not None:
             self._unindex(before)
         self._leases[lease.id] = lease
+        if key := lease.request.affinity_key:
+            self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
         if lease.live:
             self._live[lease.id] = lease
             if lease.usable:
@@ -137,12 +145,27 @@ class LeaseTable:
 
     def _drop(self, lease_id: LeaseId) -> None:
         self._ended.pop(lease_id, None)
-        self._leases.pop(lease_id, None)
+        lease = self._leases.pop(lease_id, None)
+        if lease is not None and (key := lease.request.affinity_key):
+            alike = self._affinities[lease.uid, key]
+            del alike[lease_id]
+            if not alike:
+                del self._affinities[lease.uid, key]
 
     def _index_faults(self) -> Iterator[str]:
         fresh = LeaseTable()
         for lease in self._leases.values():
             fresh._put(lease)
-        for name in ("_live", "_requests", "_holdings", "_ended", "_cgroups", "_tallies", "_ways"):
+        names = (
+            "_live",
+            "_requests",
+            "_holdings",
+            "_ended",
+            "_cgroups",
+            "_ways",
+            "_tallies",
+            "_affinities",
+        )
+        for name in names:
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the leases"

@@ -22,6 +22,7 @@ from gpusched.core.queue_story import queued, served
 from gpusched.core.replies import Granted, Queued, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.reserving import ends_by, reserved
+from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge
 from gpusched.core.waiting import Waiting
 
@@ -81,7 +82,7 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
             if hindrance(ledger, one.caller, one.request, now.instant) is not None:
                 walk.leave_out()
                 continue
-            verdicts = judged[walk.shape] = judge(ledger, one.request, now.instant)
+            verdicts = judged[walk.shape] = judge(ledger, one.request, now.instant, one.caller.uid)
             # The later ones of a shape get no more than its first.
             chosen = _chosen(ledger, one, verdicts, holds, now.instant)
             if chosen is not None:
@@ -105,7 +106,7 @@ def _chosen(
 ) -> tuple[DeviceUuid, ...] | None:
     request = narrowed(ledger, waiting.caller, waiting.request)
     left = free_of(holds, verdicts, ledger.devices, waiting.order, ends_by(request, now))
-    return choose(ledger, request, left)
+    return choose(ledger, request, left, waiting.caller.uid)
 
 
 def _granted(
@@ -157,7 +158,9 @@ def _wanted(
         asked_for = one.device in request.must_include
         return not asked_for, device.memory_domain in holds, one.distance, device.order
 
-    return sorted(found, key=place)[: request.min_count or request.count]
+    nearest = sorted(found, key=place)
+    lying = arranged(ledger, request, [one.device for one in nearest])
+    return [one for one in nearest if one.device in lying] if lying else nearest[: request.least]
 
 
 def _latest(instants: Iterable[Instant | None]) -> Instant | None:

@@ -50,6 +50,8 @@ class Obstacle(Enum):
     KEPT = "kept"
     OTHER_POOL = "other_pool"
     MOVING = "moving"
+    COMPUTE_MODE = "compute_mode"
+    OTHER_HOLDER = "other_holder"
 
 
 FOR_EVER = frozenset(

@@ -133,14 +133,32 @@ class Request:
         _check_bounds(self)
         _check_sizes(self)
         _check_alternatives(self)
+        _check_shape(self)
         _check_devices(self)
         _check_words(self)
         _check_caller(self)
 
     @property
+    def sized(self) -> bool:
+        """Whether it says how much memory it wants of each device."""
+        return self.memory is not None or self.memory_fraction is not None
+
+    @property
     def exclusive(self) -> bool:
         """Whether whole devices are wanted."""
-        return self.memory is None
+        if self.sharing is Sharing.CONFIGURED:
+            return not self.sized
+        return self.sharing is Sharing.EXCLUSIVE
+
+    @property
+    def least(self) -> int:
+        """The least number of devices that will do."""
+        return self.count if self.min_count is None else self.min_count
+
+    @property
+    def most(self) -> int:
+        """The most devices that are welcome."""
+        return self.count if self.max_count is None else self.max_count
 
     @property
     def waits(self) -> bool:
@@ -165,6 +183,9 @@ def _check_bounds(request: Request) -> None:
         raise InvalidRequest(
             "max_count", f"{most} is not between `count`, {request.count}, and {MAX_COUNT}"
         )
+    if request.devices and not request.least == request.most == request.count:
+        name = "min_count" if request.least < request.count else "max_count"
+        raise InvalidRequest(name, "stands beside `device_uuids`, which wants exactly these")
 
 
 def _check_sizes(request: Request) -> None:
@@ -184,6 +205,16 @@ def _check_alternatives(request: Request) -> None:
         raise InvalidRequest("memory_fraction", "stands beside `memory_bytes`; leave out one")
     if request.wait is not None and request.wait_without_limit:
         raise InvalidRequest("wait_without_limit", "stands beside `wait`; leave out one")
+
+
+def _check_shape(request: Request) -> None:
+    if request.sharing in (Sharing.ANY, Sharing.OWN) and not request.sized:
+        raise InvalidRequest("sharing", "a share needs a size: set `memory_bytes`")
+    if request.allow_larger_mig and request.mig_profile is None:
+        raise InvalidRequest("allow_larger_mig_profile", "larger than what? set `mig_profile`")
+    lies = request.topology in (Topology.SAME_NUMA_NODE, Topology.NVLINK)
+    if request.topology_required and not lies:
+        raise InvalidRequest("topology_required", "which? set `topology`")
 
 
 def _check_devices(request: Request) -> None:

@@ -13,14 +13,18 @@ from gpusched.core.placement import choose
 from gpusched.core.pooling import pool_of
 from gpusched.core.replies import Refusal, Rejected, Verdict
 from gpusched.core.request import Request
+from gpusched.core.room import wanted_of
+from gpusched.core.sample import Unavailable
 from gpusched.core.verdicts import judge
 from gpusched.core.waiting import Order, Waiting
 
 ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 
 
-def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, ...] | Rejected:
-    """Choose devices for who comes now, or say why none can be had."""
+def place(
+    ledger: Ledger, request: Request, now: Instant, asker: int
+) -> tuple[DeviceUuid, ...] | Rejected:
+    """Choose devices for the uid *asker*, who comes now, or say why none can be had."""
     cannot = cannot_hold(ledger, request)
     if cannot is not None:
         sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
@@ -28,8 +32,8 @@ def place(ledger: Ledger, request: Request, now: Instant) -> tuple[DeviceUuid, .
     if request.count == 0:
         return ()
     order = (ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals)
-    verdicts = _left(ledger, request, now, order)
-    chosen = choose(ledger, request, verdicts)
+    verdicts = _left(ledger, request, now, order, asker)
+    chosen = choose(ledger, request, verdicts, asker)
     return refuse(ledger, request, verdicts) if chosen is None else chosen
 
 
@@ -39,12 +43,15 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     hindered = hindrance(ledger, waiting.caller, request, now)
     if hindered is not None:
         return hindered
-    return refuse(ledger, request, _left(ledger, request, now, waiting.order))
+    left = _left(ledger, request, now, waiting.order, waiting.caller.uid)
+    return refuse(ledger, request, left)
 
 
-def _left(ledger: Ledger, request: Request, now: Instant, order: Order) -> tuple[Verdict, ...]:
+def _left(
+    ledger: Ledger, request: Request, now: Instant, order: Order, asker: int
+) -> tuple[Verdict, ...]:
     """Judge all devices, those that are kept for requests before *order* among what is taken."""
-    verdicts = judge(ledger, request, now)
+    verdicts = judge(ledger, request, now, asker)
     return free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
 
 
@@ -77,12 +84,14 @@ def reserved(
 
 
 def _share(ledger: Ledger, device: DeviceUuid, request: Request) -> Share:
-    found = ledger.devices[device]
+    found, memory = ledger.devices[device], ledger.uses[device].reading.memory
+    wanted = None if isinstance(memory, Unavailable) else wanted_of(ledger, request, memory)
     return Share(
         device,
         found.memory_domain,
-        request.memory,
+        wanted,
         unattributed(ledger.uses, device),
+        alone=request.exclusive and wanted is not None,
         total=found.memory_total,
         pool=pool_of(ledger, found),
     )

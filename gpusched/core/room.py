@@ -4,6 +4,7 @@ from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
 from gpusched.core.ids import LeaseId
 from gpusched.core.ledger import Ledger
+from gpusched.core.request import Request
 from gpusched.core.sample import Memory, Unavailable
 
 
@@ -22,6 +23,13 @@ def room_on(ledger: Ledger, device: Device, memory: Memory) -> int:
 def allocatable(ledger: Ledger, memory: Memory) -> int:
     """Give the bytes of a device that may be promised at all."""
     return max(0, memory.total - memory.reserved - ledger.policy.withheld)
+
+
+def wanted_of(ledger: Ledger, request: Request, memory: Memory) -> int | None:
+    """Give the bytes that *request* wants of a device with this memory; None: no size is said."""
+    if request.memory_fraction is None:
+        return request.memory
+    return max(1, int(allocatable(ledger, memory) * request.memory_fraction))
 
 
 def _promised_unused(ledger: Ledger, device: Device) -> int:

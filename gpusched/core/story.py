@@ -31,8 +31,9 @@ REASONS: dict[EndReason, str] = {
 def granted(lease: Lease, now: Moment) -> StoryTold:
     """Tell that a lease began."""
     devices = ", ".join(share.device for share in lease.shares) or "no device"
-    memory = lease.request.memory
-    what = "exclusively" if memory is None else f"with {in_words(memory)} each"
+    memory, alone = lease.limit, any(share.exclusive for share in lease.shares)
+    sizes = "" if memory is None else f"with {in_words(memory)} each"
+    what = " ".join(filter(None, ["exclusively" if alone else "", sizes]))
     sentence = f"granted to {lease.user or lease.uid}: {devices}"
     return _told(lease, StoryKind.GRANTED, f"{sentence} {what}" if lease.shares else sentence, now)
 

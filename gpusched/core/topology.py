@@ -4,10 +4,11 @@ What NVML says of every pair, and what a pair is worth to a program on both. Wha
 read joins nothing. It does not change while the driver stays loaded. Choosing is `joining`'s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import combinations
+from types import MappingProxyType
 
 from gpusched.core.ids import DeviceUuid
 
@@ -83,6 +84,7 @@ _NEAR = {
 }
 # A driver may know more of them one day.
 _ANCESTORS = {one.value: one for one in CommonAncestor}
+_NOTHING: Mapping[DeviceUuid, int] = MappingProxyType({})
 _NOT_KNOWN = Link()
 _ITSELF = Link(CommonAncestor.INTERNAL)
 
@@ -99,12 +101,10 @@ class Topology:
         pairs = combinations(reading.gpus, 2)
         rows = zip(pairs, reading.ancestors, reading.nvlinks, reading.peers, strict=False)
         self._links = {pair: _link(*numbers) for pair, *numbers in rows}
-        self._worth = {
-            ordered: link.worth
-            for (one, two), link in self._links.items()
-            for ordered in ((one, two), (two, one))
-            if link.worth
-        }
+        self._worth: dict[DeviceUuid, dict[DeviceUuid, int]] = {one: {} for one in reading.gpus}
+        for (one, two), link in self._links.items():
+            if link.worth:
+                self._worth[one][two] = self._worth[two][one] = link.worth
 
     def between(self, one: DeviceUuid, two: DeviceUuid) -> Link:
         """Give the way between two GPUs; instances of one GPU are on one board."""
@@ -114,15 +114,15 @@ class Topology:
 
     def worth(self, one: DeviceUuid, two: DeviceUuid) -> int:
         """Say what a pair of different GPUs is worth; 0 where nothing is known of it."""
-        return self._worth.get((one, two), 0)
+        return self.worth_to(one).get(two, 0)
 
     def joined(self, one: DeviceUuid, two: DeviceUuid) -> bool:
         """Say whether NVLink surely joins two GPUs."""
         return bool(self.between(one, two).nvlinks)
 
-    def good_pairs(self) -> Iterator[tuple[DeviceUuid, DeviceUuid, int]]:
-        """Give each pair of which something good is known, with its worth, both ways round."""
-        return ((one, two, worth) for (one, two), worth in self._worth.items())
+    def worth_to(self, one: DeviceUuid) -> Mapping[DeviceUuid, int]:
+        """Say what a GPU is worth to each of the others of which something good is known."""
+        return self._worth.get(one, _NOTHING)
 
 
 UNKNOWN_TOPOLOGY = Topology(TopologyReading())

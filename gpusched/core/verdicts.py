@@ -4,17 +4,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from gpusched.core.attribution import DeviceUse, beside, of_memory
+from gpusched.core.company import closed, others_on
 from gpusched.core.device import Device
 from gpusched.core.gputype import matches
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import barred
+from gpusched.core.mig_size import larger
 from gpusched.core.pooling import elsewhere, moving
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.room import allocatable, room_on
-from gpusched.core.sample import NOT_SAMPLED, Unavailable
+from gpusched.core.room import allocatable, room_on, wanted_of
+from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
 from gpusched.core.sizes import in_words, of_size
 from gpusched.core.starting import starts_on
 from gpusched.core.strangers import first_seen, in_the_way, named
@@ -24,28 +26,41 @@ UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
 """Obstacles that asking for less memory does not remove either."""
 
 
-def judge(ledger: Ledger, request: Request, now: Instant) -> tuple[Verdict, ...]:
-    """Say of every device of the inventory whether it serves *request* now, and if not why."""
-    verdicts = tuple(_verdict(device, ledger, request, now) for device in ledger.devices.values())
-    if request.memory is None or request.count < 2:  # noqa: PLR2004 - "several" is no magic
+def judge(
+    ledger: Ledger, request: Request, now: Instant, asker: int | None = None
+) -> tuple[Verdict, ...]:
+    """Say of every device of the inventory whether it serves *request* now, and if not why.
+
+    Args:
+        ledger: The record.
+        request: What is asked for.
+        now: The present instant.
+        asker: Uid of who asks; None: nobody in particular.
+    """
+    verdicts = tuple(
+        _verdict(device, ledger, request, now, asker) for device in ledger.devices.values()
+    )
+    if not request.sized or request.most < 2:  # noqa: PLR2004 - "several" is no magic
         return verdicts
-    return _together(ledger, request, request.memory, verdicts)
+    return _together(ledger, request, verdicts)
 
 
-def _verdict(device: Device, ledger: Ledger, request: Request, now: Instant) -> Verdict:
+def _verdict(
+    device: Device, ledger: Ledger, request: Request, now: Instant, asker: int | None
+) -> Verdict:
     unsuitable = _unsuitable(device, request) or elsewhere(ledger, device, request)
     if unsuitable is not None:
         return Verdict(device.uuid, *unsuitable)
     barrier = barred(device, ledger, now) or moving(ledger, device)
     if barrier is not None:
         return barrier
-    unknown = _unknown(device, ledger, now)
+    unknown = _unknown(device, ledger, now) or closed(device, ledger, request)
     if unknown is not None:
         return Verdict(device.uuid, *unknown)
     use = of_memory(ledger.uses[device.uuid], ledger.uses)
-    if request.memory is None:
+    if not request.sized:
         return _whole(device, ledger, use, now)
-    return _shared(ledger, use, request.memory, now)
+    return _sized(ledger, use, request, now, asker)
 
 
 def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
@@ -57,12 +72,20 @@ def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None
     if device.mig_enabled:
         return Obstacle.PARTITIONED, "partitioned by MIG: only its instances are handed out"
     profile = None if device.mig is None else device.mig.profile
-    if not request.devices and profile != request.mig_profile:
+    if not request.devices and not _of_profile(profile, request):
         what = "a whole GPU" if profile is None else f"a MIG instance {profile}"
         return Obstacle.WRONG_KIND, f"is {what}"
     if request.gpu_types and not any(matches(one, device.gpu_type) for one in request.gpu_types):
         return Obstacle.WRONG_TYPE, f"is of type {device.gpu_type.name}"
     return None
+
+
+def _of_profile(profile: str | None, request: Request) -> bool:
+    if profile == request.mig_profile:
+        return True
+    if profile is None or request.mig_profile is None or not request.allow_larger_mig:
+        return False
+    return larger(profile, request.mig_profile)
 
 
 def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, str] | None:
@@ -110,19 +133,32 @@ def _taken(device: Device, ledger: Ledger, leases: tuple[LeaseId, ...], now: Ins
     return Verdict(device.uuid, Obstacle.HELD, held(ledger, leases, now), None, leases)
 
 
-def _shared(ledger: Ledger, use: DeviceUse, wanted: int, now: Instant) -> Verdict:
+def _sized(
+    ledger: Ledger, use: DeviceUse, request: Request, now: Instant, asker: int | None
+) -> Verdict:
+    """Judge for who wants so much memory: of the whole device or as a share."""
     device, memory = use.reading.device, use.reading.memory
     if isinstance(memory, Unavailable):
         sentence = f"its memory is not readable: {memory.reason}"
         return Verdict(device.uuid, Obstacle.UNREAD, sentence)
-    most = allocatable(ledger, memory)
+    most, wanted = allocatable(ledger, memory), wanted_of(ledger, request, memory) or 0
     if wanted > most:
         sentence = f"has {in_words(most)}, {in_words(wanted)} wanted"
         return Verdict(device.uuid, Obstacle.TOO_SMALL, sentence, most)
-    holding = ledger.holding(device.memory_domain)
+    if request.exclusive:
+        return _whole(device, ledger, use, now)
     leases = _leases_on(ledger, device)
-    if holding.exclusive is not None:
+    if ledger.holding(device.memory_domain).exclusive is not None:
         return Verdict(device.uuid, Obstacle.HELD, held(ledger, leases, now), 0, leases)
+    if strange := others_on(ledger, leases, request, asker):
+        sentence = f"{held(ledger, strange, now)}: only leases of one user may be there"
+        return Verdict(device.uuid, Obstacle.OTHER_HOLDER, sentence, 0, strange)
+    return _shared(ledger, use, memory, wanted, now)
+
+
+def _shared(ledger: Ledger, use: DeviceUse, memory: Memory, wanted: int, now: Instant) -> Verdict:
+    device, most = use.reading.device, allocatable(ledger, memory)
+    leases = _leases_on(ledger, device)
     room = room_on(ledger, device, memory)
     if wanted > room:
         sentence = f"has {of_size(room, most)} free, {in_words(wanted)} wanted"
@@ -145,11 +181,11 @@ def _starting(ledger: Ledger, device: Device, lease: LeaseId, left: int) -> Verd
 
 
 def _together(
-    ledger: Ledger, request: Request, wanted: int, verdicts: Iterable[Verdict]
+    ledger: Ledger, request: Request, verdicts: Iterable[Verdict]
 ) -> tuple[Verdict, ...]:
     """Refuse what serves alone but not beside the earlier compute instances of its GPU instance.
 
-    They allocate from one memory: *wanted* bytes for each of them have to fit into it.
+    They allocate from one memory: what is wanted for each of them has to fit into it.
     """
     after: dict[DeviceUuid, Verdict] = {}
     users: dict[str, int] = defaultdict(int)
@@ -164,6 +200,7 @@ def _together(
         if count == 1:
             continue
         most, room = allocatable(ledger, memory), room_on(ledger, device, memory)
+        wanted = wanted_of(ledger, request, memory) or 0
         what = f"for {count} compute instances, {in_words(wanted)} wanted for each"
         if count * wanted > most:
             sentence = f"has {in_words(most)} {what}"

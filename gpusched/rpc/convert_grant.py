@@ -69,7 +69,7 @@ class GrantWriter:
             container_environment={**inside.environment, **extra},
             mask_format=MASK_FORMATS_OUT[kit.mask_format],
             enforcement=enforcement_of(lease, ledger),
-            cooperative_limits=limits_of(lease.request.memory, _devices(lease, ledger)),
+            cooperative_limits=limits_of(lease.limit, _devices(lease, ledger)),
             attachment=None if attachment is None else attachment_of(attachment, ledger),
             warnings=[*kit.warnings, *attachment_warnings(attachment)],
             denied_nodes=_denied(lease, ledger) if lease.level is Level.LANDLOCK else (),

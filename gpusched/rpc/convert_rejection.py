@@ -3,7 +3,6 @@
 No reason is invented here; only names and commands are added.
 """
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from gpusched.api.v1 import rejection_pb2
@@ -13,9 +12,9 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.quota import QuotaExcess, as_told
 from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
-from gpusched.core.sizes import as_flag
 from gpusched.core.waits import waits_for
 from gpusched.rpc.call import Refused
+from gpusched.rpc.commands import command_of
 from gpusched.rpc.convert_reading import deadline_of, moment_of, time_of
 from gpusched.rpc.convert_request import message_of
 from gpusched.rpc.status import CODES, KINDS
@@ -40,6 +39,8 @@ OBSTACLES: dict[Obstacle, rejection_pb2.VerdictReason.ValueType] = {
     Obstacle.KEPT: rejection_pb2.VERDICT_REASON_QUEUE,
     Obstacle.OTHER_POOL: rejection_pb2.VERDICT_REASON_POOL,
     Obstacle.MOVING: rejection_pb2.VERDICT_REASON_POOL,
+    Obstacle.COMPUTE_MODE: rejection_pb2.VERDICT_REASON_COMPUTE_MODE,
+    Obstacle.OTHER_HOLDER: rejection_pb2.VERDICT_REASON_OTHER_HOLDER,
 }
 
 
@@ -121,25 +122,6 @@ def verdict_of(
         wanted_bytes=None if request is None else request.memory,
         available_bytes=verdict.room,
     )
-
-
-def command_of(verb: str, request: Request | None, rest: str = "") -> str:
-    """Give the command that asks for *request*; empty for none."""
-    if request is None:
-        return ""
-    if request.devices:
-        words = ["--device", ",".join(request.devices)]
-    else:
-        words = ["--gpus", str(request.count)]
-    if request.memory is not None:
-        words += ["--memory", as_flag(request.memory)]
-    if request.gpu_types:
-        words += ["--gpu-type", ",".join(request.gpu_types)]
-    if request.mig_profile is not None:
-        words += ["--mig", request.mig_profile]
-    if request.pool is not None:
-        words += ["--pool", request.pool]
-    return f"gpusched {verb} {shlex.join(words)}{rest}"
 
 
 def _reason_of(verdict: Verdict, ledger: Ledger) -> rejection_pb2.VerdictReason.ValueType:

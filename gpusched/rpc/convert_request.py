@@ -15,6 +15,7 @@ from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
 from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
 from gpusched.rpc.call import Call, Code, Refused
+from gpusched.rpc.convert_preferences import preferences_of, preferring
 from gpusched.rpc.convert_reading import process_of
 from gpusched.rpc.status import not_yet
 
@@ -51,14 +52,7 @@ OVER_USES_OUT = {value: key for key, value in OVER_USES.items()}
 MASK_FORMATS_OUT = {value: key for key, value in MASK_FORMATS.items()}
 
 NOT_YET_FIELDS = {
-    "min_count": "arrives with flexible counts; until then ask for `count`",
-    "max_count": "arrives with flexible counts; until then ask for `count`",
-    "memory_fraction": "arrives with sharing by fraction; until then ask in `memory_bytes`",
-    "allow_larger_mig_profile": "arrives with MIG placement; until then ask for one profile",
-    "topology_required": "arrives with topology; until then name the devices that lie well",
-    "placement": "arrives with placement by request; until then the configured one decides",
     "parent_lease_id": "arrives with divided leases; until then ask for devices of the host",
-    "affinity_key": "arrives with the queue; until then name the devices in `device_uuids`",
 }
 """Fields that this version refuses, each with what can be done meanwhile."""
 
@@ -101,10 +95,10 @@ def request_of(
         confines_itself=wish.confines_itself,
         over_use=_over_use(wish.over_use),
     )
-    return _with_preferences(asked, wish, said)
+    return preferring(_queueing(asked, wish, said), wish, said)
 
 
-def _with_preferences(asked: Request, wish: Wish, said: set[str]) -> Request:
+def _queueing(asked: Request, wish: Wish, said: set[str]) -> Request:
     """Add what *wish* says of how it is served, beside what it asks for."""
     return replace(
         asked,
@@ -136,6 +130,7 @@ def message_of(request: Request) -> Wish:
         priority=request.priority,
         wait_without_limit=request.wait_without_limit,
     )
+    wish.MergeFrom(preferences_of(request))
     if request.wait is not None:
         wish.wait.CopyFrom(_span(request.wait))
     if request.attach_deadline is not None:
@@ -211,8 +206,6 @@ def _checked(wish: Wish, call: Call) -> set[str]:
     said = {field.name for field, _ in wish.ListFields()}
     for name in NOT_YET_FIELDS.keys() & said:
         raise not_yet(f"{name}: {NOT_YET_FIELDS[name]}")
-    if wish.topology not in (request_pb2.TOPOLOGY_UNSPECIFIED, request_pb2.TOPOLOGY_ANY):
-        raise not_yet("topology: arrives later; until then name the devices in `device_uuids`")
     for name, wanted, own in (
         ("holder_uid", wish.holder_uid, call.caller.uid),
         ("holder_gid", wish.holder_gid, call.caller.gid),
@@ -242,24 +235,7 @@ def _memory(wish: Wish, said: set[str]) -> int | None:
     memory = wish.memory_bytes if "memory_bytes" in said else None
     if memory is not None and memory > MAX_BYTES:
         raise InvalidRequest("memory_bytes", f"{memory} is more than 2^63 - 1")
-    if "sharing" in said:
-        _check_sharing(wish, memory)
     return memory
-
-
-def _check_sharing(wish: Wish, memory: int | None) -> None:
-    shared = wish.sharing in (request_pb2.SHARING_ANY, request_pb2.SHARING_OWN)
-    if shared and memory is None:
-        raise InvalidRequest("sharing", "a share needs a size: set `memory_bytes`")
-    if wish.sharing == request_pb2.SHARING_OWN:
-        raise not_yet("sharing: OWN arrives with sharing rules; until then use ANY or EXCLUSIVE")
-    if wish.sharing == request_pb2.SHARING_EXCLUSIVE and memory is not None:
-        raise not_yet(
-            "sharing: EXCLUSIVE beside `memory_bytes` arrives with limits; until then leave out"
-            " one of the two"
-        )
-    if wish.sharing not in request_pb2.Sharing.values():
-        raise InvalidRequest("sharing", f"there is no value {wish.sharing}")
 
 
 def _enforce(value: request_pb2.Enforce.ValueType) -> Enforce:

@@ -37,7 +37,14 @@ from gpusched.core.policy import Policy
 from gpusched.core.queue_events import TurnCame
 from gpusched.core.replies import Attachment, Done, Explained, Granted, Queued, Rejected, Underway
 from gpusched.core.request import Request
-from gpusched.core.sample import NO_MEMBERS, DeviceReading, LostDevice, ProcessFacts
+from gpusched.core.sample import (
+    NO_MEMBERS,
+    DeviceReading,
+    LostDevice,
+    ProcessFacts,
+    Unavailable,
+)
+from gpusched.core.topology import UNKNOWN_TOPOLOGY, TopologyReading
 from gpusched.core.waiting import Key, Waiting
 from tests.fakes.builders import ADA, moment, process, reading, sample, standing
 
@@ -58,10 +65,16 @@ def sentences(decision: Decision) -> list[str]:
 class Host:
     """A host whose devices have been read once, a moment ago."""
 
-    def __init__(self, *devices: Device, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        *devices: Device,
+        policy: Policy | None = None,
+        topology: TopologyReading = UNKNOWN_TOPOLOGY.reading,
+    ) -> None:
         self.ledger = Ledger(policy or Policy())
         self.now = moment()
         self.devices = devices
+        self.topology = topology
         self.granted_count = 0
         self.answers: dict[Key, Granted | Rejected] = {}
         if devices:
@@ -109,7 +122,9 @@ class Host:
         given = {one.device.uuid for one in readings} | {one.uuid for one in lost}
         idle = [reading(one) for one in self.devices if one.uuid not in given]
         taken = sample(*readings, *idle, at=self.now, known=known, members=members, lost=lost)
-        return self.do(Ticked(taken))
+        assert not isinstance(taken.reading, Unavailable)
+        joined = replace(taken.reading, topology=self.topology)
+        return self.do(Ticked(replace(taken, reading=joined)))
 
     def ask(self, request: Request, by: Caller = ADA) -> Decision:
         """Ask for devices."""

@@ -64,6 +64,7 @@ shares = st.builds(
     peak=st.none() | sizes,
     total=st.none() | sizes,
     pool=words,
+    alone=st.booleans(),
 )
 clocks = st.builds(
     Clocks,
@@ -124,20 +125,43 @@ marks = st.builds(
 )
 
 
+def _shape(draw: st.DrawFn, count: int, *, named: bool) -> Request:
+    """How many devices, of what, how they lie, and who else may be there."""
+    memory = draw(st.none() | sizes)
+    fraction = None if memory else draw(st.none() | fractions)
+    sized = memory is not None or fraction is not None
+    profile = draw(st.none() | words)
+    lies = draw(st.sampled_from(Topology))
+    demanded = lies in (Topology.SAME_NUMA_NODE, Topology.NVLINK)
+    whole = [Sharing.CONFIGURED, Sharing.EXCLUSIVE]
+    return Request(
+        RequestId("shape"),
+        count=count,
+        memory=memory,
+        mig_profile=profile,
+        min_count=None if named or not count else draw(st.none() | st.integers(1, count)),
+        max_count=None if named else draw(st.none() | st.integers(count, MAX_COUNT)),
+        memory_fraction=fraction,
+        sharing=draw(st.sampled_from(list(Sharing) if sized else whole)),
+        allow_larger_mig=profile is not None and draw(st.booleans()),
+        topology=lies,
+        topology_required=demanded and draw(st.booleans()),
+        placement=draw(st.sampled_from(Placement)),
+    )
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """Any request that passes its own checks."""
     devices = tuple(draw(st.lists(gpu_uuids, max_size=3, unique=True)))
     devices = devices or tuple(draw(st.lists(mig_uuids, max_size=3, unique=True)))
     attach_caller = draw(st.booleans())
-    memory = draw(st.none() | sizes)
+    wait = draw(st.none() | durations)
     count = len(devices) or draw(st.integers(min_value=0, max_value=16))
-    asked = Request(
+    return replace(
+        _shape(draw, count, named=bool(devices)),
         request_id=RequestId(draw(words)),
-        count=count,
-        memory=memory,
         gpu_types=tuple(draw(st.lists(words, max_size=3))),
-        mig_profile=draw(st.none() | words),
         devices=devices,
         available=tuple(draw(st.lists(device_uuids, max_size=3))),
         must_include=tuple(draw(st.lists(device_uuids, max_size=min(3, count), unique=True))),
@@ -151,25 +175,6 @@ def requests(draw: st.DrawFn) -> Request:
         attach_caller=attach_caller,
         confines_itself=attach_caller and draw(st.booleans()),
         over_use=draw(st.sampled_from(OverUse)),
-    )
-    return draw(_preferring(asked))
-
-
-@st.composite
-def _preferring(draw: st.DrawFn, asked: Request) -> Request:
-    """*asked* with any preferences."""
-    count, memory = asked.count, asked.memory
-    wait = draw(st.none() | durations)
-    return replace(
-        asked,
-        min_count=draw(st.none() | st.integers(1, count)) if count else None,
-        max_count=draw(st.none() | st.integers(count, MAX_COUNT)),
-        memory_fraction=None if memory else draw(st.none() | fractions),
-        sharing=draw(st.sampled_from(Sharing)),
-        allow_larger_mig=draw(st.booleans()),
-        topology=draw(st.sampled_from(Topology)),
-        topology_required=draw(st.booleans()),
-        placement=draw(st.sampled_from(Placement)),
         pool=draw(st.none() | words),
         priority=draw(st.none() | words),
         wait=wait,

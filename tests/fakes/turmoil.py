@@ -13,7 +13,7 @@ from gpusched.core.decide import decide
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.events import Ticked
-from gpusched.core.ids import SECOND, Caller, DeviceUuid, Moment
+from gpusched.core.ids import SECOND, Caller, DeviceUuid, LeaseId, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.operator_events import (
@@ -24,6 +24,7 @@ from gpusched.core.operator_events import (
     ResumeDriverRequested,
     UncordonRequested,
 )
+from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.replies import Done, Granted
 from gpusched.core.request import Owner, Request
 from gpusched.core.sample import DeviceReading, LostDevice, NodeSample, ProcessFacts
@@ -78,12 +79,27 @@ def requests(draw: st.DrawFn) -> Request:
     count = len(exact) or draw(st.sampled_from([1, 1, 2, 2, 3, 4, 0]))
     attach_caller = draw(st.sampled_from([False, False, False, True]))
     must = draw(st.just(()) | st.lists(some, max_size=min(count, 2), unique=True).map(tuple))
+    memory = draw(memories)
+    fraction = draw(st.sampled_from([None, None, 0.4])) if memory is None else None
+    sized = memory is not None or fraction is not None
+    lies = draw(st.sampled_from([Topology.CONFIGURED, Topology.SAME_NUMA_NODE, Topology.NVLINK]))
+    profile = draw(profiles) if mig_wanted and not exact else None
+    shared = [Sharing.ANY, Sharing.OWN] if sized else []
     return Request(
         request_id=draw(st.sampled_from([A, B, C])),
         count=count,
-        memory=draw(memories),
+        memory=memory,
+        memory_fraction=fraction,
+        min_count=None if exact or not count else draw(st.sampled_from([None, None, 1])),
+        max_count=None if exact else draw(st.sampled_from([None, None, count + 2])),
+        sharing=draw(st.sampled_from([*shared, Sharing.CONFIGURED, Sharing.EXCLUSIVE])),
+        topology=lies,
+        topology_required=lies is not Topology.CONFIGURED and draw(st.booleans()),
+        placement=draw(st.sampled_from(Placement)),
+        allow_larger_mig=profile is not None and draw(st.booleans()),
+        affinity_key=draw(st.sampled_from(["", "worker"])),
         gpu_types=draw(st.sampled_from([(), (), (), ("a100",), ("l4", "a100"), ("h100",)])),
-        mig_profile=draw(profiles) if mig_wanted and not exact else None,
+        mig_profile=profile,
         devices=exact,
         must_include=must,
         keepalive=draw(durations),
@@ -244,3 +260,21 @@ def leases_of(decision: Decision) -> tuple[Lease, ...]:
 def _without_peaks(lease: Lease) -> Lease:
     shares = tuple(replace(one, peak=None) for one in lease.shares)
     return replace(lease, peak=None, shares=shares)
+
+
+def strangers_beside(ledger: Ledger) -> list[LeaseId]:
+    """Leases beside one that shares with leases of its own user only, and of another user."""
+    live = list(ledger.live())
+    own = {
+        (share.domain, lease.uid)
+        for lease in live
+        if lease.request.sharing is Sharing.OWN
+        for share in lease.shares
+    }
+    return [
+        lease.id
+        for lease in live
+        for share in lease.shares
+        for domain, uid in own
+        if share.domain == domain and lease.uid != uid
+    ]

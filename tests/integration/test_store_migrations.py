@@ -108,6 +108,7 @@ def test_a_lease_of_schema_3_is_kept(tmp_path: Path) -> None:
         assert not request.waits
         assert (request.pool, request.priority, request.affinity_key) == (None, None, "")
         assert (lease.peak, lease.adopted) == (7, True)
+        assert not any(share.alone for share in lease.shares)
 
 
 def test_the_rest_of_a_ledger_of_schema_1_is_kept(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
     """`run` leaves alone what is behind `--`, flags of its own name included."""
     invocation, _ = parse(["run", "--gpus", "2", "--", "sh", "--json", "--", "-c"])
     assert invocation.options.command == ["sh", "--json", "--", "-c"]
-    assert (invocation.options.gpus, invocation.json) == (2, False)
+    assert (invocation.options.gpus, invocation.json) == ((2, None), False)
 
 
 @pytest.mark.parametrize(

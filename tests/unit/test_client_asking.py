@@ -8,6 +8,36 @@ from gpusched.client.asking import duration, present_devices, request_of
 from gpusched.client.errors import BadRequest
 
 
+def test_the_shape_of_a_wish() -> None:
+    """How many, how much of each, beside whom and how they lie: each word is a field."""
+    wish = {
+        "gpus": 2,
+        "min_gpus": 1,
+        "max_gpus": 4,
+        "memory": "37.5 %",
+        "sharing": "own",
+        "mig": "1g.10gb",
+        "allow_larger_mig": True,
+        "topology": "same-numa-node",
+        "topology_required": True,
+        "placement": "spread",
+        "affinity": "worker-1",
+    }
+    assert request_of(wish) == {
+        "count": 2,
+        "min_count": 1,
+        "max_count": 4,
+        "memory_fraction": 0.375,
+        "sharing": "SHARING_OWN",
+        "mig_profile": "1g.10gb",
+        "allow_larger_mig_profile": True,
+        "topology": "TOPOLOGY_SAME_NUMA_NODE",
+        "topology_required": True,
+        "placement": "PLACEMENT_SPREAD",
+        "affinity_key": "worker-1",
+    }
+
+
 def test_every_word_has_its_field() -> None:
     """Each wish becomes the field of the request that means it."""
     wish = {
@@ -69,6 +99,18 @@ def test_indices_may_be_numbers() -> None:
     ("word", "value", "field"),
     [
         ("gpus", -1, "count"),
+        ("min_gpus", "1", "min_count"),
+        ("max_gpus", True, "max_count"),
+        ("memory", "0%", "memory_fraction"),
+        ("memory", "101%", "memory_fraction"),
+        ("memory", "half%", "memory_fraction"),
+        ("memory", "nan%", "memory_fraction"),
+        ("sharing", "all", "sharing"),
+        ("topology", "numa", "topology"),
+        ("placement", "heap", "placement"),
+        ("topology_required", "yes", "topology_required"),
+        ("allow_larger_mig", 1, "allow_larger_mig_profile"),
+        ("affinity", "", "affinity_key"),
         ("gpus", True, "count"),
         ("gpus", "2", "count"),
         ("memory", "4", "memory_bytes"),

@@ -102,7 +102,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "placement": (
         '[devices]\nplacement = "heap"',
-        "devices.placement: 'heap' is not one of pack, spread",
+        "devices.placement: 'heap' is not one of pack, spread, topology",
     ),
     "words": (
         '[devices]\ninfrastructure = "Xorg"',

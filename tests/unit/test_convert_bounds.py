@@ -10,9 +10,10 @@ from gpusched.core.replies import Rejected
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.rpc.call import Call
+from gpusched.rpc.commands import command_of
 from gpusched.rpc.convert_device import devices_of
 from gpusched.rpc.convert_node import counts_of, device_warnings, quotas_of
-from gpusched.rpc.convert_rejection import command_of, rejection_of
+from gpusched.rpc.convert_rejection import rejection_of
 from tests.fakes.bounding import bounded, each, pooled, user
 from tests.fakes.builders import ADA, BOB, A, B, device
 from tests.fakes.host import Host

@@ -7,13 +7,14 @@ import pytest
 from gpusched.api.v1 import rejection_pb2, request_pb2
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid
+from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.replies import Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.rpc.call import Code
+from gpusched.rpc.commands import command_of
 from gpusched.rpc.convert_rejection import (
     OBSTACLES,
-    command_of,
     refusal_of,
     rejection_of,
     verdict_of,
@@ -130,6 +131,27 @@ def test_fitting_and_lost_devices() -> None:
         (
             Request(A, gpu_types=("l4", "rtx 4090"), mig_profile="1g.10gb"),
             "gpusched explain --gpus 1 --gpu-type 'l4,rtx 4090' --mig 1g.10gb",
+        ),
+        (
+            Request(A, count=4, min_count=2, max_count=6, memory=GIB, sharing=Sharing.OWN),
+            "gpusched explain --gpus 4-6 --min-gpus 2 --memory 1GiB --sharing own",
+        ),
+        (
+            Request(
+                A,
+                memory_fraction=0.55,
+                mig_profile="1g.10gb",
+                allow_larger_mig=True,
+                topology=Topology.SAME_NUMA_NODE,
+                topology_required=True,
+                placement=Placement.SPREAD,
+                affinity_key="worker 1",
+            ),
+            (
+                "gpusched explain --gpus 1 --memory 55% --mig 1g.10gb --allow-larger-mig"
+                " --topology same-numa-node --topology-required --placement spread"
+                " --affinity 'worker 1'"
+            ),
         ),
         (None, ""),
     ],

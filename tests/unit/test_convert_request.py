@@ -1,5 +1,7 @@
 """Requests from the wire: every field is converted, or refused by its name."""
 
+from dataclasses import replace
+
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -19,6 +21,7 @@ from gpusched.rpc.convert_request import (
     request_of,
 )
 from tests.fakes.builders import ADA, ROOT
+from tests.fakes.strategies import requests
 
 Wish = request_pb2.AllocateRequest
 FRESH = RequestId("fresh")
@@ -28,19 +31,19 @@ FIELDS: list[FieldDescriptor] = list(Wish.DESCRIPTOR.fields)
 SAID = {
     "request_id": Wish(request_id="mine"),
     "count": Wish(count=0),
-    "min_count": Wish(min_count=1),
-    "max_count": Wish(max_count=1),
+    "min_count": Wish(min_count=1, count=2),
+    "max_count": Wish(max_count=2),
     "memory_bytes": Wish(memory_bytes=1),
     "memory_fraction": Wish(memory_fraction=0.5),
     "sharing": Wish(sharing=request_pb2.SHARING_OWN, memory_bytes=1),
     "gpu_types": Wish(gpu_types=["l4"]),
     "mig_profile": Wish(mig_profile="1g.10gb"),
-    "allow_larger_mig_profile": Wish(allow_larger_mig_profile=True),
+    "allow_larger_mig_profile": Wish(mig_profile="1g.10gb", allow_larger_mig_profile=True),
     "device_uuids": Wish(device_uuids=["GPU-1"]),
     "available_uuids": Wish(available_uuids=["GPU-1"]),
     "must_include_uuids": Wish(must_include_uuids=["GPU-1"]),
     "topology": Wish(topology=request_pb2.TOPOLOGY_NVLINK),
-    "topology_required": Wish(topology_required=True),
+    "topology_required": Wish(topology=request_pb2.TOPOLOGY_NVLINK, topology_required=True),
     "placement": Wish(placement=request_pb2.PLACEMENT_PACK),
     "pool": Wish(pool="training"),
     "priority": Wish(priority=""),
@@ -140,6 +143,12 @@ def test_values() -> None:
         (Wish(keepalive=Duration()), "keepalive"),
         (Wish(attach_deadline=Duration(nanos=SECOND)), "attach_deadline"),
         (Wish(request_id="x" * 257), "request_id"),
+        (Wish(topology=17), "topology"),  # type: ignore[arg-type]  # a client may send any number
+        (Wish(placement=17), "placement"),  # type: ignore[arg-type]  # a client may send any number
+        (Wish(topology_required=True), "topology_required"),
+        (Wish(allow_larger_mig_profile=True), "allow_larger_mig_profile"),
+        (Wish(memory_fraction=float("nan")), "memory_fraction"),
+        (Wish(memory_fraction=0.5, memory_bytes=1), "memory_fraction"),
         (Wish(over_use=17), "over_use"),  # type: ignore[arg-type]  # a client may send any number
         (Wish(owner=request_pb2.OwnerReference()), "owner.reference"),
     ],
@@ -154,23 +163,9 @@ def test_malformed(wish: request_pb2.AllocateRequest, field: str) -> None:
 @pytest.mark.parametrize(
     "wish",
     [
-        Wish(sharing=request_pb2.SHARING_EXCLUSIVE, memory_bytes=1),
-        Wish(topology=17),  # type: ignore[arg-type]  # a client may send any number
-    ],
-)
-def test_not_yet(wish: request_pb2.AllocateRequest) -> None:
-    """What this version cannot do is refused, whatever number it has."""
-    with pytest.raises(Refused) as caught:
-        convert(wish)
-    assert caught.value.code is Code.UNIMPLEMENTED
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        Wish(sharing=request_pb2.SHARING_EXCLUSIVE),
-        Wish(topology=request_pb2.TOPOLOGY_ANY),
         Wish(holder_uid=ADA.uid, holder_gid=ADA.gid),
+        Wish(sharing=request_pb2.SHARING_UNSPECIFIED),
+        Wish(topology=request_pb2.TOPOLOGY_UNSPECIFIED, placement=0),  # type: ignore[arg-type]  # UNSPECIFIED
     ],
 )
 def test_saying_the_default(wish: request_pb2.AllocateRequest) -> None:
@@ -179,9 +174,13 @@ def test_saying_the_default(wish: request_pb2.AllocateRequest) -> None:
 
 
 def test_share() -> None:
-    """A share beside any other lease is what a size asks for."""
+    """A share beside any other lease is what a size asks for; else devices are whole."""
     wish = Wish(sharing=request_pb2.SHARING_ANY, memory_bytes=9)
     assert convert(wish).memory == 9
+    assert not convert(wish).exclusive
+    assert not convert(Wish(memory_fraction=0.25)).exclusive
+    assert convert(Wish(sharing=request_pb2.SHARING_EXCLUSIVE, memory_bytes=9)).exclusive
+    assert convert(Wish()).exclusive
 
 
 def test_other_holder() -> None:
@@ -215,38 +214,26 @@ def test_mask_format() -> None:
     assert mask_format_of(request_pb2.MASK_FORMAT_INDEX) is MaskFormat.INDEX
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 SPANS = st.none() | st.integers(1, MAX_SECONDS * SECOND)
-UUIDS = st.lists(st.integers(100, 200).map(lambda n: DeviceUuid(f"GPU-{n}")), unique=True)
-OWNERS = st.builds(Owner, WORDS)
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
-    devices = tuple(draw(UUIDS))
-    attach_caller = draw(st.booleans())
-    return Request(
-        RequestId(draw(WORDS)),
-        count=len(devices) or draw(st.integers(0, 1024)),
-        memory=draw(st.none() | st.integers(1, (1 << 63) - 1)),
-        gpu_types=tuple(draw(st.lists(WORDS, max_size=2))),
-        mig_profile=draw(st.none() | WORDS),
-        devices=devices,
-        available=tuple(draw(UUIDS)),
+def convertible(draw: st.DrawFn) -> Request:
+    """Any request, within what a message can hold."""
+    one = draw(requests())
+    sizes = st.integers(1, (1 << 63) - 1)
+    return replace(
+        one,
+        memory=None if one.memory is None else draw(sizes),
         attach_deadline=draw(SPANS),
         keepalive=draw(SPANS),
         time_limit=draw(SPANS),
-        enforce=draw(st.sampled_from(Enforce)),
-        mask_format=draw(st.sampled_from(MaskFormat)),
-        labels=draw(st.dictionaries(WORDS, WORDS, max_size=3)),
-        owner=draw(st.none() | OWNERS),
-        attach_caller=attach_caller,
-        confines_itself=attach_caller and draw(st.booleans()),
-        pool=draw(st.none() | WORDS),
+        owner=None if one.owner is None else Owner(one.owner.reference),
+        wait=None if one.wait_without_limit else draw(SPANS),
     )
 
 
-@given(requests())
+@given(convertible())
 def test_there_and_back(request: Request) -> None:
     """A request that is turned into a message asks for the same."""
     assert convert(Wish.FromString(message_of(request).SerializeToString())) == request

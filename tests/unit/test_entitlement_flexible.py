@@ -52,7 +52,6 @@ def _named(*at: int) -> tuple[DeviceUuid, ...]:
     [
         (Request(A, count=3, min_count=1), 1),
         (Request(A, count=3, min_count=1, must_include=_named(0, 1)), 2),
-        (Request(A, count=3, min_count=1, devices=_named(0, 1, 2)), 3),
     ],
 )
 def test_the_least_number_counts(request_: Request, wanted: int) -> None:

@@ -125,9 +125,22 @@ def test_compute_instances_are_offered_what_fits_into_their_memory_together() ->
 
 def test_nothing_is_offered_where_nothing_fits() -> None:
     """Where no device could ever serve, there is no nearest request."""
-    no = Host(GPU).refusal(Request(A, mig_profile="1g.10gb"))
+    no = Host(GPU).refusal(Request(A, available=(GPU.uuid,), devices=(OTHER.uuid,)))
     assert (no.why, no.nearest) == (Refusal.NEVER_HERE, None)
-    assert no.sentence == "1 device wanted, 0 can ever serve: 0: is a whole GPU"
+
+
+def test_a_profile_that_no_device_has_is_answered_with_those_there_are() -> None:
+    """A MIG profile that this host does not have is never here, whatever is free."""
+    no = Host(GPU).refusal(Request(A, mig_profile="1g.10gb"))
+    assert (no.why, no.field, no.nearest) == (Refusal.NEVER_HERE, "mig_profile", None)
+    assert no.sentence == (
+        "mig_profile: no device of this host has '1g.10gb'; it has no MIG instances"
+    )
+    host = Host(PARENT, mig(PARENT), mig(PARENT, 2), mig(PARENT, 3, memory=10 * GIB))
+    no = host.refusal(Request(A, mig_profile="2g.20gb"))
+    assert no.sentence.endswith("its instances are 4g.40gb, 1g.10gb")
+    larger = Request(A, mig_profile="7g.80gb", allow_larger_mig=True)
+    assert host.refusal(larger).field == "mig_profile"
 
 
 def test_a_device_that_must_be_included_and_never_can_is_never() -> None:

@@ -30,7 +30,7 @@ from gpusched.core.ids import (
     Moment,
     RequestId,
 )
-from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.lease import Lease, LeaseState, Share
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import marks_over
 from gpusched.core.operator_events import OperatorEvent
@@ -58,16 +58,15 @@ from tests.fakes.turmoil import (
     orders,
     own,
     requests,
+    strangers_beside,
     turns,
 )
 
 WITHHELD = GIB
 PACK = Policy(withheld=WITHHELD, history=4)
 SPREAD = Policy(placement="spread", withheld=WITHHELD, history=2, keepalive=9 * SECOND)
-DOUBTS = {
-    *(Obstacle.UNREAD, Obstacle.LOST),
-    *(Obstacle.CORDONED, Obstacle.TAINTED, Obstacle.RELEASED),
-}
+BARRED = {Obstacle.CORDONED, Obstacle.TAINTED, Obstacle.RELEASED}
+DOUBTS = {Obstacle.UNREAD, Obstacle.LOST, *BARRED}
 BOOT, OTHER_BOOT = BootId("boot-1"), BootId("boot-2")
 CALM = Turn((Fate.READ,) * len(DEVICES), frozenset(PIDS), GIB, watched=True)
 DESERTED = Turn((Fate.LEFT,) * len(DEVICES), frozenset(), None, watched=True, lingering=False)
@@ -144,28 +143,31 @@ class Turmoil(RuleBasedStateMachine):
             # What is not read now, or barred, may turn out to be too small.
             doubts = {one.obstacle for one in reply.verdicts} & DOUBTS
             if reply.why is Refusal.LATER or not doubts:
-                self.check_nearest(reply.why, reply.nearest)
+                self.check_nearest(by, reply.why, reply.nearest)
 
     def check_grant(self, lease: Lease, asked: Request) -> None:
         """A grant is all that was asked for, and nothing that is not handed out."""
         uuids = [one.device for one in lease.shares]
-        assert len(uuids) == asked.count
+        assert asked.least <= len(uuids) <= asked.most
         assert PARENT.uuid not in uuids
-        marked = [marks_over(self.ledger, self.ledger.devices[one]) for one in uuids]
+        marked = (marks_over(self.ledger, self.ledger.devices[one]) for one in uuids)
         assert all(one.cordon is None for one in marked)
         assert self.ledger.released is None or not uuids
         assert set(asked.must_include) <= set(uuids)
         assert asked.devices in ((), tuple(uuids))
-        assert {one.memory for one in lease.shares} <= {asked.memory}
+        if asked.memory_fraction is None:
+            assert {one.memory for one in lease.shares} <= {asked.memory}
+        assert {one.exclusive for one in lease.shares} <= {asked.exclusive}
         if not asked.devices:
             is_mig = asked.mig_profile is not None
             assert all((one in {i.uuid for i in INSTANCES}) == is_mig for one in uuids)
 
-    def check_nearest(self, why: Refusal, nearest: Request) -> None:
+    def check_nearest(self, by: Caller, why: Refusal, nearest: Request) -> None:
         """What a refusal offers is granted: now, or on this host once nothing is in the way."""
         ledger = self.ledger if why is Refusal.LATER else idle(self.ledger)
         fresh = replace(nearest, request_id=RequestId("fresh"))
-        event = AllocateRequested(caller(1000, pid=50), fresh, LeaseId("lease-fresh"))
+        asker = caller(by.uid, pid=50)
+        event = AllocateRequested(asker, fresh, LeaseId("lease-fresh"))
         now = self.now if ledger is self.ledger else moment()
         assert isinstance(decide(ledger, event, now).reply, Granted)
 
@@ -276,20 +278,21 @@ class Turmoil(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_agrees_with_itself(self) -> None:
-        """No index contradicts the leases."""
+        """No index contradicts the leases, and who wants no strangers beside him has none."""
         self.ledger.check_invariants()
+        assert strangers_beside(self.ledger) == []
 
     @invariant()
     def no_device_is_promised_twice(self) -> None:
         """Counted from the leases alone: capacity holds and whole devices have one lease."""
-        held: dict[str, dict[LeaseId, list[int | None]]] = defaultdict(lambda: defaultdict(list))
+        held: dict[str, dict[LeaseId, list[Share]]] = defaultdict(lambda: defaultdict(list))
         for lease in self.disk.leases.values():
             for share in lease.shares if lease.state is not LeaseState.ENDED else ():
-                held[share.domain][lease.id].append(share.memory)
+                held[share.domain][lease.id].append(share)
         for domain, by_lease in held.items():
-            figures = [one for each in by_lease.values() for one in each]
-            assert None not in figures or len(by_lease) == 1
-            assert sum(one or 0 for one in figures) <= ROOM[domain]
+            shares = [one for each in by_lease.values() for one in each]
+            assert not any(one.exclusive for one in shares) or len(by_lease) == 1
+            assert sum(one.memory or 0 for one in shares) <= ROOM[domain]
 
 
 Turmoil.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

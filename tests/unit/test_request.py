@@ -6,6 +6,7 @@ import pytest
 
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import DeviceUuid, RequestId
+from gpusched.core.preferences import Sharing, Topology
 from gpusched.core.request import MAX_COUNT, MAX_LABELS, MAX_TEXT, Owner, Request
 from tests.fakes.builders import A, labelled
 
@@ -68,6 +69,31 @@ WRONG: dict[str, tuple[Callable[[], Request], str, str]] = {
         lambda: Request(A, memory=1, memory_fraction=0.5),
         "memory_fraction",
         "stands beside `memory_bytes`; leave out one",
+    ),
+    "fewer_than_named": (
+        lambda: Request(A, count=2, devices=(GPU, OTHER), min_count=1),
+        "min_count",
+        "stands beside `device_uuids`, which wants exactly these",
+    ),
+    "more_than_named": (
+        lambda: Request(A, devices=(GPU,), max_count=2),
+        "max_count",
+        "stands beside `device_uuids`, which wants exactly these",
+    ),
+    "share_of_nothing": (
+        lambda: Request(A, sharing=Sharing.OWN),
+        "sharing",
+        "a share needs a size: set `memory_bytes`",
+    ),
+    "larger_than_nothing": (
+        lambda: Request(A, allow_larger_mig=True),
+        "allow_larger_mig_profile",
+        "larger than what? set `mig_profile`",
+    ),
+    "lies_anyhow": (
+        lambda: Request(A, topology=Topology.ANY, topology_required=True),
+        "topology_required",
+        "which? set `topology`",
     ),
     "no_wait": (lambda: Request(A, wait=0), "wait", "must be more than 0 seconds"),
     "waits": (
@@ -134,8 +160,19 @@ def test_a_request_says_little_by_default() -> None:
 
 
 def test_a_request_for_memory_shares_its_devices() -> None:
-    """Whoever names memory gets a share, not the whole device."""
+    """Whoever names memory gets a share, not the whole device, unless it is to be exclusive."""
     assert not Request(A, memory=1).exclusive
+    assert not Request(A, memory_fraction=0.5).exclusive
+    assert not Request(A, memory=1, sharing=Sharing.OWN).exclusive
+    assert Request(A, memory=1, sharing=Sharing.EXCLUSIVE).exclusive
+
+
+def test_a_range_of_devices() -> None:
+    """Without a least and a most exactly `count` devices will do."""
+    assert (Request(A, count=3).least, Request(A, count=3).most) == (3, 3)
+    range_ = Request(A, count=3, min_count=1, max_count=5)
+    assert (range_.least, range_.most) == (1, 5)
+    assert Request(A, devices=(GPU,), min_count=1, max_count=1).most == 1
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ FULL_LEASE = Lease(
     gid=100,
     user="ann",
     shares=(
-        Share(GPU, GPU, 4 << 30, baseline=5, peak=6, total=8, pool="training"),
+        Share(GPU, GPU, 4 << 30, baseline=5, peak=6, total=8, pool="training", alone=True),
         Share(GPU, GPU, None),
     ),
     created=Moment(Instant(20), 21),

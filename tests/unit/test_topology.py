@@ -68,10 +68,13 @@ def test_an_nvlink_is_worth_more_than_any_way_over_pcie() -> None:
     assert Link(None, None).worth == 0
 
 
-def test_good_pairs_are_told_both_ways_round() -> None:
-    """Each pair of which something good is known is told once in each order."""
-    found = set(Topology(THREE).good_pairs())
-    assert found == {(A, B, 450), (B, A, 450), (A, C, 10), (C, A, 10)}
+def test_what_a_gpu_is_worth_to_the_others() -> None:
+    """Each pair of which something good is known is told both ways round."""
+    topology = Topology(THREE)
+    assert topology.worth_to(A) == {B: 450, C: 10}
+    assert topology.worth_to(B) == {A: 450}
+    assert topology.worth_to(DeviceUuid("GPU-x")) == {}
+    assert (topology.worth(A, B), topology.worth(B, A)) == (450, 450)
 
 
 def test_the_topology_stays_the_same_object_while_nothing_changes() -> None:

@@ -112,6 +112,7 @@ def _share_row(share: Share) -> dict[str, object]:
         "peak": share.peak,
         "total": share.total,
         "pool": share.pool,
+        "alone": share.alone,
     }
 
 
@@ -193,6 +194,7 @@ def _share(row: Fields) -> Share:
         peak=row.maybe("peak", row.number),
         total=row.maybe("total", row.number),
         pool=row.text("pool"),
+        alone=row.flag("alone"),
     )
 
 

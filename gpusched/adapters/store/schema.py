@@ -76,6 +76,7 @@ class _Share(TypedDict):
     peak: None
     total: None
     pool: str
+    alone: bool
 
 
 class _Request(TypedDict):
@@ -149,7 +150,7 @@ def _with_preferences(row: _Row) -> _Row:
     row["groups"] = []
     for share in row["shares"]:
         # How large a whole device was is found nowhere: its lease counts no memory in a quota.
-        share["total"], share["pool"] = None, "default"
+        share["total"], share["pool"], share["alone"] = None, "default", False
     return row
 
 
