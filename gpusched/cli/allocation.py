@@ -5,7 +5,6 @@ import argparse
 from gpusched.cli.command import UsageError
 from gpusched.client import asking
 
-
 _SHAPE = (
     "allow_larger_mig",
     "sharing",

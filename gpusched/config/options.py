@@ -87,7 +87,8 @@ PLACEMENT = Option(
     "devices.placement",
     "pack",
     one_of(*ORDERS),
-    "Where a memory share goes: `pack` fills one device before the next, `spread` evens out.",
+    "Where a memory share goes: `pack` fills one device before the next, `spread` evens out,"
+    " `topology` goes where devices are joined best, as whole ones do.",
 )
 DRAIN_DEADLINE = Option(
     "devices.drain_deadline",

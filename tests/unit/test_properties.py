@@ -245,6 +245,7 @@ class Turmoil(RuleBasedStateMachine):
         before = self.ledger.devices
         self.apply(self.decided(Ticked(NodeSample(self.now.instant, UNREADABLE))))
         assert self.ledger.devices == before
+        self.wait(0.001)
 
     @rule(seconds=st.sampled_from([0.1, 1, 6, 20, 100]))
     def wait(self, seconds: float) -> None:
