@@ -16,13 +16,14 @@ from gpusched.core.device import Device
 from gpusched.core.enforcement import Mode
 from gpusched.core.evicting import signal_failed
 from gpusched.core.ids import DeviceUuid, Moment, RequestId
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.pooling import pool_of
 from gpusched.core.replies import NOT_ADMIN, Attachment, Done, Refusal, Rejected, Underway
 from gpusched.core.request import OverUse, Request
 from gpusched.core.room import allocatable, room_on
 from gpusched.core.sample import Reading, Unavailable
+from gpusched.core.share import Share
 from gpusched.core.sizes import MIB, in_words
 from gpusched.core.story import attached
 from gpusched.core.stray_events import AdoptRequested, StrayEvent

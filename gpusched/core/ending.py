@@ -16,9 +16,10 @@ from gpusched.core.enforcing import let_go, sharers, usable_in
 from gpusched.core.events import CgroupEmptied
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share, confirm, end
+from gpusched.core.lease import EndReason, Lease, LeaseState, confirm, end
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NodeSample, Unavailable
+from gpusched.core.share import Share
 from gpusched.core.story import ended, ending, ghost_found, ghost_gone, signalled
 
 

@@ -6,8 +6,7 @@ from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.room import wanted_of
-from gpusched.core.sample import Unavailable
+from gpusched.core.room import share_of
 
 _SOON = (Obstacle.SETTLING, Obstacle.STARTING)
 _LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE)
@@ -52,7 +51,7 @@ def _leases_end(ledger: Ledger, verdict: Verdict, request: Request) -> Instant |
         for (lease_id, _), share in holding.shares.items()
         if (limit := _limit(ledger, lease_id)) is not None
     ]
-    wanted = _wanted(ledger, verdict.device, request)
+    wanted = share_of(ledger, verdict.device, request)
     if wanted is None or holding.exclusive is not None:
         every = 0 < len(limits) == len(holding.shares)
         return max(limits)[0] if every else None
@@ -62,14 +61,6 @@ def _leases_end(ledger: Ledger, verdict: Verdict, request: Request) -> Instant |
         if missing <= 0:
             return limit
     return None
-
-
-def _wanted(ledger: Ledger, device: DeviceUuid, request: Request) -> int | None:
-    """Give the bytes of a share; None where all of the device is wanted, or that is not known."""
-    use = ledger.uses.get(device)
-    if request.exclusive or use is None or isinstance(use.reading.memory, Unavailable):
-        return None
-    return wanted_of(ledger, request, use.reading.memory)
 
 
 def _limit(ledger: Ledger, lease_id: LeaseId) -> Instant | None:

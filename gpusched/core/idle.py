@@ -21,10 +21,11 @@ from gpusched.core.ending import Manner
 from gpusched.core.idle_story import idle_for, kept, reported, used_again
 from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.sample import NodeSample, Reading, Unavailable
+from gpusched.core.share import Share
 
 WRITTEN_AFTER = 300 * SECOND
 """Idle time of that length, in nanoseconds, survives a restart."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gpusched.core.device import Device
 from gpusched.core.ids import DeviceUuid
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.share import Share
 from gpusched.core.waiting import Waiting
 
 

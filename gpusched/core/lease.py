@@ -16,9 +16,9 @@ from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
 from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle
-from gpusched.core.ids import DeviceUuid, LeaseId, Moment, ProcessId
-from gpusched.core.pool import DEFAULT_POOL
+from gpusched.core.ids import LeaseId, Moment, ProcessId
 from gpusched.core.request import Request
+from gpusched.core.share import Share
 from gpusched.core.violation import Violation
 
 
@@ -79,37 +79,6 @@ TRANSITIONS: dict[tuple[LeaseState, Signal], LeaseState] = {
 
 LIVE = frozenset(LeaseState) - {LeaseState.ENDED}
 """States in which a lease holds its shares."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What a lease has of one device.
-
-    Attributes:
-        device: UUID.
-        domain: The device's memory domain, so that a lease can be weighed while it is absent.
-        memory: Bytes promised; None for a whole device.
-        baseline: Bytes of the device that belonged to no process when it was granted; None where
-            that was not known. More than that at the end is memory that is not back yet.
-        peak: Most bytes that a sample showed its processes to hold there; None: none did yet.
-        total: Bytes of its whole memory at the grant, which a whole one counts; None: it has none.
-        pool: Name of the pool that the device was in then.
-        alone: Whether nobody else may have a share of the device although this one has a size.
-    """
-
-    device: DeviceUuid
-    domain: str
-    memory: int | None
-    baseline: int | None = None
-    peak: int | None = None
-    total: int | None = None
-    pool: str = DEFAULT_POOL
-    alone: bool = False
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether nobody else may have a share of the device."""
-        return self.memory is None or self.alone
 
 
 @dataclass(frozen=True, slots=True)

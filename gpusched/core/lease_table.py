@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
+from gpusched.core.share import Share
 from gpusched.core.tally import Subject, Taken, Tallies
 from gpusched.core.waiting import Key
 

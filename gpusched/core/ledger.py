@@ -128,9 +128,8 @@ class Ledger(LeaseTable):
         self.growth: Mapping[tuple[LeaseId, DeviceUuid], Growth] = {}
         self.waiting = WaitingTable()
         self.holds: Holds = NOTHING_KEPT
-        self._stirred = False
         self.idle: Mapping[LeaseId, Idle] = {}
-        self._sequence = 0
+        self._stirred, self._sequence = False, 0
 
     @property
     def unserved(self) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from gpusched.core.device import Device
 from gpusched.core.durations import in_words
 from gpusched.core.ids import DeviceUuid, Instant
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
 from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.share import Share
 
 _BARS = (TaintEffect.NO_SCHEDULE, TaintEffect.EVICT)
 

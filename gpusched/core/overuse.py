@@ -12,12 +12,13 @@ from gpusched.core.attribution import DeviceUse, ProcessKind, held_by, unidentif
 from gpusched.core.changes import Change, NoticeGiven
 from gpusched.core.ending import Manner
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment, ProcessId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.overuse_choice import Candidate, chosen, due, ended_for, terminates
 from gpusched.core.request import OverUse
 from gpusched.core.sample import NodeSample, Reading, Unavailable
+from gpusched.core.share import Share
 from gpusched.core.sizes import in_words
 from gpusched.core.story import violated
 from gpusched.core.violation import Violation, ViolationKind

@@ -5,18 +5,21 @@ in the choice, and of those only such as gpusched can end.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from gpusched.core.hold import Holds
-from gpusched.core.ids import DeviceUuid, LeaseId
+from gpusched.core.ids import LeaseId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.overuse_choice import ended_for
+from gpusched.core.placement import choose
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
+from gpusched.core.room import share_of
 from gpusched.core.waiting import Order
 
-MOST_LOOKS = 2000
+MOST_LOOKS = 256
 """Sets of leases that are looked at for the smallest one; beyond, one that will do is taken."""
 
 _LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE)
@@ -92,18 +95,18 @@ def _serves(
     ledger: Ledger, request: Request, usable: Iterable[Verdict], gone: Collection[LeaseId]
 ) -> bool:
     """Say whether the request would be served without the leases that are *gone*."""
-    devices = {one.device for one in usable if _fits(ledger, request, one, gone)}
-    needed: set[DeviceUuid] = {*request.devices, *request.must_include}
-    return len(devices) >= (request.min_count or request.count) and needed <= devices
+    free = [replace(one, obstacle=None) for one in usable if _fits(ledger, request, one, gone)]
+    return len(free) >= request.least and choose(ledger, request, free) is not None
 
 
 def _fits(ledger: Ledger, request: Request, verdict: Verdict, gone: Collection[LeaseId]) -> bool:
     if verdict.obstacle not in _LEASED:
         return verdict.obstacle is None
     holding = ledger.holding(ledger.devices[verdict.device].memory_domain)
-    if request.memory is None or holding.exclusive is not None:
+    wanted = share_of(ledger, verdict.device, request)
+    if wanted is None or holding.exclusive is not None:
         return all(lease_id in gone for lease_id, _ in holding.shares)
     freed = sum(
         share.memory or 0 for (lease_id, _), share in holding.shares.items() if lease_id in gone
     )
-    return request.memory <= (verdict.room or 0) + freed
+    return wanted <= (verdict.room or 0) + freed

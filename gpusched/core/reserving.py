@@ -7,7 +7,7 @@ from gpusched.core.entitlement import hindrance, longest
 from gpusched.core.explain import refuse
 from gpusched.core.hold import free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
 from gpusched.core.pooling import pool_of
@@ -15,6 +15,7 @@ from gpusched.core.replies import Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import wanted_of
 from gpusched.core.sample import Unavailable
+from gpusched.core.share import Share
 from gpusched.core.verdicts import judge
 from gpusched.core.waiting import Order, Waiting
 

@@ -2,7 +2,7 @@
 
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.device import Device
-from gpusched.core.ids import LeaseId
+from gpusched.core.ids import DeviceUuid, LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.request import Request
 from gpusched.core.sample import Memory, Unavailable
@@ -30,6 +30,17 @@ def wanted_of(ledger: Ledger, request: Request, memory: Memory) -> int | None:
     if request.memory_fraction is None:
         return request.memory
     return max(1, int(allocatable(ledger, memory) * request.memory_fraction))
+
+
+def share_of(ledger: Ledger, device: DeviceUuid, request: Request) -> int | None:
+    """Give the bytes of a share of *device* that *request* wants.
+
+    None where all of the device is wanted, or where its memory is not known.
+    """
+    use = ledger.uses.get(device)
+    if request.exclusive or use is None or isinstance(use.reading.memory, Unavailable):
+        return None
+    return wanted_of(ledger, request, use.reading.memory)
 
 
 def _promised_unused(ledger: Ledger, device: Device) -> int:

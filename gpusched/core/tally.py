@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from gpusched.core.ids import LeaseId
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
+from gpusched.core.share import Share
 
 Label: TypeAlias = tuple[str, str]
 

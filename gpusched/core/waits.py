@@ -23,6 +23,8 @@ _WORDS = {
     Obstacle.UNREAD: "devices to be read again",
     Obstacle.KEPT: "requests that came before to be served",
     Obstacle.MOVING: "a device to have moved to its pool",
+    Obstacle.OTHER_HOLDER: "devices that others share to be free",
+    Obstacle.COMPUTE_MODE: "the compute mode of devices to be another",
     Obstacle.RELEASED: "the driver to be taken up again",
 }
 

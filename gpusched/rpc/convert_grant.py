@@ -12,11 +12,12 @@ from gpusched.core.enforcement import HELD, Level
 from gpusched.core.enforcing import mask_for, sharers
 from gpusched.core.ids import DeviceUuid, Moment
 from gpusched.core.kit import kit_of
-from gpusched.core.lease import Lease, Share
+from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Attachment
 from gpusched.core.request import Enforce, MaskFormat
 from gpusched.core.sample import NodeReading
+from gpusched.core.share import Share
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings, enforcement_of
 from gpusched.rpc.convert_lease import lease_of

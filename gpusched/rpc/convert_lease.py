@@ -4,10 +4,11 @@ from gpusched.api.v1 import lease_pb2, process_pb2, reading_pb2
 from gpusched.core.advice import advice
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.ids import Moment, ProcessId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.peaks import with_peaks
 from gpusched.core.sample import Reading, Unavailable
+from gpusched.core.share import Share
 from gpusched.core.sight import Sight
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of

@@ -18,7 +18,7 @@ from gpusched.core.ids import (
     ProcessId,
     RequestId,
 )
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.request import Request
 from gpusched.core.sample import (
     NO_MEMBERS,
@@ -34,6 +34,7 @@ from gpusched.core.sample import (
     Reading,
     Unavailable,
 )
+from gpusched.core.share import Share
 from gpusched.core.sizes import GIB
 from gpusched.core.standing import Member, Standing
 

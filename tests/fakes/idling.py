@@ -8,9 +8,10 @@ from gpusched.core.events import RenewRequested, Ticked
 from gpusched.core.idle import idle_of
 from gpusched.core.idleness import Idle
 from gpusched.core.ids import SECOND, LeaseId
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.policy import IdleRules, Policy
 from gpusched.core.sample import ContextReading, DeviceReading, NodeSample, Reading, Unavailable
+from gpusched.core.share import Share
 from tests.fakes.builders import ADA, context, facts, lease, process, reading, sample, share
 from tests.fakes.host import Host
 from tests.fakes.kernel_builders import GPUS, host_of, own_cgroup

@@ -16,7 +16,7 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.marks import Cordon, Marks, Taint, TaintEffect
 from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.request import (
@@ -29,6 +29,7 @@ from gpusched.core.request import (
     Owner,
     Request,
 )
+from gpusched.core.share import Share
 from gpusched.core.violation import Violation, ViolationKind
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"

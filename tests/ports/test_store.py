@@ -16,9 +16,10 @@ from gpusched.core.changes import (
 )
 from gpusched.core.ghost import Ghost
 from gpusched.core.ids import BootId, DeviceUuid, Instant, LeaseId, Moment, RequestId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.marks import UNMARKED, Cordon, Marks, Taint, TaintEffect
 from gpusched.core.request import Request
+from gpusched.core.share import Share
 from gpusched.ports import Stored, StoreError
 from tests.ports.store_worlds import FIRST_BOOT, Start, batch
 

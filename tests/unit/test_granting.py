@@ -8,10 +8,11 @@ from gpusched.core.actions import WatchExit
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import Level
 from gpusched.core.ids import SECOND, Instant, LeaseId
-from gpusched.core.lease import EndReason, LeaseState, Share
+from gpusched.core.lease import EndReason, LeaseState
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Granted, Refusal
 from gpusched.core.request import Enforce, Request
+from gpusched.core.share import Share
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import ADA, BOB, A, B, caller, device, process
 from tests.fakes.host import Host, changed_leases, sentences

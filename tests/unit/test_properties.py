@@ -21,16 +21,8 @@ from gpusched.core.events import (
     RenewRequested,
     Ticked,
 )
-from gpusched.core.ids import (
-    SECOND,
-    BootId,
-    Caller,
-    Instant,
-    LeaseId,
-    Moment,
-    RequestId,
-)
-from gpusched.core.lease import Lease, LeaseState, Share
+from gpusched.core.ids import SECOND, BootId, Caller, Instant, LeaseId, Moment, RequestId
+from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import marks_over
 from gpusched.core.operator_events import OperatorEvent
@@ -38,6 +30,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.replies import Done, Explained, Granted, Obstacle, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
+from gpusched.core.share import Share
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process, standing
 from tests.fakes.store import Disk, keep

@@ -25,10 +25,11 @@ from gpusched.core.ghost import Ghost
 from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.marks import Marks
 from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
+from gpusched.core.share import Share
 from gpusched.core.violation import Violation, ViolationKind
 from tests.fakes.strategies import ghosts, leases, marks, story_lines
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from gpusched.core.ids import LeaseId
-from gpusched.core.lease import LeaseState, Share
+from gpusched.core.lease import LeaseState
 from gpusched.core.request import Request
+from gpusched.core.share import Share
 from gpusched.core.sizes import GIB
 from gpusched.core.tally import (
     NOTHING_TAKEN,

@@ -27,7 +27,8 @@ from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import DeviceUuid, LeaseId
-from gpusched.core.lease import EndReason, Lease, LeaseState, Share
+from gpusched.core.lease import EndReason, Lease, LeaseState
+from gpusched.core.share import Share
 
 FORMAT = 4
 """Number of the form of a lease's row."""
