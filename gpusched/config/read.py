@@ -1,27 +1,18 @@
 """Reads the configuration file: TOML in, one frozen `Config` out, or all its faults at once."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from gpusched.config import options, rules
-from gpusched.config.option import Option, stray_policy
 from gpusched.config.paths import SYSTEM_CONFIG
-from gpusched.config.pools import pools_of
 from gpusched.config.principals import HOST, Names
-from gpusched.config.priorities import priorities_of
-from gpusched.config.quotas import quotas_of
+from gpusched.config.reader import Reader
 from gpusched.core.health_rules import HealthRules
-from gpusched.core.ids import SECOND, DeviceUuid
+from gpusched.core.ids import SECOND
 from gpusched.core.policy import IdleRules, OverUseRules, Policy
-from gpusched.core.pool import Pools
-from gpusched.core.priority import QueueRules
-from gpusched.core.quota import Quotas
-from gpusched.core.stray import StrayPolicy, StrayRules
-
-T = TypeVar("T")
+from gpusched.core.stray import StrayRules
 
 
 class ConfigFaults(Exception):
@@ -85,7 +76,7 @@ def parse(text: str, names: Names = HOST) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigFaults((f"not TOML: {error}",)) from None
-    reader = _Reader(tables, names)
+    reader = Reader(tables, names)
     config = _config(reader)
     if reader.faults:
         raise ConfigFaults(tuple(reader.faults))
@@ -113,87 +104,7 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
         raise ConfigFaults(tuple(f"{chosen}: {one}" for one in error.faults)) from None
 
 
-class _Reader:
-    """Takes options out of the tables and collects what is wrong."""
-
-    def __init__(self, tables: Mapping[str, object], names: Names) -> None:
-        self.tables = tables
-        self.names = names
-        self.faults = list(_unknown(tables))
-        self.written: dict[str, object] = {}
-
-    def get(self, option: Option[T]) -> T:
-        table, name = option.key.split(".")
-        found = self.tables.get(table)
-        value = found.get(name, option.default) if isinstance(found, dict) else option.default
-        self.written[option.key] = value
-        try:
-            return option.read(value)
-        except (TypeError, ValueError) as error:
-            self.faults.append(f"{option.key}: {error}")
-            return option.read(option.default)
-
-    def prices(self) -> dict[str, str]:
-        found = self.tables.get(options.PRICES, {})
-        if not isinstance(found, dict):
-            return {}
-        self.written[options.PRICES] = found
-        self.faults += [
-            f"{options.PRICES}.{key}: {value!r} is not words in quotes"
-            for key, value in found.items()
-            if not isinstance(value, str)
-        ]
-        return {key: str(value) for key, value in found.items()}
-
-    def quotas(self) -> Quotas:
-        exempt = self.get(options.QUOTA_EXEMPT)
-        quotas, faults = quotas_of(self.tables.get(options.QUOTAS, []), exempt, self.names)
-        self.faults += faults
-        return quotas
-
-    def queue(self) -> QueueRules:
-        classes, faults = priorities_of(self.tables.get(options.PRIORITIES, {}), self.names)
-        self.faults += faults
-        default = self.get(rules.QUEUE_DEFAULT)
-        if default not in classes:
-            key = rules.QUEUE_DEFAULT.key
-            self.faults.append(
-                f"{key}: there is no class {default!r}; there is {', '.join(classes)}"
-            )
-        return QueueRules(
-            classes=classes,
-            default=default,
-            ageing=self.get(rules.QUEUE_AGEING),
-            grace=self.get(rules.QUEUE_GRACE),
-            preemption=self.get(rules.PREEMPTION) == "on",
-            notice=self.get(rules.PREEMPTION_NOTICE),
-        )
-
-    def pools(self) -> Pools:
-        pools, faults = pools_of(self.tables.get(options.POOLS, {}), self.names)
-        self.faults += faults
-        return pools
-
-    def stray_devices(self) -> dict[DeviceUuid, StrayPolicy]:
-        table, name = options.STRAY_DEVICES
-        strays = self.tables.get(table)
-        found = strays.get(name, {}) if isinstance(strays, dict) else {}
-        if not isinstance(found, dict):
-            self.faults.append(f"{table}.{name}: is a table, [{table}.{name}], not a value")
-            return {}
-        self.written[f"{table}.{name}"] = found
-        policies: dict[DeviceUuid, StrayPolicy] = {}
-        for key, value in found.items():
-            try:
-                policies[DeviceUuid(key)] = stray_policy(value)
-            except ValueError as error:
-                self.faults.append(f"{table}.{name}.{key}: {error}")
-            if not key.startswith(("GPU-", "MIG-")):
-                self.faults.append(f"{table}.{name}.{key}: is no UUID of a device")
-        return policies
-
-
-def _policy(reader: _Reader) -> Policy:
+def _policy(reader: Reader) -> Policy:
     return Policy(
         placement=reader.get(options.PLACEMENT),
         withheld=reader.get(options.WITHHELD),
@@ -222,7 +133,7 @@ def _policy(reader: _Reader) -> Policy:
     )
 
 
-def _config(reader: _Reader) -> Config:
+def _config(reader: Reader) -> Config:
     return Config(
         policy=_policy(reader),
         interval=reader.get(options.INTERVAL) / SECOND,
@@ -240,7 +151,7 @@ def _config(reader: _Reader) -> Config:
     )
 
 
-def _health(reader: _Reader) -> HealthRules:
+def _health(reader: Reader) -> HealthRules:
     return HealthRules(
         soft=reader.get(rules.SOFT),
         hard=reader.get(rules.HARD),
@@ -251,7 +162,7 @@ def _health(reader: _Reader) -> HealthRules:
     )
 
 
-def _overuse(reader: _Reader) -> OverUseRules:
+def _overuse(reader: Reader) -> OverUseRules:
     return OverUseRules(
         terminate=reader.get(rules.OVERUSE) == "terminate",
         grace=reader.get(rules.OVERUSE_GRACE),
@@ -262,7 +173,7 @@ def _overuse(reader: _Reader) -> OverUseRules:
     )
 
 
-def _idle(reader: _Reader) -> IdleRules:
+def _idle(reader: Reader) -> IdleRules:
     return IdleRules(
         after=reader.get(rules.IDLE_AFTER),
         end=reader.get(rules.IDLE_POLICY) == "end",
@@ -270,7 +181,7 @@ def _idle(reader: _Reader) -> IdleRules:
     )
 
 
-def _strays(reader: _Reader) -> StrayRules:
+def _strays(reader: Reader) -> StrayRules:
     return StrayRules(
         policy=reader.get(rules.STRAYS),
         devices=reader.stray_devices(),
@@ -278,27 +189,3 @@ def _strays(reader: _Reader) -> StrayRules:
         spare_uids=reader.get(rules.STRAY_SPARED),
         dry_run=reader.get(rules.STRAY_DRY_RUN) == "on",
     )
-
-
-def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
-    """Name what no option has: a typing error must not read as "default"."""
-    known: dict[str, set[str]] = {}
-    own = (options.QUOTAS, options.POOLS, options.PRIORITIES)
-    for option in options.OPTIONS:
-        table, name = option.key.split(".")
-        known.setdefault(table, set()).add(name)
-    known[options.STRAY_DEVICES[0]].add(options.STRAY_DEVICES[1])
-    for table, found in tables.items():
-        if table == options.PRICES and isinstance(found, dict):
-            continue
-        if table in own:
-            continue
-        if table not in known:
-            tables_known = ", ".join(sorted({*known, options.PRICES, *own}))
-            yield f"{table}: there is no such table; there are {tables_known}"
-        elif not isinstance(found, dict):
-            yield f"{table}: is a table, [{table}], not a value"
-        else:
-            names = ", ".join(sorted(known[table]))
-            for name in sorted(found.keys() - known[table]):
-                yield f"{table}.{name}: no such option; there are {names}"

@@ -1,11 +1,10 @@
-"""The configuration file: every option, every fault at once, and where things lie by default."""
+"""The configuration file: every option, and every fault at once."""
 
 from pathlib import Path
 
 import pytest
 
 from gpusched.config import options
-from gpusched.config.paths import default_socket, default_state, runtime_directory
 from gpusched.config.read import ConfigFaults, parse, read
 from gpusched.core.ids import SECOND, DeviceUuid
 from gpusched.core.policy import IdleRules, Policy
@@ -277,28 +276,3 @@ def test_the_faults_of_a_file_name_the_file(tmp_path: Path) -> None:
         read(path, {})
     with pytest.raises(ConfigFaults, match="not readable: "):
         read(tmp_path, {})
-
-
-@pytest.mark.parametrize(
-    ("uid", "simulated", "socket", "state"),
-    [
-        (0, False, "/run/gpusched/gpusched.sock", "/var/lib/gpusched"),
-        (0, True, "/run/gpusched-simulated/gpusched.sock", "/var/lib/gpusched-simulated"),
-        (7, False, "/r/gpusched/gpusched.sock", "/s/gpusched"),
-        (7, True, "/r/gpusched-simulated/gpusched.sock", "/s/gpusched-simulated"),
-    ],
-)
-def test_each_daemon_has_its_own_place(
-    uid: int, *, simulated: bool, socket: str, state: str
-) -> None:
-    """Root's daemon, a user's, and their simulated ones do not meet."""
-    environment = {"XDG_RUNTIME_DIR": "/r", "XDG_STATE_HOME": "/s"}
-    assert str(default_socket(environment, uid, simulated=simulated)) == socket
-    assert str(default_state(environment, uid, simulated=simulated)) == state
-
-
-def test_a_user_without_a_session_has_a_place_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the session names no folder, sockets lie under /tmp by uid, state at home."""
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert runtime_directory({}, 7) == Path("/tmp/gpusched-7")  # noqa: S108 - only a name
-    assert default_state({}, 7, simulated=False) == Path("/home/ada/.local/state/gpusched")
