@@ -21,7 +21,7 @@ def refuse(ledger: Ledger, request: Request, verdicts: Sequence[Verdict]) -> Rej
     bad = (
         _unknown_type(ledger, request)
         or _unknown_device(ledger, request)
-        or _unknown_profile(ledger, request)
+        or _unknown_profile(ledger, request, verdicts)
     )
     if bad is not None:
         return bad
@@ -74,7 +74,9 @@ def _unknown_device(ledger: Ledger, request: Request) -> Rejected | None:
     return None
 
 
-def _unknown_profile(ledger: Ledger, request: Request) -> Rejected | None:
+def _unknown_profile(
+    ledger: Ledger, request: Request, verdicts: Sequence[Verdict]
+) -> Rejected | None:
     wanted, here = request.mig_profile, profiles_here(ledger)
     if not ledger.devices or wanted is None or wanted in here:
         return None
@@ -83,7 +85,7 @@ def _unknown_profile(ledger: Ledger, request: Request) -> Rejected | None:
         return None
     found = f"its instances are {', '.join(here)}" if here else "it has no MIG instances"
     sentence = f"mig_profile: no device of this host has {wanted!r}; {found}"
-    return Rejected(Refusal.NEVER_HERE, sentence, "mig_profile")
+    return Rejected(Refusal.NEVER_HERE, sentence, "mig_profile", tuple(verdicts))
 
 
 def _never(

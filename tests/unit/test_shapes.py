@@ -294,3 +294,11 @@ def test_a_key_is_forgotten_with_its_leases() -> None:
     assert host.ledger.last_with(ADA.uid, "k") == first
     host.apply([LeaseForgotten(first.id), LeaseForgotten(first.id)])
     assert host.ledger.last_with(ADA.uid, "k") is None
+
+
+def test_another_users_key_is_another_key() -> None:
+    """A key belongs to its holder: another user with the same one gets what he would without."""
+    host = Host(*FOUR)
+    host.release(host.grant(Request(A, affinity_key="worker", devices=(OTHER.uuid,))))
+    assert on(host.grant(Request(A, affinity_key="worker"), BOB)) == [0]
+    assert on(host.grant(Request(B, affinity_key="worker"))) == [1]
