@@ -152,13 +152,16 @@ class Arranger:
         return None if found is None else tuple(devices[at] for at in found)
 
     def _choice(self, devices: Sequence[DeviceUuid], count: int, wish: _Wish) -> Choice:
-        joined = [[self._joined(one, two) for two in devices] for one in devices]
+        rows = [self._ledger.topology.worth_to(one) for one in devices]
+        joined = None
+        if wish.joined:
+            joined = [[self._joined(one, two) for two in devices] for one in devices]
         return Choice(
-            worth=[[self._worth(one, two) for two in devices] for one in devices],
+            worth=[[row.get(two, 0) for two in devices] for row in rows],
             cost=[self._broken.get(one, 0) for one in devices],
             count=count,
             fixed=tuple(devices.index(one) for one in wish.fixed),
-            joined=joined if wish.joined else None,
+            joined=joined,
         )
 
     def _worth(self, one: DeviceUuid, two: DeviceUuid) -> int:

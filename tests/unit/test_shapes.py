@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.advice import advice
-from gpusched.core.changes import LeaseForgotten
 from gpusched.core.device import Device
 from gpusched.core.explain import describe
 from gpusched.core.ids import RequestId
@@ -282,23 +281,3 @@ def test_the_size_of_a_profile(profile: str, size: tuple[int, int] | None) -> No
 def test_a_larger_profile(profile: str, wanted: str, *, is_larger: bool) -> None:
     """A larger instance has at least as much of everything, and more of something."""
     assert larger(profile, wanted) is is_larger
-
-
-def test_a_key_is_forgotten_with_its_leases() -> None:
-    """What is no more in the history has no devices to give back."""
-    host = Host(GPU)
-    first = host.release(host.grant(Request(A, affinity_key="k")))
-    second = host.release(host.grant(Request(B, affinity_key="k")))
-    assert host.ledger.last_with(ADA.uid, "k") == second
-    host.apply([LeaseForgotten(second.id)])
-    assert host.ledger.last_with(ADA.uid, "k") == first
-    host.apply([LeaseForgotten(first.id), LeaseForgotten(first.id)])
-    assert host.ledger.last_with(ADA.uid, "k") is None
-
-
-def test_another_users_key_is_another_key() -> None:
-    """A key belongs to its holder: another user with the same one gets what he would without."""
-    host = Host(*FOUR)
-    host.release(host.grant(Request(A, affinity_key="worker", devices=(OTHER.uuid,))))
-    assert on(host.grant(Request(A, affinity_key="worker"), BOB)) == [0]
-    assert on(host.grant(Request(B, affinity_key="worker"))) == [1]
