@@ -18,7 +18,7 @@ from gpusched.core.replies import Queued
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.verdicts import judge
-from gpusched.core.waiting import Waiting
+from gpusched.core.waiting import Key, Order, Waiting
 from tests.fakes.builders import ADA, BOB, L4, device
 from tests.fakes.host import Host
 from tests.fakes.queued_host import host_of
@@ -65,6 +65,7 @@ class Scheduler(RuleBasedStateMachine):
         self.host, self.twin = host_of(*DEVICES), host_of(*DEVICES)
         self.asked = 0
         self.held: dict[LeaseId, Lease] = {}
+        self.places: dict[Key, Order] = {}
         self.before: tuple[Holds, Instant] = ({}, Instant(0))
 
     def both(self) -> tuple[Host, Host]:
@@ -142,17 +143,21 @@ class Scheduler(RuleBasedStateMachine):
         for lease in self.host.ledger.live():
             if lease.id in self.held:
                 continue
-            order = (self.host.ledger.policy.queue.rank(lease.request.priority, now), 0)
+            order = self.places.get((lease.uid, lease.request.request_id)) or (
+                self.host.ledger.policy.queue.rank(lease.request.priority, now),
+                self.host.ledger.waiting.arrivals,
+            )
             for share in lease.shares:
                 hold = holds.get(share.domain)
                 kept = hold is not None and self.host.ledger.waiting.get(hold.key) is not None
-                if hold is None or not kept or hold.order[0] >= order[0]:
+                if hold is None or not kept or hold.order > order:
                     continue
                 limit = lease.clocks.time_limit
                 assert hold.until is not None
                 assert limit is not None
                 assert limit <= hold.until
         self.held = {one.id: one for one in self.host.ledger.live()}
+        self.places |= {one.key: one.order for one in self.host.ledger.waiting}
         self.before = (dict(self.host.ledger.holds), self.host.now.instant)
 
 
