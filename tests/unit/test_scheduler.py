@@ -115,6 +115,8 @@ class Scheduler(RuleBasedStateMachine):
             marks = Marks() if host.ledger.marks_of(uuid).cordon else Marks(cordon=at)
             host.apply([MarksChanged(uuid, marks)])
             host.tick()
+        # Other devices serve now: what had been kept until then says nothing.
+        self.before = ({}, self.host.now.instant)
 
     @rule()
     def restart(self) -> None:
