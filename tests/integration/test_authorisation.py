@@ -195,7 +195,7 @@ async def test_a_filter_finds_no_more_than_is_seen(beside: Beside) -> None:
             assert [one.id for one in (await leases.List(wanted)).leases] == found
     explain = leases_pb2.ExplainRequest(lease_id=beside.his.lease)
     sentence = (await leases.Explain(explain)).sentence
-    assert sentence == f"{beside.his.lease} is reserved"
+    assert sentence == f"{beside.his.lease} is reserved, granted 0s ago"
 
 
 @pytest.mark.parametrize("name", _ADMIN_ONLY)

@@ -142,7 +142,7 @@ async def test_large_body(face: Public) -> None:
     [
         (ALLOCATE, b'{"count": 5000}', 400, "INVALID_ARGUMENT"),
         (ALLOCATE, b'{"count": 9}', 409, "FAILED_PRECONDITION"),
-        (ALLOCATE, b'{"priority": "high"}', 501, "UNIMPLEMENTED"),
+        (ALLOCATE, b'{"parent_lease_id": "x"}', 501, "UNIMPLEMENTED"),
         ("/v1/Leases/Get", b'{"lease_id": "x"}', 404, "NOT_FOUND"),
         (
             "/v1/Leases/Cancel",

@@ -100,11 +100,10 @@ async def test_never_here(face: Public) -> None:
 
 async def test_not_yet(face: Public) -> None:
     """A field that is not there yet is UNIMPLEMENTED by its name, and nothing is granted."""
-    error = await refusal(
-        face.leases.Allocate(Wish(wait_without_limit=True)), grpc.StatusCode.UNIMPLEMENTED
-    )
+    wish = Wish(parent_lease_id="lease-a")
+    error = await refusal(face.leases.Allocate(wish), grpc.StatusCode.UNIMPLEMENTED)
     assert rejection_in(error).kind == Kind.REJECTION_KIND_NOT_YET
-    assert "wait_without_limit" in (error.details() or "")
+    assert "parent_lease_id" in (error.details() or "")
     assert face.authority.ledger.live_count() == 0
 
 
