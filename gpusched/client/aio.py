@@ -28,6 +28,7 @@ from gpusched.api.v1 import (
     node_pb2_grpc,
     processes_pb2,
     processes_pb2_grpc,
+    request_pb2,
 )
 from gpusched.client.address import socket_path
 from gpusched.client.channel import (
@@ -42,7 +43,7 @@ from gpusched.client.channel import (
     release_request,
     revoke_request,
 )
-from gpusched.client.errors import DaemonUnreachable
+from gpusched.client.errors import DaemonUnreachable, GpuschedError
 from gpusched.client.patience import Absence
 from gpusched.client.wish import Wish
 
@@ -86,12 +87,23 @@ class AsyncClient:
     async def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
         """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
 
-        With a wait it returns when they are granted, as `Client.allocate` does.
+        With a wait it returns when they are granted, as `Client.allocate` does; who is cancelled
+        withdraws it, unless it has a `request_id`.
         """
         message = allocate_request(wish)
+        named = bool(message.request_id)
         if not may_wait(message):
             return await self._call(self._leases.Allocate, message)
         await self.ping()
+        try:
+            return await self._awaited(message)
+        except asyncio.CancelledError:
+            if not named:  # nobody knows the id with which the place could be had back
+                with suppress(GpuschedError):
+                    await self.cancel(message.request_id)
+            raise
+
+    async def _awaited(self, message: request_pb2.AllocateRequest) -> lease_pb2.Grant:
         absence = Absence()
         while True:
             try:

@@ -5,8 +5,12 @@ that restarts is asked again, for as long as it keeps places.
 """
 
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Event
+from types import FrameType
+from typing import NoReturn
 
 from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable, GpuschedError
@@ -16,6 +20,7 @@ AWAY = 110.0
 """Seconds for which a daemon that was there before is asked again: it keeps places for 120."""
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def waits(request: Mapping[str, object]) -> bool:
@@ -57,7 +62,7 @@ class Absence:
 def granted(
     client: ThinClient, request: dict[str, object], tell: Callable[[str], None]
 ) -> Document:
-    """Give the grant of a request that may wait.
+    """Give the grant of a request that may wait. Who is ended meanwhile leaves at once.
 
     Args:
         client: Calls the daemon.
@@ -68,22 +73,25 @@ def granted(
         GpuschedError: It was refused, or the daemon did not come back.
     """
     request = {"request_id": fresh_id(), **request}
-    absence = Absence()
     client.call("Node/Ping")
-    try:
-        while True:
-            try:
-                return _followed(client, request, tell, absence)
-            except DaemonUnreachable:
-                pause = absence.pause()
-                if pause is None:
-                    raise
-            if absence.begins:
-                tell("the daemon is away; the request keeps its place for a while")
-            Event().wait(pause)
-    except KeyboardInterrupt:
-        _withdraw(client, str(request["request_id"]))
-        raise
+    with _withdrawn_at_the_end(client, str(request["request_id"])):
+        return _asked(client, request, tell)
+
+
+def _asked(
+    client: ThinClient, request: dict[str, object], tell: Callable[[str], None]
+) -> Document:
+    absence = Absence()
+    while True:
+        try:
+            return _followed(client, request, tell, absence)
+        except DaemonUnreachable:
+            pause = absence.pause()
+            if pause is None:
+                raise
+        if absence.begins:
+            tell("the daemon is away; the request keeps its place for a while")
+        Event().wait(pause)
 
 
 def _followed(
@@ -101,6 +109,27 @@ def _news(waiting: Document) -> str:
     name, place = waiting.part("request").text("request_id"), waiting.number("position")
     why = waiting.text("waits_for") or "its turn"
     return f"{name} waits, place {place}: {why}"
+
+
+@contextmanager
+def _withdrawn_at_the_end(client: ThinClient, name: str) -> Iterator[None]:
+    """Leave the queue where a signal ends this process: nobody would come back for the place."""
+    # One that is ignored, as `nohup` has it, stays so.
+    taken = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, _end)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        _withdraw(client, name)
+        raise
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _withdraw(client: ThinClient, name: str) -> None:

@@ -27,6 +27,7 @@ from gpusched.api.v1 import (
     node_pb2_grpc,
     processes_pb2,
     processes_pb2_grpc,
+    request_pb2,
 )
 from gpusched.client.address import socket_path
 from gpusched.client.channel import (
@@ -41,7 +42,7 @@ from gpusched.client.channel import (
     release_request,
     revoke_request,
 )
-from gpusched.client.errors import DaemonUnreachable
+from gpusched.client.errors import DaemonUnreachable, GpuschedError
 from gpusched.client.patience import Absence
 from gpusched.client.wish import Wish
 
@@ -86,12 +87,22 @@ class Client:
         """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
 
         With a wait it returns when they are granted, however long that takes; a daemon that is
-        restarted meanwhile is asked again.
+        restarted meanwhile is asked again. Ctrl-C withdraws it, unless it has a `request_id`.
         """
         message = allocate_request(wish)
+        named = bool(message.request_id)
         if not may_wait(message):
             return self._call(self._leases.Allocate, message)
         self.ping()
+        try:
+            return self._awaited(message)
+        except KeyboardInterrupt:
+            if not named:  # nobody knows the id with which the place could be had back
+                with suppress(GpuschedError):
+                    self.cancel(message.request_id)
+            raise
+
+    def _awaited(self, message: request_pb2.AllocateRequest) -> lease_pb2.Grant:
         absence = Absence()
         while True:
             try:

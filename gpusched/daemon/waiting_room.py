@@ -7,7 +7,7 @@ from collections import Counter
 
 from gpusched.core.actions import Answer
 from gpusched.core.queue_events import ClientLeft
-from gpusched.core.replies import Reply
+from gpusched.core.replies import Granted, Refusal, Rejected, Reply
 from gpusched.core.waiting import Key
 from gpusched.daemon.engine import STOPPING, Engine
 from gpusched.daemon.outcomes import Outcomes
@@ -31,12 +31,14 @@ class WaitingRoom:
     async def served(self, key: Key) -> Reply:
         """Wait until a request is granted, or waits no longer.
 
-        To be called in the step of the loop in which `Queued` was answered. Who is cancelled
-        has left; when nobody is left the core hears of it.
+        Who is cancelled has left; when nobody is left the core hears of it.
 
         Raises:
             Stopping: The daemon ends; the request keeps its place.
         """
+        over = self._over(key)
+        if over is not None:
+            return over
         self._present[key] += 1
         try:
             return await self._outcomes.heard(key)
@@ -50,6 +52,20 @@ class WaitingRoom:
     def close(self) -> None:
         """Let everybody go: they come back to the next daemon. Idempotent."""
         self._outcomes.end(STOPPING)
+
+    def _over(self, key: Key) -> Reply | None:
+        """Give the answer to a request that waits no longer: it was told before anybody asked.
+
+        A turn follows every event at once, and time has gone on between the two: who was queued
+        may be served before this is called.
+        """
+        if self._engine is None or self._engine.ledger.waiting.get(key) is not None:
+            return None
+        uid, name = key
+        lease = self._engine.ledger.by_request(uid, name)
+        if lease is None:
+            return Rejected(Refusal.LATER, f"{name} waits no longer; ask again")
+        return Granted(lease)
 
     def _leave(self, key: Key) -> None:
         self._present[key] -= 1

@@ -54,7 +54,7 @@ class Authority(Protocol):
         ...
 
     async def served(self, key: Key) -> Reply:
-        """Wait until a request is granted, or waits no longer; as `outcome`, after `Queued`.
+        """Wait until a request is granted, or waits no longer; to be called after `Queued`.
 
         Who is cancelled has left, and the request keeps its place for a while.
 

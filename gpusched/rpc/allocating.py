@@ -1,8 +1,9 @@
 """From a request for devices to its grant, however long that takes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from gpusched.api.v1 import lease_pb2
 from gpusched.core.events import AllocateRequested, AttachRequested, ReleaseRequested
@@ -16,7 +17,10 @@ from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, as_wanted, outcome
 
 NEWS_EVERY = 1.0
-"""Seconds between two looks at the place of one that waits."""
+"""Seconds between two looks at whether the place of one that waits can have changed."""
+
+LOOK_ANYWAY = 10
+"""Looks after which its place is worked out though the ledger is the same: readings grow old."""
 
 
 async def allocated(world: World, event: AllocateRequested, call: Call) -> Granted:
@@ -40,8 +44,11 @@ async def allocated_with_news(
     if isinstance(reply, Queued):
         serving = asyncio.ensure_future(world.authority.served(reply.waiting.key))
         try:
-            async for news in _news(world, reply.waiting, serving, call):
-                yield news
+            # One that is cancelled before its first step would never be known to have left.
+            await asyncio.sleep(0)
+            async with aclosing(_news(world, reply.waiting, serving, call)) as told:
+                async for news in told:
+                    yield news
             reply = await serving
         finally:
             await _given_up(serving)
@@ -50,13 +57,15 @@ async def allocated_with_news(
 
 async def _news(
     world: World, waiting: Waiting, serving: asyncio.Future[Reply], call: Call
-) -> AsyncIterator[lease_pb2.WaitingRequest]:
-    told = None
+) -> AsyncGenerator[lease_pb2.WaitingRequest]:
+    told, looked, seen = None, 0, -1
     while not serving.done():
         ledger = world.authority.ledger
         now = ledger.waiting.get(waiting.key)
-        if now is not None:
-            message = WaitingWriter(ledger, world.clock.now(), call).one(now)
+        looked += 1
+        if now is not None and (ledger.generation != seen or looked % LOOK_ANYWAY == 0):
+            seen = ledger.generation
+            message = WaitingWriter(ledger, world.clock.now(), call, world.reasons).one(now)
             news = (message.position, message.waits_for)
             if news != told:
                 told = news
@@ -72,6 +81,8 @@ async def _given_up(serving: asyncio.Future[Reply]) -> None:
 
 
 async def _granted(world: World, reply: Reply, event: AllocateRequested, call: Call) -> Granted:
+    if isinstance(reply, Granted) and event.request.attach_caller:
+        reply = _as_it_is(world, reply, event)
     if isinstance(reply, Underway):
         reply = await world.authority.outcome(reply.lease.id, reply.process)
     granted = as_wanted(world, reply, event, Granted, event.request)
@@ -79,6 +90,16 @@ async def _granted(world: World, reply: Reply, event: AllocateRequested, call: C
     if not event.request.attach_caller or lease.state is not LeaseState.RESERVED:
         return granted
     return await _attached(world, lease, call)
+
+
+def _as_it_is(world: World, granted: Granted, event: AllocateRequested) -> Reply:
+    """Look again: of several clients with one id another may have come into the lease first."""
+    lease = world.authority.ledger.get(granted.lease.id)
+    if lease is None or not lease.usable:
+        return granted
+    if lease.state is LeaseState.PREPARING:
+        return world.authority.propose(event)
+    return replace(granted, lease=lease)
 
 
 async def _attached(world: World, lease: Lease, call: Call) -> Granted:
@@ -94,6 +115,13 @@ async def _attached(world: World, lease: Lease, call: Call) -> Granted:
             return reply
         done = as_wanted(world, reply, event, Done)
     except Refused:
-        world.authority.propose(ReleaseRequested(call.caller, lease.id))
+        _given_back(world, lease, call)
         raise
     return Granted(done.leases[0], attachment=done.attachment)
+
+
+def _given_back(world: World, lease: Lease, call: Call) -> None:
+    """Give back a lease that its caller could not be put into, unless somebody else is in it."""
+    now = world.authority.ledger.get(lease.id)
+    if now is not None and now.state is LeaseState.RESERVED:
+        world.authority.propose(ReleaseRequested(call.caller, lease.id))

@@ -1,34 +1,34 @@
 """Requests that wait, on the wire: place, clocks, and what each waits for."""
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gpusched.api.v1 import lease_pb2, request_pb2
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
-from gpusched.core.replies import Rejected
-from gpusched.core.reserving import why_waits
-from gpusched.core.waiting import Waiting, shape_of
+from gpusched.core.waiting import Waiting
 from gpusched.core.waits import waits_for
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_reading import deadline_of, time_of
 from gpusched.rpc.convert_request import message_of
+from gpusched.rpc.reasons import Reasons
 
 
 @dataclass(slots=True)
 class WaitingWriter:
-    """Writes requests that wait; what those of one shape wait for is found out once.
+    """Writes requests that wait.
 
     Attributes:
         ledger: The record.
         now: Present moment.
         call: Who is told.
+        reasons: Knows what they wait for.
     """
 
     ledger: Ledger
     now: Moment
     call: Call
-    _found: dict[Hashable, Rejected] = field(default_factory=dict)
+    reasons: Reasons
 
     def all(self) -> Iterator[lease_pb2.WaitingRequest]:
         """Give all in the order of service."""
@@ -57,10 +57,7 @@ class WaitingWriter:
         return message
 
     def _add_reasons(self, message: lease_pb2.WaitingRequest, waiting: Waiting) -> None:
-        shape = shape_of(waiting)
-        if shape not in self._found:
-            self._found[shape] = why_waits(self.ledger, waiting, self.now.instant)
-        found = self._found[shape]
+        found = self.reasons.of(self.ledger, waiting, self.now.instant)
         message.waits_for = waits_for(found, self.ledger.policy.others)
         if self.ledger.policy.others.device:
             message.blocking_lease_ids.extend(one.lease for one in found.holders)

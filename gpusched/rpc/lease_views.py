@@ -112,8 +112,8 @@ class LeaseViews:
         )
 
     def _waiting(self, call: Call, *, mine: bool) -> Iterator[lease_pb2.WaitingRequest]:
-        ledger = self._world.authority.ledger
-        found = WaitingWriter(ledger, self._world.clock.now(), call).all()
+        world = self._world
+        found = WaitingWriter(world.authority.ledger, world.clock.now(), call, world.reasons).all()
         return (one for one in found if not mine or one.uid == call.caller.uid)
 
 

@@ -11,6 +11,7 @@ from gpusched.rpc.call import Users
 from gpusched.rpc.convert_grant import GrantWriter
 from gpusched.rpc.convert_rejection import refusal_of
 from gpusched.rpc.host import Host
+from gpusched.rpc.reasons import Reasons
 
 R = TypeVar("R", Granted, Done, Explained)
 
@@ -28,6 +29,7 @@ class World:
         surveyor: Reads what nvidia-smi prints.
         users: Names of uids.
         grants: Writes grants.
+        reasons: Knows what requests wait for.
     """
 
     authority: Authority
@@ -37,6 +39,7 @@ class World:
     host: Host
     surveyor: Surveyor
     users: Users = field(default_factory=Users)
+    reasons: Reasons = field(default_factory=Reasons)
     grants: GrantWriter = field(init=False)
 
     def __post_init__(self) -> None:
