@@ -7,7 +7,7 @@ from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.events import event_line
 from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of, printable
-from gpusched.cli.words import device_name
+from gpusched.cli.words import device_name, instant, now, span
 from gpusched.client.document import Document
 
 _VERDICTS = (Column("DEVICE", right=True), Column("FITS"), Column("WHY"))
@@ -19,19 +19,32 @@ _WISHES = (
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "request",
+        nargs="?",
+        metavar="REQUEST",
+        help="the id of a request that waits, or of one that has a lease, as `gpusched leases`"
+        " lists them",
+    )
     add_allocation(parser)
     parser.add_argument("--lease", metavar="LEASE", help="tell the story of a lease instead")
 
 
 def _explain(invocation: Invocation) -> int:
-    reply = invocation.call("Leases/Explain", _subject(invocation.options))
-    invocation.say("\n".join(explain_lines(reply, terminal_width())))
+    subject = _subject(invocation.options)
+    reply = invocation.call("Leases/Explain", subject)
+    waits = "request_id" in subject
+    invocation.say("\n".join(explain_lines(reply, terminal_width(), waits=waits)))
     return 0
 
 
 def _subject(options: argparse.Namespace) -> dict[str, object]:
     """Say what to explain: one device without any other wish is the device itself."""
     wishes = any(getattr(options, name) is not None for name in _WISHES)
+    if options.request is not None:
+        if wishes or options.device is not None or options.lease is not None:
+            raise UsageError("REQUEST stands alone: what it asks for is known")
+        return {"request_id": options.request}
     if options.lease is not None:
         if wishes or options.device is not None:
             raise UsageError("--lease stands alone: a lease has its devices already")
@@ -42,22 +55,46 @@ def _subject(options: argparse.Namespace) -> dict[str, object]:
     return {"request": request_of(options)}
 
 
-def explain_lines(reply: Document, width: int | None) -> list[str]:
-    """Lay out a message `ExplainReply`."""
+def explain_lines(reply: Document, width: int | None, *, waits: bool = False) -> list[str]:
+    """Lay out a message `ExplainReply`; *waits*: of a request that waits already."""
     lines = [printable(reply.text("sentence"))]
     verdicts = reply.parts("verdicts")
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]
-    waits_for = reply.part("rejection").text("waits_for")
-    if waits_for:
-        lines += ["", f"it would wait for {waits_for}"]
-    would_do = reply.part("rejection").text("nearest_command")
-    if would_do:
-        lines += ["", f"the nearest that would do: {would_do}"]
+    for words in (_outlook(reply, now(), waits=waits), _commands(reply)):
+        lines += ["", *words] if words else []
     story = reply.parts("story")
     if story:
         lines += ["", *(event_line(one) for one in story)]
     return lines
+
+
+def _outlook(reply: Document, at: float, *, waits: bool) -> list[str]:
+    """Say what has to happen first, when that is at the latest, and who makes way."""
+    waiting = reply.part("waiting")
+    waits_for = waiting.text("waits_for") or reply.part("rejection").text("waits_for")
+    words = [f"it {'waits' if waits else 'would wait'} for {waits_for}"] if waits_for else []
+    begins = instant(waiting.text("begins_by"))
+    if begins is not None:
+        verb = "begins" if waits else "would begin"
+        left = span(begins - at)
+        words.append(
+            f"enough ends in {left} at the latest: then it {verb}, unless others go first"
+        )
+    leases = reply.texts("preempted_lease_ids")
+    if leases:
+        would = "" if waits else "would "
+        gives = "give" if would or len(leases) > 1 else "gives"
+        words.append(f"{', '.join(leases)} {would}{gives} way to it")
+    return words
+
+
+def _commands(reply: Document) -> list[str]:
+    """Give what can be typed instead, or next."""
+    rejection = reply.part("rejection")
+    would_do, waiting = rejection.text("nearest_command"), rejection.text("wait_command")
+    words = [f"the nearest that would do: {would_do}"] if would_do else []
+    return [*words, f"to wait for it: {waiting}"] if waiting else words
 
 
 def _verdict(verdict: Document) -> list[str]:

@@ -76,8 +76,8 @@ INDEX: dict[str, Entry] = {
     ),
     "explain": Entry(
         "explain",
-        "ALLOC | --lease LEASE | --device DEVICE",
-        "Say why a request would be granted or not, and what would do; changes nothing.",
+        "[ALLOC | REQUEST | --lease LEASE | --device DEVICE]",
+        "Say why a request is or would be granted or not, and what would do; changes nothing.",
         "gpusched explain --gpus 2 --memory 40GiB",
     ),
     "env": Entry(

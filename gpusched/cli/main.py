@@ -84,6 +84,9 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
         complain(f"the nearest that would do: {would_do}")
     elif error.hint_command:
         complain(f"this tells more: {error.hint_command}")
+    waiting = _as_typed(error.wait_command, invocation)
+    if waiting:
+        complain(f"to wait for it: {waiting}")
     if invocation.json:
         details = {"code": error.code, "message": error.sentence, "rejection": error.rejection}
         show_json({"error": details}, one_line=True)
@@ -100,7 +103,7 @@ def _in_flags(error: GpuschedError) -> str:
 
 
 def _as_typed(command: str, invocation: Invocation) -> str:
-    """Put the nearest request into the words of the command that was typed."""
+    """Put a request that would do into the words of the command that was typed."""
     start, end = "gpusched run ", " -- CMD"
     if not (command.startswith(start) and command.endswith(end)):
         return command

@@ -35,6 +35,11 @@ class GpuschedError(Exception):
         return Document(self.rejection).text("nearest_command")
 
     @property
+    def wait_command(self) -> str:
+        """The same request, waiting, as a command; empty: waiting would not help."""
+        return Document(self.rejection).text("wait_command")
+
+    @property
     def hint_command(self) -> str:
         """A command that tells more or that would do; empty: none."""
         return Document(self.rejection).text("hint_command")

@@ -37,6 +37,15 @@ def parse_duration(text: str, field: str) -> int:
     return duration
 
 
+def as_flag(duration: int) -> str:
+    """Give nanoseconds exactly, to the millisecond, as `parse_duration` reads them: `1h30m5s`."""
+    left, parts = duration // _UNITS["ms"], ""
+    for unit in ("d", "h", "m", "s", "ms"):
+        number, left = divmod(left, _UNITS[unit] // _UNITS["ms"])
+        parts += f"{number}{unit}" if number else ""
+    return parts
+
+
 def in_words(duration: int) -> str:
     """Give nanoseconds as `45s`, `5m`, `1h30m` or `2d3h`: the two largest units."""
     seconds = duration // SECOND

@@ -7,17 +7,27 @@ from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
 from gpusched.core.entitlement import hindrance, narrowed
 from gpusched.core.events import AllocateRequested, ExplainRequested
-from gpusched.core.ids import Caller, DeviceUuid, Instant, Moment, ProcessId
+from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.leaving import come_back
 from gpusched.core.ledger import Ledger
-from gpusched.core.queue import enqueue, not_admitted
-from gpusched.core.replies import Attachment, Explained, Granted, Refusal, Rejected, Underway
+from gpusched.core.queue import arriving, enqueue, not_admitted
+from gpusched.core.replies import (
+    Attachment,
+    Explained,
+    Granted,
+    Refusal,
+    Rejected,
+    Underway,
+    Verdict,
+)
 from gpusched.core.request import Request
-from gpusched.core.reserving import place, reserved
+from gpusched.core.reserving import place, reserved, verdicts_for
 from gpusched.core.story import attached, granted
-from gpusched.core.verdicts import judge
 from gpusched.core.waiting import same
+
+NO_LEASE = LeaseId("")
+"""Of a request that is only explained: no lease comes of it."""
 
 CALLER_GONE = "the calling process ended before it could be attached"
 
@@ -84,11 +94,29 @@ def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
     refusal = not_admitted(ledger, event.caller, event.request)
     if refusal is not None:
         return Decision(reply=Explained((), None, refusal))
-    verdicts = judge(ledger, event.request, now.instant, event.caller.uid)
+    verdicts = verdicts_for(ledger, event.request, now.instant, event.caller.uid)
     answer = _entitled(ledger, event.caller, event.request, now.instant)
     if isinstance(answer, Rejected):
-        return Decision(reply=Explained(answer.verdicts or verdicts, None, answer))
+        return Decision(reply=_would_wait(ledger, event, answer, verdicts, now))
     return Decision(reply=Explained(verdicts, answer))
+
+
+def _would_wait(
+    ledger: Ledger,
+    event: ExplainRequested,
+    answer: Rejected,
+    verdicts: tuple[Verdict, ...],
+    now: Moment,
+) -> Explained:
+    """Say why a request is not granted, and how it would wait where it may."""
+    caller, request = event.caller, event.request
+    if answer.why is not Refusal.LATER or not request.waits:
+        return Explained(answer.verdicts or verdicts, None, answer)
+    crowded = hindrance(ledger, caller, request, now.instant, ledger.waiting.count_of)
+    if crowded is not None:
+        return Explained(verdicts, None, crowded)
+    would = arriving(ledger, caller, request, NO_LEASE, now)
+    return Explained(answer.verdicts or verdicts, None, answer, would)
 
 
 def _entitled(

@@ -211,7 +211,7 @@ def _strayed(
     lease: Lease, device: DeviceUuid, process: ProcessId, memory: int, now: Moment, found: Judged
 ) -> Violation:
     violation = Violation(ViolationKind.OUTSIDE_MASK, device, process, now, memory)
-    sentence = f"process {process.pid} is on {device}, which is not of the lease"
+    sentence = violation.sentence(lease.shares)
     found.changes.append(violated(lease, violation, sentence, now))
     notice = Notice(lease.id, NoticeKind.OUTSIDE_MASK, sentence, now, device=device)
     found.changes.append(NoticeGiven(notice))

@@ -14,7 +14,7 @@ from gpusched.core.entitlement import hindrance, narrowed
 from gpusched.core.events import AllocateRequested
 from gpusched.core.hold import Hold, free_of
 from gpusched.core.horizon import Horizon, horizon
-from gpusched.core.ids import Caller, DeviceUuid, Instant, Moment
+from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
 from gpusched.core.preempting import made_way, spared
@@ -29,23 +29,30 @@ from gpusched.core.waiting import Waiting
 
 def enqueue(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     """Put a request in its place in the order of service."""
-    request, caller, rules = event.request, event.caller, ledger.policy.queue
+    waiting = arriving(ledger, event.caller, event.request, event.lease_id, now)
+    return Decision((WaitingChanged(waiting), queued(waiting, now)), reply=Queued(waiting))
+
+
+def arriving(
+    ledger: Ledger, caller: Caller, request: Request, lease_id: LeaseId, now: Moment
+) -> Waiting:
+    """Give a request that comes now as it waits."""
+    rules = ledger.policy.queue
     deadline = None if request.wait is None else Instant(now.instant + request.wait)
-    waiting = Waiting(
+    return Waiting(
         request=request,
         uid=caller.uid,
         gid=caller.gid,
         user=caller.user,
         admin=caller.admin,
         groups=caller.groups,
-        lease_id=event.lease_id,
+        lease_id=lease_id,
         arrived=now,
         number=ledger.waiting.arrivals,
         rank=rules.rank(request.priority, now.instant),
         priority=rules.named(request.priority),
         deadline=deadline,
     )
-    return Decision((WaitingChanged(waiting), queued(waiting, now)), reply=Queued(waiting))
 
 
 def not_admitted(ledger: Ledger, caller: Caller, request: Request) -> Rejected | None:

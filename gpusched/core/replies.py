@@ -182,11 +182,13 @@ class Explained:
         verdicts: Per device of the inventory, in its order.
         devices: What would be granted now; None: nothing.
         rejection: What would be answered instead.
+        arriving: How it would wait, where it would; None: it would not.
     """
 
     verdicts: tuple[Verdict, ...]
     devices: tuple[DeviceUuid, ...] | None
     rejection: "Rejected | None" = None
+    arriving: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)

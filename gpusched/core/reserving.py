@@ -1,5 +1,7 @@
 """From a request to a reserved lease: the choice of its devices, and its first version."""
 
+from dataclasses import replace
+
 from gpusched.core.accounts import unattributed
 from gpusched.core.attaching import cannot_hold
 from gpusched.core.clocks import Clocks
@@ -9,13 +11,15 @@ from gpusched.core.hold import free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
+from gpusched.core.passing import short_enough
 from gpusched.core.placement import choose
 from gpusched.core.pooling import pool_of
-from gpusched.core.replies import Refusal, Rejected, Verdict
+from gpusched.core.replies import Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import wanted_of
 from gpusched.core.sample import Unavailable
 from gpusched.core.share import Share
+from gpusched.core.tenants import kept
 from gpusched.core.verdicts import judge
 from gpusched.core.waiting import Order, Waiting
 
@@ -32,28 +36,64 @@ def place(
         return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
     if request.count == 0:
         return ()
-    order = (ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals)
+    order = _place_of(ledger, request, now)
     verdicts = _left(ledger, request, now, order, asker)
     chosen = choose(ledger, request, verdicts, asker)
-    return refuse(ledger, request, verdicts) if chosen is None else chosen
+    return _refused(ledger, request, verdicts, now, order, asker) if chosen is None else chosen
+
+
+def verdicts_for(
+    ledger: Ledger, request: Request, now: Instant, asker: int | None
+) -> tuple[Verdict, ...]:
+    """Judge all devices for the uid *asker*, who comes now, with what is kept for others.
+
+    None is nobody in particular.
+    """
+    return _left(ledger, request, now, _place_of(ledger, request, now), asker)
 
 
 def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     """Say what is in the way of a request that waits."""
-    request = waiting.request
+    request, asker = waiting.request, waiting.caller.uid
     hindered = hindrance(ledger, waiting.caller, request, now)
     if hindered is not None:
         return hindered
-    left = _left(ledger, request, now, waiting.order, waiting.caller.uid)
-    return refuse(ledger, request, left)
+    left = _left(ledger, request, now, waiting.order, asker)
+    return _refused(ledger, request, left, now, waiting.order, asker)
+
+
+def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:
+    """Give the place that a request would have that comes now."""
+    return ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals
+
+
+def _refused(
+    ledger: Ledger,
+    request: Request,
+    verdicts: tuple[Verdict, ...],
+    now: Instant,
+    order: Order,
+    asker: int,
+) -> Rejected:
+    """Say why; the nearest that would do is the same for a shorter time, where that would."""
+    rejected = refuse(ledger, request, verdicts)
+    shorter = short_enough(ledger, request, verdicts, now)
+    if rejected.why is not Refusal.LATER or shorter is None:
+        return rejected
+    left = _left(ledger, shorter, now, order, asker)
+    passes = choose(ledger, shorter, left, asker) is not None
+    return replace(rejected, nearest=shorter) if passes else rejected
 
 
 def _left(
-    ledger: Ledger, request: Request, now: Instant, order: Order, asker: int
+    ledger: Ledger, request: Request, now: Instant, order: Order, asker: int | None
 ) -> tuple[Verdict, ...]:
     """Judge all devices, those that are kept for requests before *order* among what is taken."""
     verdicts = judge(ledger, request, now, asker)
-    return free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
+    left = free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
+    return tuple(
+        one if one.obstacle is not Obstacle.KEPT else kept(ledger, one, now) for one in left
+    )
 
 
 def ends_by(request: Request, now: Instant) -> Instant | None:

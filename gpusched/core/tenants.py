@@ -1,6 +1,7 @@
 """Whose a device is and since when, in the sentences of verdicts: as far as all may know."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gpusched.core.durations import in_words
 from gpusched.core.health import LOST
@@ -8,6 +9,8 @@ from gpusched.core.idle import idle_of
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.replies import Verdict
+from gpusched.core.waiting import Waiting
 
 NAMED = 3
 """Leases of one device that are named; of more only how many they are."""
@@ -25,6 +28,30 @@ def held(ledger: Ledger, leases: Iterable[LeaseId], now: Instant) -> str:
     if len(found) > NAMED:
         words.append(f"{len(found) - NAMED} more")
     return f"held by {', '.join(words)}"
+
+
+def kept(ledger: Ledger, verdict: Verdict, now: Instant) -> Verdict:
+    """Say in a verdict for whom its device is kept."""
+    found = kept_for(ledger, verdict.device)
+    if found is None:
+        return verdict
+    since = found.arrived
+    return replace(verdict, sentence=kept_words(ledger, found, now), since=since)
+
+
+def kept_for(ledger: Ledger, device: DeviceUuid) -> Waiting | None:
+    """Give the request that a device is kept for; None: it is kept for nobody."""
+    hold = ledger.holds.get(ledger.devices[device].memory_domain)
+    return None if hold is None else ledger.waiting.get(hold.key)
+
+
+def kept_words(ledger: Ledger, waiting: Waiting, now: Instant) -> str:
+    """Say that a device is kept for a request: whose it is, and since when it waits."""
+    who = f" of {waiting.user or f'uid {waiting.uid}'}" if ledger.policy.others.uid else ""
+    plain = waiting.priority == ledger.policy.queue.default
+    what = "" if plain else f" in the class {waiting.priority}"
+    waited = lasting(waiting.arrived, now)
+    return f"kept for a request{who}{what} that " + (f"has waited{waited}" if waited else "waits")
 
 
 def settling(ledger: Ledger, leases: Sequence[Lease], now: Instant) -> str:
@@ -62,7 +89,9 @@ def _named(ledger: Ledger, lease: Lease, now: Instant) -> str:
     who = f" of {lease.user or f'uid {lease.uid}'}" if ledger.policy.others.uid else ""
     words = f"{lease.id}{who}{lasting(lease.created, now)}"
     notes = []
-    if lease.usable and lease.clocks.time_limit is not None:
+    if lease.usable and lease.giving_way is not None:
+        notes.append(f"gives way in {in_words(max(0, lease.giving_way.deadline - now))}")
+    elif lease.usable and lease.clocks.time_limit is not None:
         notes.append(f"at most {in_words(max(0, lease.clocks.time_limit - now))} more")
     idle = idle_of(ledger, lease) if lease.usable else None
     if idle is not None and idle.time(now) >= LONG:

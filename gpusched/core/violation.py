@@ -1,9 +1,12 @@
 """A breach of a lease's terms that lasts, and how far it has been answered. Values only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
+from gpusched.core.share import Share
+from gpusched.core.sizes import in_words
 
 
 class ViolationKind(Enum):
@@ -37,6 +40,14 @@ class Violation:
     deadline: Instant | None = None
     within: Instant | None = None
     dry_run: bool = False
+
+    def sentence(self, shares: Iterable[Share]) -> str:
+        """Say what is wrong, of the lease that has *shares*."""
+        if self.process is not None:
+            return f"process {self.process.pid} is on {self.device}, which is not of the lease"
+        limit = next((one.memory for one in shares if one.device == self.device), None)
+        held = f"held {in_words(self.memory)} when it was found"
+        return f"above its limit of {in_words(limit or 0)} on {self.device}; {held}"
 
     def extended(self, by: int) -> "Violation":
         """Give it with *by* nanoseconds more on each clock that runs."""

@@ -4,8 +4,16 @@ import shlex
 from collections.abc import Iterator
 from enum import Enum
 
-from gpusched.core.request import Request
-from gpusched.core.sizes import as_flag
+from gpusched.core.durations import as_flag
+from gpusched.core.preferences import Placement, Sharing, Topology
+from gpusched.core.request import Enforce, MaskFormat, OverUse, Request
+from gpusched.core.sizes import as_flag as size_as_flag
+
+_UNSAID = (
+    *(Sharing.CONFIGURED, Topology.CONFIGURED, Placement.CONFIGURED, OverUse.CONFIGURED),
+    *(Enforce.PREFERRED, MaskFormat.AUTO),
+)
+"""Choices that a request has where nothing is said."""
 
 
 def command_of(verb: str, request: Request | None, rest: str = "") -> str:
@@ -20,7 +28,8 @@ def _words(request: Request) -> Iterator[str]:
         if isinstance(value, bool):
             yield from [flag] if value else []
         elif value:
-            yield from (flag, value)
+            # What begins like a flag would be taken for one.
+            yield from [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _flags(request: Request) -> Iterator[tuple[str, str | bool | None]]:
@@ -39,14 +48,26 @@ def _flags(request: Request) -> Iterator[tuple[str, str | bool | None]]:
     yield "--topology-required", request.topology_required
     yield "--placement", _choice(request.placement)
     yield "--affinity", request.affinity_key
+    yield "--time-limit", _time(request.time_limit)
+    yield "--priority", request.priority
+    yield "--enforce", _choice(request.enforce)
+    yield "--mask-format", _choice(request.mask_format)
+    yield "--over-use", _choice(request.over_use)
+    for key, value in sorted(request.labels.items()):
+        yield "--label", f"{key}={value}"
+    yield "--wait", True if request.wait_without_limit else _time(request.wait)
+
+
+def _time(duration: int | None) -> str | None:
+    return None if duration is None else as_flag(duration)
 
 
 def _memory(request: Request) -> str | None:
     if request.memory_fraction is not None:
         return f"{request.memory_fraction * 100:.12g}%"
-    return None if request.memory is None else as_flag(request.memory)
+    return None if request.memory is None else size_as_flag(request.memory)
 
 
 def _choice(value: Enum) -> str | None:
     word = str(value.value)
-    return None if word == "configured" else word.replace("_", "-")
+    return None if value in _UNSAID else word.replace("_", "-")

@@ -14,6 +14,7 @@ from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import LEVELS, SENTENCES, cgroup_of, enforcement_of
 from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_idle import idleness_of
+from gpusched.rpc.convert_priority import priority_of
 from gpusched.rpc.convert_reading import (
     NOT_SHOWN,
     OF_ANOTHER,
@@ -90,6 +91,7 @@ def lease_of(
         story=list(story_of(lease.id, ledger, call)) if own and with_story else None,
     )
     message.MergeFrom(_times(lease, now))
+    message.MergeFrom(priority_of(lease, ledger, now, call, seen))
     if own or seen.device:
         message.MergeFrom(idleness_of(lease, ledger, now))
     return message

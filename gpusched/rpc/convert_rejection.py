@@ -4,12 +4,13 @@ No reason is invented here; only names and commands are added.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gpusched.api.v1 import rejection_pb2
 from gpusched.core.explain import types_here
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
-from gpusched.core.quota import QuotaExcess, as_told
+from gpusched.core.quota import QuotaExcess, Resource, as_told
 from gpusched.core.replies import FOR_EVER, Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.waits import waits_for
@@ -56,21 +57,35 @@ def rejection_of(
     rejected: Rejected, ledger: Ledger, now: Moment, request: Request | None = None
 ) -> rejection_pb2.Rejection:
     """Give a rejection as a message."""
-    nearest = None if rejected.nearest is None else message_of(rejected.nearest)
     later = rejected.why is Refusal.LATER
+    nearest = _at_once(rejected.nearest) if later else rejected.nearest
     return rejection_pb2.Rejection(
         kind=KINDS[rejected.why],
         sentence=rejected.sentence,
         field=rejected.field,
         allowed_values=_allowed(rejected, ledger),
         verdicts=[verdict_of(one, ledger, request) for one in rejected.verdicts],
-        nearest=nearest,
-        nearest_command=command_of("run", rejected.nearest, " -- CMD"),
+        nearest=None if nearest is None else message_of(nearest),
+        nearest_command=command_of("run", nearest, " -- CMD"),
         holders=list(_holders_of(rejected, ledger, now)),
         hint_command=_hint(rejected, request),
         waits_for=waits_for(rejected, ledger.policy.others) if later else "",
+        wait_command=_waiting(rejected, request) if later else "",
         quota=None if rejected.excess is None else excess_of(rejected.excess),
     )
+
+
+def _at_once(request: Request | None) -> Request | None:
+    """Give a request that can be granted now without the wait of what was asked for."""
+    return None if request is None else replace(request, wait=None, wait_without_limit=False)
+
+
+def _waiting(rejected: Rejected, request: Request | None) -> str:
+    """Give the command that waits; nothing where the request does already, or could not."""
+    full = rejected.excess is not None and rejected.excess.resource is Resource.WAITING
+    if request is None or request.waits or full:
+        return ""
+    return command_of("run", replace(request, wait_without_limit=True), " -- CMD")
 
 
 def excess_of(excess: QuotaExcess) -> rejection_pb2.QuotaExcess:
@@ -98,6 +113,8 @@ def _allowed(rejected: Rejected, ledger: Ledger) -> Sequence[str]:
     """Give the values that the field could have, where they can be listed."""
     if rejected.field == "gpu_types":
         return types_here(ledger)
+    if rejected.field == "priority":
+        return list(ledger.policy.queue.classes)
     return list(ledger.policy.pools.named) if rejected.field == "pool" else ()
 
 

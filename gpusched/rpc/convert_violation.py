@@ -8,7 +8,6 @@ from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.overuse_choice import ended_for, terminates
-from gpusched.core.sizes import in_words
 from gpusched.core.violation import Violation, ViolationKind
 from gpusched.rpc.convert_reading import deadline_of, moment_of, process_of
 
@@ -62,20 +61,9 @@ def _violation(
         device_uuid=violation.device,
         process=None if process is None else process_of(process),
         since=moment_of(violation.since),
-        sentence=_sentence(violation, lease),
+        sentence=violation.sentence(lease.shares),
         next_action=_next_action(violation, lease, ledger, now),
     )
-
-
-def _sentence(violation: Violation, lease: Lease) -> str:
-    if violation.process is not None:
-        pid = violation.process.pid
-        return f"process {pid} is on {violation.device}, which is not of the lease"
-    limit = next(
-        (share.memory for share in lease.shares if share.device == violation.device), None
-    )
-    held = f"held {in_words(violation.memory)} when it was found"
-    return f"above its limit of {in_words(limit or 0)} on {violation.device}; {held}"
 
 
 def _next_action(violation: Violation, lease: Lease, ledger: Ledger, now: Moment) -> str:

@@ -5,18 +5,19 @@ from gpusched.core.durations import in_words
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import ExplainRequested
 from gpusched.core.explain import describe
-from gpusched.core.idle import idle_of
-from gpusched.core.idle_story import idle_for
 from gpusched.core.ids import DeviceUuid, RequestId
 from gpusched.core.lease import Lease
+from gpusched.core.outlook import Outlook, outlook_of
+from gpusched.core.particulars import device_particulars, lease_particulars
 from gpusched.core.replies import Explained, Refusal
-from gpusched.core.story import REASONS
+from gpusched.core.waiting import Waiting
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_enforcement import ability_of
 from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_rejection import rejection_of, verdict_of
-from gpusched.rpc.judging import whole_verdicts
+from gpusched.rpc.convert_waiting import message_of_outlook
+from gpusched.rpc.judging import share_verdicts, whole_verdicts
 from gpusched.rpc.resolve import find_device, find_lease
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, decided
@@ -40,14 +41,10 @@ async def explained(
         case "device":
             return _device(world, find_device(ledger, request.device), call)
         case "request_id":
-            lease = ledger.by_request(call.caller.uid, RequestId(request.request_id))
-            if lease is None:
-                sentence = (
-                    f"no request {request.request_id!r} of uid {call.caller.uid} holds a lease,"
-                    " and none waits: there is no queue yet"
-                )
-                raise refuse(Refusal.NOT_FOUND, sentence)
-            return _lease(world, lease, call)
+            found = _named(world, RequestId(request.request_id), call)
+            if isinstance(found, Lease):
+                return _lease(world, found, call)
+            return _waiting(world, found, call)
         case _:
             raise InvalidRequest("subject", "name a request, a lease or a device")
 
@@ -57,44 +54,83 @@ async def _request(
 ) -> leases_pb2.ExplainReply:
     wish = await checked(world, request.request, call, world.ids.lease_id())
     answer = decided(world, ExplainRequested(call.caller, wish), Explained, wish)
-    ledger = world.authority.ledger
-    rejection = None
-    sentence = f"{describe(wish)} would be granted now"
-    if answer.rejection is not None:
-        rejection = rejection_of(answer.rejection, ledger, world.clock.now(), wish)
-        sentence = answer.rejection.sentence
-    return leases_pb2.ExplainReply(
-        sentence=sentence,
+    ledger, now = world.authority.ledger, world.clock.now()
+    reply = leases_pb2.ExplainReply(
+        sentence=f"{describe(wish)} would be granted now",
         device_uuids=answer.devices or (),
-        rejection=rejection,
         verdicts=[verdict_of(one, ledger, wish) for one in answer.verdicts],
         enforcement=ability_of(ledger.ability),
     )
+    if answer.rejection is not None:
+        reply.sentence = answer.rejection.sentence
+        reply.rejection.CopyFrom(rejection_of(answer.rejection, ledger, now, wish))
+    if answer.arriving is not None:
+        outlook = outlook_of(ledger, answer.arriving, now.instant)
+        reply.sentence = f"{describe(wish)} would wait, {outlook.place}: {reply.sentence}"
+        _add_outlook(reply, world, outlook, call)
+    return reply
+
+
+def _named(world: World, name: RequestId, call: Call) -> Waiting | Lease:
+    """Find what a request became: a lease, or one that waits.
+
+    Raises:
+        Refused: There is none.
+    """
+    ledger = world.authority.ledger
+    key = call.caller.uid, name
+    found = ledger.waiting.get(key) or ledger.by_request(*key)
+    if found is not None:
+        return found
+    others = [one for one in ledger.waiting if one.request.request_id == name]
+    if call.caller.admin and len(others) == 1:
+        return others[0]
+    sentence = (
+        f"no request {name!r} of uid {call.caller.uid} waits or holds a lease;"
+        " `gpusched leases` lists who waits"
+    )
+    raise refuse(Refusal.NOT_FOUND, sentence)
+
+
+def _waiting(world: World, waiting: Waiting, call: Call) -> leases_pb2.ExplainReply:
+    ledger, now = world.authority.ledger, world.clock.now()
+    outlook = outlook_of(ledger, waiting, now.instant)
+    request, why = waiting.request, outlook.why
+    waited = in_words(now.instant - waiting.arrived.instant)
+    who = f"{request.request_id} of {waiting.user or f'uid {waiting.uid}'}"
+    what = f"has waited {waited} for {describe(request)}, in the class {waiting.priority}"
+    reply = leases_pb2.ExplainReply(
+        sentence=f"{who} {what}, {outlook.place}: {why.sentence}",
+        rejection=rejection_of(why, ledger, now, request),
+        verdicts=[verdict_of(one, ledger, request) for one in why.verdicts],
+        story=list(story_of(waiting.lease_id, ledger, call)),
+    )
+    _add_outlook(reply, world, outlook, call)
+    return reply
+
+
+def _add_outlook(
+    reply: leases_pb2.ExplainReply, world: World, outlook: Outlook, call: Call
+) -> None:
+    message = message_of_outlook(outlook, world.authority.ledger, world.clock.now(), call)
+    reply.waiting.CopyFrom(message)
+    reply.preempted_lease_ids[:] = message.preempted_lease_ids
 
 
 def _lease(world: World, lease: Lease, call: Call) -> leases_pb2.ExplainReply:
-    ledger = world.authority.ledger
+    ledger, now = world.authority.ledger, world.clock.now().instant
     own, seen = call.may_see(lease.uid), call.sight_of(lease.uid, ledger.policy.others)
-    who = f" of {lease.user or f'uid {lease.uid}'}" if seen.uid else ""
-    now = world.clock.now().instant
-    age = in_words(now - lease.created.instant)
-    words = f"{lease.id}{who} is {lease.state.value}, granted {age} ago"
-    if own:
-        words += f", with {describe(lease.request)}"
-    idle = idle_of(ledger, lease) if lease.usable else None
-    if idle is not None and (own or seen.device):
-        words += f"; idle: {idle_for(idle, now)}"
-    if lease.reason is not None:
-        words += f": {REASONS[lease.reason]}"
+    words = lease_particulars(ledger, lease, now, seen, own=own)
     story = list(story_of(lease.id, ledger, call)) if own else None
     return leases_pb2.ExplainReply(sentence=words, story=story)
 
 
 def _device(world: World, uuid: DeviceUuid, call: Call) -> leases_pb2.ExplainReply:
-    ledger = world.authority.ledger
-    verdict = whole_verdicts(ledger, world.clock.now().instant)[uuid]
+    ledger, now = world.authority.ledger, world.clock.now().instant
+    whole, share = whole_verdicts(ledger, now)[uuid], share_verdicts(ledger, now)[uuid]
+    words = device_particulars(ledger, ledger.devices[uuid], whole, share, now)
     return leases_pb2.ExplainReply(
-        sentence=f"{uuid}: {verdict.sentence}",
-        verdicts=[verdict_of(verdict, ledger)],
+        sentence=f"{uuid}: {words}",
+        verdicts=[verdict_of(whole, ledger)],
         story=list(story_of(uuid, ledger, call)),
     )

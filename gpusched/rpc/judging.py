@@ -8,7 +8,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.pooling import configured
 from gpusched.core.replies import Verdict
 from gpusched.core.request import Request
-from gpusched.core.verdicts import judge
+from gpusched.core.reserving import verdicts_for
 
 _ASKED = RequestId("status")
 
@@ -30,7 +30,7 @@ def _verdicts(ledger: Ledger, now: Instant, memory: int | None) -> dict[DeviceUu
     found: dict[DeviceUuid, Verdict] = {}
     for profile, pool in dict.fromkeys(kinds.values()):
         request = Request(_ASKED, memory=memory, mig_profile=profile, pool=pool)
-        for verdict in judge(ledger, request, now):
+        for verdict in verdicts_for(ledger, request, now, None):
             if kinds[verdict.device] == (profile, pool):
                 found[verdict.device] = verdict
     return found

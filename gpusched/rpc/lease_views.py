@@ -109,6 +109,7 @@ class LeaseViews:
             leases=[lease_of(one, ledger, now, call) for one in leases],
             node=self._world.host.node,
             sampled_at=sampled_at(ledger, now),
+            default_priority=ledger.policy.queue.default,
         )
 
     def _waiting(self, call: Call, *, mine: bool) -> Iterator[lease_pb2.WaitingRequest]:

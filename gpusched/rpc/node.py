@@ -25,6 +25,7 @@ from gpusched.rpc.convert_process import rows_of, unreadable_of
 from gpusched.rpc.convert_reading import time_of
 from gpusched.rpc.convert_stray import foretold
 from gpusched.rpc.convert_survey import no_survey, survey_of
+from gpusched.rpc.convert_waiting import WaitingWriter
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, decided
 
@@ -117,6 +118,7 @@ class Node:
             counts=counts_of(ledger, now.instant, devices, processes),
             devices=devices,
             leases=[lease_of(one, ledger, now, call) for one in ledger.live()],
+            waiting=WaitingWriter(ledger, now, call, self._world.reasons).all(),
             processes=processes,
             unreadable=unreadable,
             quotas=quotas_of(ledger, call),
@@ -124,4 +126,5 @@ class Node:
             socket=host.socket,
             boot_id=host.boot_id,
             foreign_pid_namespace=host.foreign_pid_namespace,
+            default_priority=ledger.policy.queue.default,
         )

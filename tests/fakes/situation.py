@@ -109,6 +109,7 @@ class Situation:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ThinClient, "call", call)
+            patch.setattr("gpusched.cli.words.time.time_ns", lambda: self.clock.now().wall)
             # A grant must not make this process a worker.
             patch.setattr(os, "execvpe", _never)
             yield

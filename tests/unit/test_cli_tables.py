@@ -13,7 +13,15 @@ from gpusched.cli.lease_table import ended_lines, lease_lines
 from gpusched.cli.table import Column, lines_of, tail_of
 from gpusched.cli.words import gib, instant, span
 from gpusched.client.document import Document
-from tests.fakes.messages import GIB, Fields, device, lease, mig_device, unavailable, value
+from tests.fakes.messages import (
+    GIB,
+    Fields,
+    device,
+    lease,
+    mig_device,
+    unavailable,
+    value,
+)
 
 NOON = 1795348800.0  # 2026-11-22T12:00:00Z
 

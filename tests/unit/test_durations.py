@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusched.core.durations import LONGEST, in_words, parse_duration
+from gpusched.core.durations import LONGEST, as_flag, in_words, parse_duration
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND
 
@@ -72,3 +72,16 @@ def test_a_time_in_words_is_read_back(minutes: int, seconds: int) -> None:
     """Two units survive the way to words and back."""
     duration = (60 * minutes + seconds) * SECOND
     assert parse_duration(in_words(duration), "x") == duration
+
+
+@given(st.integers(min_value=1, max_value=LONGEST // 10**6))
+def test_a_time_as_a_flag_is_read_back(milliseconds: int) -> None:
+    """A command to paste asks for exactly the time that was asked for."""
+    duration = milliseconds * 10**6
+    assert parse_duration(as_flag(duration), "x") == duration
+
+
+def test_a_time_as_a_flag_has_no_empty_units() -> None:
+    """It looks as a person would have typed it."""
+    assert as_flag(5400 * SECOND) == "1h30m"
+    assert as_flag(10**6) == "1ms"

@@ -76,7 +76,7 @@ def test_what_comes_free_is_kept_for_the_first() -> None:
     refusal = host.refusal(Request(RequestId("now")))
     verdict = next(one for one in refusal.verdicts if one.device == ONE.uuid)
     assert verdict.obstacle is Obstacle.KEPT
-    assert verdict.sentence == "kept for a request that waits longer"
+    assert verdict.sentence == "kept for a request of user1000 that waits"
     let_go(host, "held-1")
     assert places(host.served(pair)) == [ONE.uuid, TWO.uuid]
     assert host.waits(single)

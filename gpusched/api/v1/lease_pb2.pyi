@@ -514,6 +514,48 @@ class Violation(_message.Message):
 Global___Violation: _TypeAlias = Violation  # noqa: Y015
 
 @_typing.final
+class GivingWay(_message.Message):
+    """That a lease ends soon to make room for a request of a higher priority class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    LEASE_ID_FIELD_NUMBER: _builtins.int
+    uid: _builtins.int
+    """Uid of who waits; absent where the caller may not see it."""
+    user: _builtins.str
+    """Name of that uid; empty when it has none, or the caller may not see it."""
+    priority: _builtins.str
+    """Priority class of the request."""
+    lease_id: _builtins.str
+    """The lease that comes of the request."""
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """When its end begins; where nobody waits for its place any more, it stays."""
+
+    def __init__(
+        self,
+        *,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
+        uid: _builtins.int | None = ...,
+        user: _builtins.str = ...,
+        priority: _builtins.str = ...,
+        lease_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_uid", b"_uid", "deadline", b"deadline", "uid", b"uid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_uid", b"_uid", "deadline", b"deadline", "lease_id", b"lease_id", "priority", b"priority", "uid", b"uid", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__uid: _TypeAlias = _typing.Literal["uid"]  # noqa: Y015
+    _WhichOneofArgType__uid: _TypeAlias = _typing.Literal["_uid", b"_uid"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uid) -> _WhichOneofReturnType__uid | None: ...
+
+Global___GivingWay: _TypeAlias = GivingWay  # noqa: Y015
+
+@_typing.final
 class Lease(_message.Message):
     """The durable right of a holder to devices."""
 
@@ -572,6 +614,7 @@ class Lease(_message.Message):
     IDLE_KIND_FIELD_NUMBER: _builtins.int
     IDLE_TIME_FIELD_NUMBER: _builtins.int
     IDLE_DEADLINE_FIELD_NUMBER: _builtins.int
+    GIVING_WAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, such as `lease-3f9k2m7q0x`."""
     state: Global___LeaseState.ValueType
@@ -583,7 +626,7 @@ class Lease(_message.Message):
     asker_gone: _builtins.bool
     """Whether its asking process has ended while others live."""
     priority: _builtins.str
-    """Priority class; empty: the default one."""
+    """Priority class; empty where the caller may not see it."""
     preemptible: _builtins.bool
     """Whether a request of a higher class may end it."""
     parent_lease_id: _builtins.str
@@ -684,6 +727,10 @@ class Lease(_message.Message):
     def idle_deadline(self) -> _timestamp_pb2.Timestamp:
         """When it ends unless it is used or renewed; absent: it is not ended for being idle."""
 
+    @_builtins.property
+    def giving_way(self) -> Global___GivingWay:
+        """For whom and when it gives way; absent: it does not, or the caller may not see it."""
+
     def __init__(
         self,
         *,
@@ -720,10 +767,11 @@ class Lease(_message.Message):
         idle_kind: Global___IdleKind.ValueType = ...,
         idle_time: _duration_pb2.Duration | None = ...,
         idle_deadline: _timestamp_pb2.Timestamp | None = ...,
+        giving_way: Global___GivingWay | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "holder", b"holder", "idle_deadline", b"idle_deadline", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "owner", b"owner", "peak_memory", b"peak_memory", "request", b"request", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_giving_way", b"_giving_way", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "giving_way", b"giving_way", "holder", b"holder", "idle_deadline", b"idle_deadline", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "owner", b"owner", "peak_memory", b"peak_memory", "request", b"request", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "asker_gone", b"asker_gone", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "devices", b"devices", "end_detail", b"end_detail", "end_reason", b"end_reason", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "generation", b"generation", "granted_generation", b"granted_generation", "holder", b"holder", "id", b"id", "idle_deadline", b"idle_deadline", "idle_kind", b"idle_kind", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "labels", b"labels", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "peak_memory", b"peak_memory", "preemptible", b"preemptible", "priority", b"priority", "processes", b"processes", "request", b"request", "state", b"state", "story", b"story", "suggestion", b"suggestion", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline", "_ended_at", b"_ended_at", "_ending_at", b"_ending_at", "_entered_at", b"_entered_at", "_giving_way", b"_giving_way", "_idle_deadline", b"_idle_deadline", "_idle_since", b"_idle_since", "_idle_time", b"_idle_time", "_keepalive_deadline", b"_keepalive_deadline", "_owner", b"_owner", "_request", b"_request", "_time_limit_deadline", b"_time_limit_deadline", "asker_gone", b"asker_gone", "attach_deadline", b"attach_deadline", "created_at", b"created_at", "devices", b"devices", "end_detail", b"end_detail", "end_reason", b"end_reason", "ended_at", b"ended_at", "ending_at", b"ending_at", "enforcement", b"enforcement", "entered_at", b"entered_at", "generation", b"generation", "giving_way", b"giving_way", "granted_generation", b"granted_generation", "holder", b"holder", "id", b"id", "idle_deadline", b"idle_deadline", "idle_kind", b"idle_kind", "idle_since", b"idle_since", "idle_time", b"idle_time", "keepalive_deadline", b"keepalive_deadline", "labels", b"labels", "owner", b"owner", "parent_lease_id", b"parent_lease_id", "peak_memory", b"peak_memory", "preemptible", b"preemptible", "priority", b"priority", "processes", b"processes", "request", b"request", "state", b"state", "story", b"story", "suggestion", b"suggestion", "time_limit_deadline", b"time_limit_deadline", "used_memory", b"used_memory", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attach_deadline: _TypeAlias = _typing.Literal["attach_deadline"]  # noqa: Y015
     _WhichOneofArgType__attach_deadline: _TypeAlias = _typing.Literal["_attach_deadline", b"_attach_deadline"]  # noqa: Y015
@@ -733,6 +781,8 @@ class Lease(_message.Message):
     _WhichOneofArgType__ending_at: _TypeAlias = _typing.Literal["_ending_at", b"_ending_at"]  # noqa: Y015
     _WhichOneofReturnType__entered_at: _TypeAlias = _typing.Literal["entered_at"]  # noqa: Y015
     _WhichOneofArgType__entered_at: _TypeAlias = _typing.Literal["_entered_at", b"_entered_at"]  # noqa: Y015
+    _WhichOneofReturnType__giving_way: _TypeAlias = _typing.Literal["giving_way"]  # noqa: Y015
+    _WhichOneofArgType__giving_way: _TypeAlias = _typing.Literal["_giving_way", b"_giving_way"]  # noqa: Y015
     _WhichOneofReturnType__idle_deadline: _TypeAlias = _typing.Literal["idle_deadline"]  # noqa: Y015
     _WhichOneofArgType__idle_deadline: _TypeAlias = _typing.Literal["_idle_deadline", b"_idle_deadline"]  # noqa: Y015
     _WhichOneofReturnType__idle_since: _TypeAlias = _typing.Literal["idle_since"]  # noqa: Y015
@@ -755,6 +805,8 @@ class Lease(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ending_at) -> _WhichOneofReturnType__ending_at | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entered_at) -> _WhichOneofReturnType__entered_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__giving_way) -> _WhichOneofReturnType__giving_way | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__idle_deadline) -> _WhichOneofReturnType__idle_deadline | None: ...
     @_typing.overload
@@ -1087,6 +1139,9 @@ class WaitingRequest(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     BLOCKING_LEASE_IDS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    BEGINS_BY_FIELD_NUMBER: _builtins.int
+    PREEMPTED_LEASE_IDS_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
     uid: _builtins.int
     """Uid that will hold the lease."""
     user: _builtins.str
@@ -1096,7 +1151,9 @@ class WaitingRequest(_message.Message):
     waits_for: _builtins.str
     """What it waits for, in one sentence."""
     priority: _builtins.str
-    """Priority class; empty: the default one."""
+    """Priority class."""
+    wanted: _builtins.str
+    """What is asked for, in words; empty where the caller may not see it."""
     @_builtins.property
     def request(self) -> _request_pb2.AllocateRequest:
         """What is asked for; only `request_id` where the caller may not see the rest."""
@@ -1117,6 +1174,18 @@ class WaitingRequest(_message.Message):
     def blocking_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Leases whose end would help."""
 
+    @_builtins.property
+    def begins_by(self) -> _timestamp_pb2.Timestamp:
+        """When it begins at the latest, by the time limits of what is in its way; absent: nothing says so,
+        or the caller may not know.
+        """
+
+    @_builtins.property
+    def preempted_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Leases that have been told to end for it, by priority; for a request that does not wait yet,
+        those that would be.
+        """
+
     def __init__(
         self,
         *,
@@ -1130,17 +1199,24 @@ class WaitingRequest(_message.Message):
         waits_for: _builtins.str = ...,
         blocking_lease_ids: _abc.Iterable[_builtins.str] | None = ...,
         priority: _builtins.str = ...,
+        begins_by: _timestamp_pb2.Timestamp | None = ...,
+        preempted_lease_ids: _abc.Iterable[_builtins.str] | None = ...,
+        wanted: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "enqueued_at", b"enqueued_at", "request", b"request", "wait_deadline", b"wait_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "enqueued_at", b"enqueued_at", "request", b"request", "wait_deadline", b"wait_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "blocking_lease_ids", b"blocking_lease_ids", "enqueued_at", b"enqueued_at", "position", b"position", "priority", b"priority", "request", b"request", "uid", b"uid", "user", b"user", "wait_deadline", b"wait_deadline", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "blocking_lease_ids", b"blocking_lease_ids", "enqueued_at", b"enqueued_at", "position", b"position", "preempted_lease_ids", b"preempted_lease_ids", "priority", b"priority", "request", b"request", "uid", b"uid", "user", b"user", "wait_deadline", b"wait_deadline", "waits_for", b"waits_for", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__abandoned_deadline: _TypeAlias = _typing.Literal["abandoned_deadline"]  # noqa: Y015
     _WhichOneofArgType__abandoned_deadline: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline"]  # noqa: Y015
+    _WhichOneofReturnType__begins_by: _TypeAlias = _typing.Literal["begins_by"]  # noqa: Y015
+    _WhichOneofArgType__begins_by: _TypeAlias = _typing.Literal["_begins_by", b"_begins_by"]  # noqa: Y015
     _WhichOneofReturnType__wait_deadline: _TypeAlias = _typing.Literal["wait_deadline"]  # noqa: Y015
     _WhichOneofArgType__wait_deadline: _TypeAlias = _typing.Literal["_wait_deadline", b"_wait_deadline"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__abandoned_deadline) -> _WhichOneofReturnType__abandoned_deadline | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__begins_by) -> _WhichOneofReturnType__begins_by | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__wait_deadline) -> _WhichOneofReturnType__wait_deadline | None: ...
 

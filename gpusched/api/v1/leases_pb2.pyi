@@ -443,10 +443,13 @@ class LeaseList(_message.Message):
     NOTICES_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
     SAMPLED_AT_FIELD_NUMBER: _builtins.int
+    DEFAULT_PRIORITY_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """Generation of the ledger: grows with each change."""
     node: _builtins.str
     """Name of the host."""
+    default_priority: _builtins.str
+    """Priority class of a request that names none."""
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Lease]:
         """The leases, oldest first unless ended ones were asked for."""
@@ -472,10 +475,11 @@ class LeaseList(_message.Message):
         notices: _abc.Iterable[_lease_pb2.Notice] | None = ...,
         node: _builtins.str = ...,
         sampled_at: _timestamp_pb2.Timestamp | None = ...,
+        default_priority: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sampled_at", b"_sampled_at", "sampled_at", b"sampled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sampled_at", b"_sampled_at", "generation", b"generation", "leases", b"leases", "node", b"node", "notices", b"notices", "sampled_at", b"sampled_at", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sampled_at", b"_sampled_at", "default_priority", b"default_priority", "generation", b"generation", "leases", b"leases", "node", b"node", "notices", b"notices", "sampled_at", b"sampled_at", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sampled_at: _TypeAlias = _typing.Literal["sampled_at"]  # noqa: Y015
     _WhichOneofArgType__sampled_at: _TypeAlias = _typing.Literal["_sampled_at", b"_sampled_at"]  # noqa: Y015
@@ -498,7 +502,9 @@ class ExplainRequest(_message.Message):
     device: _builtins.str
     """A device: UUID, or NVML index in decimal digits."""
     request_id: _builtins.str
-    """A waiting request of the caller, by its key."""
+    """A request that waits, or the lease that came of it, by its key: the caller's own, else, for
+    administrators, the only one that waits under this key.
+    """
     @_builtins.property
     def request(self) -> _request_pb2.AllocateRequest:
         """A request, as if it were made now. With `available_uuids` and `must_include_uuids` the reply's
@@ -545,7 +551,7 @@ class ExplainReply(_message.Message):
 
     @_builtins.property
     def rejection(self) -> _rejection_pb2.Rejection:
-        """For a request: why it would be refused; absent when it would be granted."""
+        """For a request: why it is not granted now; absent when it would be."""
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_rejection_pb2.DeviceVerdict]:
@@ -553,7 +559,7 @@ class ExplainReply(_message.Message):
 
     @_builtins.property
     def waiting(self) -> _lease_pb2.WaitingRequest:
-        """For a waiting request: its place and what it waits for."""
+        """For a request that waits, or that would: its place and what it waits for."""
 
     @_builtins.property
     def story(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
@@ -565,7 +571,7 @@ class ExplainReply(_message.Message):
 
     @_builtins.property
     def preempted_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """For a request: leases that would be ended to make room, by priority."""
+        """For a request: leases that are or would be ended to make room, by priority."""
 
     def __init__(
         self,

@@ -283,6 +283,7 @@ class NodeStatus(_message.Message):
     SOCKET_FIELD_NUMBER: _builtins.int
     BOOT_ID_FIELD_NUMBER: _builtins.int
     FOREIGN_PID_NAMESPACE_FIELD_NUMBER: _builtins.int
+    DEFAULT_PRIORITY_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Name of the host."""
     version: _builtins.str
@@ -301,6 +302,8 @@ class NodeStatus(_message.Message):
     """Id of the present boot of the host."""
     foreign_pid_namespace: _builtins.bool
     """Whether the daemon is outside the host's PID namespace, so that processes may be missing."""
+    default_priority: _builtins.str
+    """Priority class of a request that names none."""
     @_builtins.property
     def driver(self) -> Global___DriverStatus:
         """The driver."""
@@ -388,10 +391,11 @@ class NodeStatus(_message.Message):
         socket: _builtins.str = ...,
         boot_id: _builtins.str = ...,
         foreign_pid_namespace: _builtins.bool = ...,
+        default_priority: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sample_age", b"_sample_age", "_sampled_at", b"_sampled_at", "at", b"at", "counts", b"counts", "driver", b"driver", "enforcement", b"enforcement", "guard", b"guard", "sample_age", b"sample_age", "sampled_at", b"sampled_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample_age", b"_sample_age", "_sampled_at", b"_sampled_at", "advisory", b"advisory", "at", b"at", "boot_id", b"boot_id", "counts", b"counts", "devices", b"devices", "driver", b"driver", "enforcement", b"enforcement", "foreign_pid_namespace", b"foreign_pid_namespace", "generation", b"generation", "guard", b"guard", "leases", b"leases", "node", b"node", "processes", b"processes", "quotas", b"quotas", "sample_age", b"sample_age", "sample_stale", b"sample_stale", "sampled_at", b"sampled_at", "simulated", b"simulated", "socket", b"socket", "started_at", b"started_at", "unreadable", b"unreadable", "version", b"version", "waiting", b"waiting", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample_age", b"_sample_age", "_sampled_at", b"_sampled_at", "advisory", b"advisory", "at", b"at", "boot_id", b"boot_id", "counts", b"counts", "default_priority", b"default_priority", "devices", b"devices", "driver", b"driver", "enforcement", b"enforcement", "foreign_pid_namespace", b"foreign_pid_namespace", "generation", b"generation", "guard", b"guard", "leases", b"leases", "node", b"node", "processes", b"processes", "quotas", b"quotas", "sample_age", b"sample_age", "sample_stale", b"sample_stale", "sampled_at", b"sampled_at", "simulated", b"simulated", "socket", b"socket", "started_at", b"started_at", "unreadable", b"unreadable", "version", b"version", "waiting", b"waiting", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sample_age: _TypeAlias = _typing.Literal["sample_age"]  # noqa: Y015
     _WhichOneofArgType__sample_age: _TypeAlias = _typing.Literal["_sample_age", b"_sample_age"]  # noqa: Y015

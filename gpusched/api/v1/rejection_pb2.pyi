@@ -358,6 +358,7 @@ class Rejection(_message.Message):
     HINT_COMMAND_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     QUOTA_FIELD_NUMBER: _builtins.int
+    WAIT_COMMAND_FIELD_NUMBER: _builtins.int
     kind: Global___RejectionKind.ValueType
     """Which kind."""
     sentence: _builtins.str
@@ -370,6 +371,10 @@ class Rejection(_message.Message):
     """A command that tells more or that would do, to paste; empty: none."""
     waits_for: _builtins.str
     """What it would wait for, in one sentence; empty unless kind is LATER."""
+    wait_command: _builtins.str
+    """The same request, waiting, as a command to paste; empty unless kind is LATER, or where it waits
+    already.
+    """
     @_builtins.property
     def allowed_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Values that the field could have, such as the types of this host; empty: not listed."""
@@ -404,10 +409,11 @@ class Rejection(_message.Message):
         hint_command: _builtins.str = ...,
         waits_for: _builtins.str = ...,
         quota: Global___QuotaExcess | None = ...,
+        wait_command: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_nearest", b"_nearest", "_quota", b"_quota", "nearest", b"nearest", "quota", b"quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nearest", b"_nearest", "_quota", b"_quota", "allowed_values", b"allowed_values", "field", b"field", "hint_command", b"hint_command", "holders", b"holders", "kind", b"kind", "nearest", b"nearest", "nearest_command", b"nearest_command", "quota", b"quota", "sentence", b"sentence", "verdicts", b"verdicts", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nearest", b"_nearest", "_quota", b"_quota", "allowed_values", b"allowed_values", "field", b"field", "hint_command", b"hint_command", "holders", b"holders", "kind", b"kind", "nearest", b"nearest", "nearest_command", b"nearest_command", "quota", b"quota", "sentence", b"sentence", "verdicts", b"verdicts", "wait_command", b"wait_command", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__nearest: _TypeAlias = _typing.Literal["nearest"]  # noqa: Y015
     _WhichOneofArgType__nearest: _TypeAlias = _typing.Literal["_nearest", b"_nearest"]  # noqa: Y015

@@ -1,0 +1,115 @@
+"""How a request that waits, or would, comes to its devices: its place, what is in its way, when.
+
+Only says it; `queue` decides. What it says of the time is as sure as the time limits of others.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gpusched.core.entitlement import hindrance
+from gpusched.core.horizon import Horizon, horizon
+from gpusched.core.ids import Instant
+from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
+from gpusched.core.preemption import those_who_give_way
+from gpusched.core.replies import Rejected, Verdict
+from gpusched.core.reserving import why_waits
+from gpusched.core.unjoined import arranged
+from gpusched.core.verdicts import could_serve, judge
+from gpusched.core.waiting import Order, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be said of a request that waits.
+
+    Attributes:
+        waiting: The request; of one that does not wait yet, as it would.
+        position: Its place in the order of service, from 1.
+        count: How many wait, this one among them.
+        why: What is in its way.
+        by: When it begins at the latest (CLOCK_BOOTTIME), where the time limits of what is in its
+            way say so; None: nothing does.
+        preempted: Leases that give way to it, or would.
+    """
+
+    waiting: Waiting
+    position: int
+    count: int
+    why: Rejected
+    by: Instant | None
+    preempted: tuple[Lease, ...]
+
+    @property
+    def place(self) -> str:
+        """The place in words."""
+        return f"in place {self.position} of {self.count}"
+
+
+def outlook_of(ledger: Ledger, waiting: Waiting, now: Instant) -> Outlook:
+    """Say how a request comes to its devices, one that waits or one that would."""
+    waits = ledger.waiting.get(waiting.key) is not None
+    count = len(ledger.waiting) + (0 if waits else 1)
+    position = ledger.waiting.position(waiting)
+    why = why_waits(ledger, waiting, now)
+    if hindrance(ledger, waiting.caller, waiting.request, now) is not None:
+        return Outlook(waiting, position, count, why, None, ())
+    verdicts = judge(ledger, waiting.request, now, waiting.uid)
+    preempted = tuple(giving_way_to(ledger, waiting))
+    if not waits and ledger.policy.queue.preemption:
+        preempted = those_who_give_way(
+            ledger, waiting.request, waiting.order, verdicts, ledger.holds
+        )
+    by = latest_start(ledger, waiting, verdicts, now)
+    return Outlook(waiting, position, count, why, by, preempted)
+
+
+def giving_way_to(ledger: Ledger, waiting: Waiting) -> Iterator[Lease]:
+    """Give the leases that have been told to end for a request."""
+    if ledger.gives_way_to(waiting.key):
+        for lease in ledger.live():
+            if lease.giving_way is not None and lease.giving_way.key == waiting.key:
+                yield lease
+
+
+def latest_start(
+    ledger: Ledger, waiting: Waiting, verdicts: Sequence[Verdict], now: Instant
+) -> Instant | None:
+    """Say when a request begins at the latest, if nobody takes anything away; None: not known.
+
+    Args:
+        ledger: The record.
+        waiting: The request.
+        verdicts: Of all devices, as if nobody waited.
+        now: When that is asked.
+    """
+    request = waiting.request
+    found = [
+        horizon(ledger, one, request, now)
+        for one in could_serve(verdicts)
+        if not _kept_before(ledger, one, waiting.order)
+    ]
+
+    def place(one: Horizon) -> tuple[bool, tuple[int, int], tuple[str, int]]:
+        return (
+            one.device not in request.must_include,
+            one.distance,
+            ledger.devices[one.device].order,
+        )
+
+    nearest = sorted(found, key=place)
+    if request.topology_required:
+        lying = arranged(ledger, request, [one.device for one in nearest])
+        wanted = [one for one in nearest if one.device in lying]
+    else:
+        wanted = nearest[: request.least]
+    ends = [one.at for one in wanted if one.at is not None]
+    missing = set(request.must_include) - {one.device for one in wanted}
+    if missing or len(ends) < max(1, request.least):
+        return None
+    return max(ends)
+
+
+def _kept_before(ledger: Ledger, verdict: Verdict, order: Order) -> bool:
+    hold = ledger.holds.get(ledger.devices[verdict.device].memory_domain)
+    return hold is not None and hold.order < order

@@ -1,0 +1,88 @@
+"""How short a request has to be to pass those who wait."""
+
+from dataclasses import replace
+
+import pytest
+
+from gpusched.core.changes import HoldsFound
+from gpusched.core.ids import SECOND, RequestId
+from gpusched.core.passing import short_enough
+from gpusched.core.preferences import Topology
+from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.request import Request
+from gpusched.core.verdicts import judge
+from tests.fakes.builders import BOB, device
+from tests.fakes.host import Host
+from tests.fakes.queued_host import host_of, wish
+from tests.fakes.topologies import paired
+
+MINUTE = 60 * SECOND
+NOW = Request(RequestId("now"))
+
+
+def held(*limits: int | None, free: int = 1) -> Host:
+    """Devices with leases of so many minutes, and free ones; somebody waits for all of them."""
+    host = host_of(*(device(place) for place in range(len(limits) + free)))
+    for place, limit in enumerate(limits):
+        time = None if limit is None else limit * MINUTE
+        named = (device(place).uuid,)
+        host.grant(Request(RequestId(f"held-{place}"), devices=named, time_limit=time))
+    host.queue(wish("all", len(limits) + free))
+    return host
+
+
+def judged(host: Host) -> tuple[Verdict, ...]:
+    """What speaks against each device, as if nobody waited."""
+    return judge(host.ledger, NOW, host.now.instant)
+
+
+@pytest.mark.parametrize(
+    ("limits", "count", "expected"),
+    [
+        ((90,), 1, 90 * MINUTE),
+        ((90, 20), 1, 90 * MINUTE),
+        ((None,), 1, None),
+        ((90,), 2, None),
+    ],
+)
+def test_the_longest_that_passes_is_told(
+    limits: tuple[int | None, ...], count: int, expected: int | None
+) -> None:
+    """A free device that is kept may be had for as long as it is not needed, where that is known;
+    the refusal says for how long, and then it is so.
+    """
+    host = held(*limits)
+    nearest = host.refusal(Request(RequestId("now"), count=count), BOB).nearest
+    limit = None if nearest is None else nearest.time_limit
+    assert limit == expected
+    assert nearest is None or expected is None or host.would_grant(nearest, BOB)
+
+
+def test_less_than_a_minute_is_not_told() -> None:
+    """Who reads it would come too late."""
+    host = held(1)
+    host.later(0.5)
+    assert host.refusal(Request(RequestId("now")), BOB).nearest is None
+
+
+def test_a_shorter_time_is_no_help_where_devices_lie_apart() -> None:
+    """What is kept may be had for a while, and does not lie as the request demands."""
+    four = [device(place) for place in range(4)]
+    host = Host(*four, topology=paired(four))
+    for place in (0, 2):
+        named = (four[place].uuid,)
+        host.grant(Request(RequestId(f"{place}"), devices=named, time_limit=90 * MINUTE))
+    host.queue(wish("all", 4))
+    pair = Request(RequestId("pair"), 2, topology=Topology.NVLINK, topology_required=True)
+    nearest = host.refusal(pair, BOB).nearest
+    assert nearest is None or nearest.time_limit is None
+    assert host.would_grant(replace(pair, topology_required=False, time_limit=MINUTE), BOB)
+
+
+def test_what_is_kept_for_nobody_any_more_says_no_time() -> None:
+    """Between a request's end and the next turn of the queue its devices are kept on."""
+    host = held(90)
+    kept = [replace(one, obstacle=Obstacle.KEPT) for one in judged(host)]
+    assert short_enough(host.ledger, NOW, kept, host.now.instant) is not None
+    host.apply([HoldsFound({})])
+    assert short_enough(host.ledger, NOW, kept, host.now.instant) is None
