@@ -22,6 +22,7 @@ _COLUMNS = (
     Column("LEASE"),
     Column("STATE"),
     Column("USER"),
+    Column("CLASS", optional=True),
     Column("DEVICES"),
     Column("USED (PEAK)", right=True),
     Column("LIMIT", right=True),
@@ -61,15 +62,18 @@ _REASONS = {
 """For reasons whose own name says too little."""
 
 
-def lease_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
+def lease_lines(
+    leases: Sequence[Document], now: float, width: int | None, usual: str = ""
+) -> list[str]:
     """Lay out living leases.
 
     Args:
         leases: Messages `Lease`.
         now: Unix seconds.
         width: Columns of the terminal; None: as wide as it needs.
+        usual: The priority class that goes without saying.
     """
-    return lines_of(_COLUMNS, [_row(one, now) for one in leases], width)
+    return lines_of(_COLUMNS, [_row(one, now, usual) for one in leases], width)
 
 
 def ended_lines(leases: Sequence[Document], now: float, width: int | None) -> list[str]:
@@ -108,6 +112,12 @@ def idle_of(lease: Document) -> str:
     if seconds is None or (seconds < _SOON and not lease.text("idle_deadline")):
         return ""
     return f"idle {span(seconds)} ({_IDLE.get(lease.text('idle_kind'), 'not used')})"
+
+
+def class_of(lease: Document, usual: str) -> str:
+    """Give the priority class of a lease; empty for the usual one, or where it is not told."""
+    priority = lease.text("priority")
+    return "" if priority == usual else priority
 
 
 def devices_of(lease: Document) -> str:
@@ -153,10 +163,19 @@ def end_of(lease: Document, now: float) -> str:
         for name, words in _CLOCKS
         if (deadline := instant(lease.text(name))) is not None
     ]
+    gives_way = instant(lease.part("giving_way").text("deadline"))
+    if gives_way is not None:
+        running.append((gives_way, "gives way in"))
     if not running:
         return "with its last process"
     deadline, words = min(running)
     return f"{words} {span(deadline - now)}"
+
+
+def gives_way_of(lease: Document, now: float) -> str:
+    """Say when a lease gives way to a request of a higher class; empty where it does not."""
+    deadline = instant(lease.part("giving_way").text("deadline"))
+    return "" if deadline is None else f"gives way in {span(deadline - now)}"
 
 
 def _violation(violation: Document) -> str:
@@ -180,13 +199,14 @@ def _ended_row(lease: Document, now: float) -> list[str]:
     ]
 
 
-def _row(lease: Document, now: float) -> list[str]:
+def _row(lease: Document, now: float, usual: str) -> list[str]:
     created = instant(lease.text("created_at"))
     devices = lease.parts("devices")
     return [
         lease.text("id"),
         state_of(lease) + (" (asker gone)" if lease.flag("asker_gone") else ""),
         user_of(lease.part("holder")),
+        class_of(lease, usual),
         devices_of(lease),
         _used(lease) if devices else NONE,
         limit_of(lease),

@@ -5,8 +5,9 @@ import argparse
 from gpusched.cli.command import Command, Invocation
 from gpusched.cli.lease_table import end_of, ended_lines, lease_lines
 from gpusched.cli.status import terminal_width
-from gpusched.cli.table import printable
-from gpusched.cli.words import NONE, now, user_of
+from gpusched.cli.waiting_table import waiting_lines
+from gpusched.cli.words import now
+from gpusched.client.document import Document
 
 
 def _listing(parser: argparse.ArgumentParser) -> None:
@@ -21,18 +22,19 @@ def _renewing(parser: argparse.ArgumentParser) -> None:
 def _leases(invocation: Invocation) -> int:
     options = invocation.options
     listed = invocation.call("Leases/List", {"mine": options.mine, "ended": options.ended})
-    leases = listed.parts("leases")
-    if leases:
-        lay_out = ended_lines if options.ended else lease_lines
-        invocation.say("\n".join(lay_out(leases, now(), terminal_width())))
-    else:
-        invocation.say("no leases have ended" if options.ended else "no leases")
-    for waiting in listed.parts("waiting"):
-        request = waiting.part("request").text("request_id")
-        place, why = waiting.number("position"), waiting.text("waits_for") or NONE
-        line = f"waiting: {request} of {user_of(waiting)}, place {place}: {why}"
-        invocation.say(printable(line))
+    invocation.say("\n".join(_lines(listed, ended=options.ended)))
     return 0
+
+
+def _lines(listed: Document, *, ended: bool) -> list[str]:
+    """Lay out a message `LeaseList`: the leases, and who waits for some."""
+    leases, at, width = listed.parts("leases"), now(), terminal_width()
+    if ended:
+        return ended_lines(leases, at, width) if leases else ["no leases have ended"]
+    usual = listed.text("default_priority")
+    lines = lease_lines(leases, at, width, usual) if leases else ["no leases"]
+    waiting = listed.parts("waiting")
+    return [*lines, "", *waiting_lines(waiting, at, width)] if waiting else lines
 
 
 def _renew(invocation: Invocation) -> int:

@@ -6,10 +6,19 @@ Pure: the message `NodeStatus` in, lines out.
 from collections.abc import Mapping, Sequence
 
 from gpusched.cli.account_table import account_lines
-from gpusched.cli.lease_table import devices_of, end_of, idle_of, limit_of, state_of
+from gpusched.cli.lease_table import (
+    class_of,
+    devices_of,
+    end_of,
+    gives_way_of,
+    idle_of,
+    limit_of,
+    state_of,
+)
 from gpusched.cli.process_table import process_lines
 from gpusched.cli.quota_table import quota_lines
 from gpusched.cli.table import Column, lines_of, printable
+from gpusched.cli.waiting_table import waiting_lines
 from gpusched.cli.words import instant, mib, name_of, seconds_of, span, user_of
 from gpusched.client.document import Document
 from gpusched.client.level import level_word
@@ -28,10 +37,15 @@ _RESERVED = (
     Column("Lease"),
     Column("State"),
     Column("User"),
+    Column("Class", optional=True),
     Column("Devices"),
     Column("Limit", right=True),
     Column("Ends"),
 )
+
+_HEALTHY = "HEALTH_HEALTHY"
+_SHOWN = 10
+"""Requests that wait and are listed; of more only how many they are."""
 
 
 def screen(status: Document, width: int | None) -> list[str]:
@@ -49,14 +63,15 @@ def screen(status: Document, width: int | None) -> list[str]:
         if one.text("kind") == "PROCESS_KIND_STRAY"
     }
     if devices:
-        idle = {one.text("id"): idle_of(one) for one in status.parts("leases")}
-        lines += lines_of(_DEVICES, [_device(one, strays, idle) for one in devices], width)
+        notes = _notes(status)
+        lines += lines_of(_DEVICES, [_device(one, strays, notes) for one in devices], width)
     else:
         lines.append("No devices")
     if accounts := account_lines(devices, width):
         lines += ["", *accounts]
     lines += ["", *process_lines(status.parts("processes"), status.parts("unreadable"), width)]
     lines += _without_process(status, width)
+    lines += _waiting(status, width)
     quotas = quota_lines(status.parts("quotas"), width)
     return [*lines, "", *quotas] if quotas else lines
 
@@ -116,7 +131,18 @@ def _guard(guard: Document) -> list[str]:
     return [f"guard: {sentence.removeprefix('The guard is ').rstrip('.')}{count}"]
 
 
-def _device(device: Document, strays: set[str], idle: Mapping[str, str]) -> list[str]:
+def _notes(status: Document) -> dict[str, str]:
+    """Give what is to be said of leases where they are named, by their ids."""
+    usual, at = status.text("default_priority"), instant(status.text("at")) or 0.0
+    notes: dict[str, str] = {}
+    for one in status.parts("leases"):
+        priority = class_of(one, usual)
+        words = (f"({priority})" if priority else "", idle_of(one), gives_way_of(one, at))
+        notes[one.text("id")] = " ".join(filter(None, words))
+    return notes
+
+
+def _device(device: Document, strays: set[str], notes: Mapping[str, str]) -> list[str]:
     memory, mig = device.part("memory"), device.part("mig")
     whole = "mig" not in device
     index = mig.number("parent_index") if not whole else device.optional("index")
@@ -129,7 +155,7 @@ def _device(device: Document, strays: set[str], idle: Mapping[str, str]) -> list
         f"{mib(memory.measured('used'))} / {mib(memory.measured('total'))}",
         mib(device.number("allocated_bytes")),
         _health(device),
-        _leases(device, strays, idle),
+        _leases(device, strays, notes),
     ]
 
 
@@ -139,9 +165,9 @@ def _health(device: Document) -> str:
     return f"{health}: {reason}" if reason else health
 
 
-def _leases(device: Document, strays: set[str], idle: Mapping[str, str]) -> str:
+def _leases(device: Document, strays: set[str], of_leases: Mapping[str, str]) -> str:
     leases = device.texts("lease_ids")
-    found = ", ".join(f"{one} {idle[one]}" if idle.get(one) else one for one in leases)
+    found = ", ".join(f"{one} {of_leases.get(one, '')}".rstrip() for one in leases)
     if device.flag("mig_enabled") and not found:
         return "partitioned"
     ghost = device.part("account").measured("ghost")
@@ -156,6 +182,9 @@ def _leases(device: Document, strays: set[str], idle: Mapping[str, str]) -> str:
         )
         if holds
     ]
+    if not found and not notes and device.text("health") == _HEALTHY:
+        # Such as that it is kept for a request; of a device in trouble its health says more.
+        notes = [*filter(None, [device.text("unschedulable_reason")])]
     if not found and (device.number("allocated_bytes") or device.flag("leased_exclusively")):
         found = "leased"  # whose it is this user may not see
     elif not found:
@@ -185,15 +214,29 @@ def _without_process(status: Document, width: int | None) -> list[str]:
     if not leases:
         return []
     now = instant(status.text("at")) or 0.0
-    rows = [_reserved(one, now) for one in leases]
+    usual = status.text("default_priority")
+    rows = [_reserved(one, now, usual) for one in leases]
     return ["", "Leases without a process on a device:", *lines_of(_RESERVED, rows, width)]
 
 
-def _reserved(lease: Document, now: float) -> Sequence[str]:
+def _waiting(status: Document, width: int | None) -> list[str]:
+    """List the first of the requests that wait."""
+    waiting = status.parts("waiting")
+    if not waiting:
+        return []
+    at = instant(status.text("at")) or 0.0
+    lines = ["", "Requests that wait, in the order of service:"]
+    lines += waiting_lines(waiting[:_SHOWN], at, width, loud=False)
+    more = len(waiting) - _SHOWN
+    return [*lines, f"and {more} more: gpusched leases"] if more > 0 else lines
+
+
+def _reserved(lease: Document, now: float, usual: str) -> Sequence[str]:
     return [
         lease.text("id"),
         state_of(lease),
         user_of(lease.part("holder")),
+        class_of(lease, usual),
         devices_of(lease),
         limit_of(lease),
         end_of(lease, now),

@@ -72,6 +72,21 @@ def lease(name: str, **changed: object) -> Fields:
     } | changed
 
 
+def waiting(place: int, name: str, **changed: object) -> Fields:
+    """Gives a request of alice's for two devices, which came five minutes before `status`."""
+    return {
+        "position": place,
+        "request": {"request_id": name},
+        "uid": 1000,
+        "user": "alice",
+        "priority": "normal",
+        "wanted": "2 devices",
+        "enqueued_at": "2026-11-22T11:56:00Z",
+        "wait_deadline": "2026-11-22T12:05:30Z",
+        "waits_for": "the end of lease-1 of bob",
+    } | changed
+
+
 def status(**changed: object) -> Fields:
     """Gives the status of a host with two free devices and no process."""
     return {

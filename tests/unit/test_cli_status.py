@@ -14,6 +14,7 @@ from tests.fakes.messages import (
     status,
     unavailable,
     value,
+    waiting,
 )
 
 
@@ -221,9 +222,56 @@ def test_why_a_device_is_not_free() -> None:
     assert lines[3].endswith("lost: fell off the bus   no lease")
 
 
-def test_waiting_requests_are_counted() -> None:
-    """Requests that wait are in the header."""
-    assert "requests waiting: 2" in shown(waiting=[{"position": 1}, {"position": 2}])
+def test_a_device_that_is_kept_says_for_whom() -> None:
+    """A free device that is not given to who comes now says why not."""
+    kept = "kept for a request of bob that waits"
+    devices = [
+        device(0, schedulable=False, unschedulable_reason=kept),
+        device(1, schedulable=False, unschedulable_reason="lost", health="HEALTH_LOST"),
+    ]
+    lines = part(shown(devices=devices), 1).splitlines()
+    assert lines[1].endswith(f"healthy   no lease ({kept})")
+    assert lines[2].endswith("lost      no lease")
+
+
+def test_requests_that_wait_are_listed() -> None:
+    """In the order of service, with who, what, since when and for what; the header counts them."""
+    theirs = waiting(2, "lease-wwwwwwwwww", user="bob", uid=1001, priority="low", wanted="")
+    text = shown(waiting=[waiting(1, "train-7"), theirs])
+    assert "\nrequests waiting: 2\n" in text
+    assert text.partition("\n\nRequests that wait, in the order of service:\n")[2] == (
+        "Place   Request            User    Class    Wants       Waited   Leaves     Waits for\n"
+        "    1   train-7            alice   normal   2 devices       5m   in 4m29s"
+        "   the end of lease-1 of bob\n"
+        "    2   lease-wwwwwwwwww   bob     low                      5m   in 4m29s"
+        "   the end of lease-1 of bob"
+    )
+
+
+def test_of_very_many_the_first_are_listed() -> None:
+    """The screen stays one; the command that lists them all is there."""
+    text = shown(waiting=[waiting(place, f"train-{place}") for place in range(1, 13)])
+    assert text.endswith("\nand 2 more: gpusched leases")
+    assert "train-10 " in text
+    assert "train-11 " not in text
+
+
+def test_a_class_that_is_not_the_usual_one_is_told() -> None:
+    """Of a lease whose devices are listed, and of one that has no process yet."""
+    devices: list[Fields] = [device(0, lease_ids=["lease-aaaaaaaaaa", "lease-bbbbbbbbbb"])]
+    way = {"deadline": "2026-11-22T12:01:26Z", "priority": "normal"}
+    leases = [
+        lease("lease-aaaaaaaaaa", priority="low", giving_way=way),
+        lease("lease-bbbbbbbbbb", priority="normal"),
+    ]
+    text = shown(devices=devices, leases=leases, default_priority="normal")
+    said = "lease-aaaaaaaaaa (low) gives way in 25s, lease-bbbbbbbbbb"
+    assert part(text, 1).endswith(said)
+    table = part(text, 3).splitlines()
+    assert "User    Class   Devices" in table[1]
+    assert "alice   low     1 " in table[2]
+    assert table[2].endswith("gives way in 25s")
+    assert "alice           1 " in table[3]
 
 
 def test_idle_leases() -> None:
