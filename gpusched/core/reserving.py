@@ -36,10 +36,12 @@ def place(
         return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
     if request.count == 0:
         return ()
-    order = _place_of(ledger, request, now)
-    verdicts = _left(ledger, request, now, order, asker)
+    verdicts = verdicts_for(ledger, request, now, asker)
     chosen = choose(ledger, request, verdicts, asker)
-    return _refused(ledger, request, verdicts, now, order, asker) if chosen is None else chosen
+    if chosen is not None:
+        return chosen
+    rejected = refuse(ledger, request, verdicts)
+    return _or_shorter(ledger, request, rejected, verdicts, now, asker)
 
 
 def verdicts_for(
@@ -53,13 +55,19 @@ def verdicts_for(
 
 
 def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
-    """Say what is in the way of a request that waits."""
+    """Say what is in the way of a request that waits, and what its user would be granted now."""
     request, asker = waiting.request, waiting.caller.uid
     hindered = hindrance(ledger, waiting.caller, request, now)
     if hindered is not None:
         return hindered
-    left = _left(ledger, request, now, waiting.order, asker)
-    return _refused(ledger, request, left, now, waiting.order, asker)
+    rejected = refuse(ledger, request, _left(ledger, request, now, waiting.order, asker))
+    nearest = rejected.nearest
+    # What is kept for the request itself is nothing that another one of its user could have.
+    if nearest is not None and not _would_do(ledger, nearest, now, asker):
+        rejected = replace(rejected, nearest=None)
+    return _or_shorter(
+        ledger, request, rejected, verdicts_for(ledger, request, now, asker), now, asker
+    )
 
 
 def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:
@@ -67,22 +75,24 @@ def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:
     return ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals
 
 
-def _refused(
+def _or_shorter(
     ledger: Ledger,
     request: Request,
+    rejected: Rejected,
     verdicts: tuple[Verdict, ...],
     now: Instant,
-    order: Order,
     asker: int,
 ) -> Rejected:
-    """Say why; the nearest that would do is the same for a shorter time, where that would."""
-    rejected = refuse(ledger, request, verdicts)
+    """Let the nearest that would do be the same for a shorter time, where that would do."""
     shorter = short_enough(ledger, request, verdicts, now)
-    if rejected.why is not Refusal.LATER or shorter is None:
-        return rejected
-    left = _left(ledger, shorter, now, order, asker)
-    passes = choose(ledger, shorter, left, asker) is not None
+    passes = shorter is not None and _would_do(ledger, shorter, now, asker)
     return replace(rejected, nearest=shorter) if passes else rejected
+
+
+def _would_do(ledger: Ledger, request: Request, now: Instant, asker: int) -> bool:
+    """Say whether a request that comes now would be granted."""
+    left = verdicts_for(ledger, request, now, asker)
+    return choose(ledger, request, left, asker) is not None
 
 
 def _left(

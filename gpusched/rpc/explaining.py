@@ -66,7 +66,8 @@ async def _request(
         reply.rejection.CopyFrom(rejection_of(answer.rejection, ledger, now, wish))
     if answer.arriving is not None:
         outlook = outlook_of(ledger, answer.arriving, now.instant)
-        reply.sentence = f"{describe(wish)} would wait, {outlook.place}: {reply.sentence}"
+        what = f"a request for {describe(wish)} would wait"
+        reply.sentence = f"{what}, {outlook.place}: {reply.sentence}"
         _add_outlook(reply, world, outlook, call)
     return reply
 

@@ -114,6 +114,27 @@ def test_what_is_kept_for_others_says_nothing() -> None:
     assert begins_in(host, host.queue(wish("third"))) is None
 
 
+def test_what_is_kept_for_itself_is_not_in_its_way() -> None:
+    """A free device that waits for the rest of the request is free, as far as that goes."""
+    host = host_of(ONE, TWO)
+    host.grant(Request(RequestId("held"), devices=(ONE.uuid,)))
+    waiting = host.queue(wish("pair", 2))
+    why = outlook(host, waiting).why
+    assert [one.obstacle for one in why.verdicts] == [Obstacle.HELD, None]
+    assert why.nearest is None, "another request of its user would not get that device"
+
+
+def test_what_would_do_instead_is_had_at_once() -> None:
+    """A request that waits is told what its user could have now, beside it."""
+    host = host_of(ONE, TWO)
+    host.grant(Request(RequestId("held"), devices=(ONE.uuid,), time_limit=3600 * SECOND))
+    host.queue(wish("pair", 2))
+    nearest = outlook(host, host.queue(wish("single"), BOB)).why.nearest
+    assert nearest is not None
+    assert nearest.time_limit == 3600 * SECOND
+    assert host.would_grant(replace(nearest, request_id=RequestId("now")), BOB)
+
+
 def test_a_device_that_must_be_there_sets_the_time() -> None:
     """A nearer one is no help."""
     host = limited(60, 90)
