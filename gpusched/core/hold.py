@@ -49,7 +49,8 @@ def free_of(
         holds: What is kept.
         verdicts: Of devices, as if nobody waited.
         devices: The inventory.
-        order: Place of the request in the order of service: what is kept for later ones is free.
+        order: Place of the request in the order of service: what is kept for it, or for
+            later ones, is free.
         ends: When a lease of it will surely have ended; None: nobody knows.
     """
     if not holds:
@@ -57,7 +58,7 @@ def free_of(
     after: list[Verdict] = []
     for one in verdicts:
         hold = holds.get(devices[one.device].memory_domain) if one.obstacle is None else None
-        if hold is None or hold.order > order or _passes(hold, ends):
+        if hold is None or hold.order >= order or _passes(hold, ends):
             after.append(one)
         else:
             sentence = "kept for a request that waits longer"
