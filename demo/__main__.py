@@ -1,4 +1,4 @@
-"""The main job, shown: daemon, workers, status, nvidia-smi, masks, over-use, cordon, a crash.
+"""The main job, shown: daemon, workers, status, nvidia-smi, a queue, masks, over-use, a crash.
 
 Each later capability adds its scene here. It fails, with exit code 1, when a scene does not show
 what it must.
@@ -16,6 +16,8 @@ WORK = "simulated-worker --memory 2GiB"
 SECOND_USER = 65534
 FOREIGN = 0
 """A device of the exclusive pair, by index."""
+WAITED_FOR = 5
+"""A device that nobody has at that time."""
 
 
 def daemon_starts(demo: Demo) -> None:
@@ -64,6 +66,27 @@ def refusals_explain(demo: Demo) -> None:
     ):
         if demo.show("run", *words, "--", "true").returncode != code:
             raise Failed(f"`gpusched run {' '.join(words)} -- true` did not end with {code}")
+
+
+def who_waits_is_served(demo: Demo) -> None:
+    """Who waits has a place, and hears why; what he waits for is his as soon as it is free."""
+    device = ("--device", str(WAITED_FOR))
+    holder = demo.start(str(GPUSCHED), "run", *device, "--", str(GPUSCHED), *WORK.split())
+    for _ in waiting(10, "the device to be taken"):
+        if any(holder.pid in pids for pids in demo.leases().values()):
+            break
+    words = ("sh", "-c", "echo $GPUSCHED_LEASE has its turn")
+    print(f"$ gpusched run {' '.join(device)} --wait -- {words[-1]} &", flush=True)
+    waiter = demo.start(str(GPUSCHED), "run", *device, "--wait", "--", *words)
+    for _ in waiting(10, "a request to wait"):
+        if demo.waiting():
+            break
+    explained = demo.show("explain", *demo.waiting())
+    end(holder)
+    served = waiter.communicate(timeout=10)[0]
+    print(served, end="")
+    if "in place 1 of 1" not in explained.stdout or "has its turn" not in served:
+        raise Failed("who waited was not told why, or not served")
 
 
 def masks_hold(demo: Demo) -> None:
@@ -209,6 +232,7 @@ SCENES = (
     status_shows,
     nvidia_smi_shows,
     refusals_explain,
+    who_waits_is_served,
     masks_hold,
     release_kills,
     children_keep_it,

@@ -47,6 +47,11 @@ class Demo(Stage):
         listed = json.loads(self.gpusched("leases", "--json").stdout)["leases"]
         return {one["id"]: [each["pid"] for each in one["processes"]] for one in listed}
 
+    def waiting(self) -> list[str]:
+        """Give the ids of the requests that wait, in the order of service."""
+        listed = json.loads(self.gpusched("leases", "--json").stdout)["waiting"]
+        return [one["request"]["request_id"] for one in listed]
+
     def holds(self) -> str:
         """Give why the daemon cannot have the kernel hold masks; empty where it can."""
         found = json.loads(self.gpusched("status", "--json").stdout)["enforcement"]
