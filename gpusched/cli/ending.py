@@ -51,7 +51,12 @@ def _add_ending(parser: argparse.ArgumentParser) -> None:
 
 
 def _cancelling(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("request", metavar="REQUEST", help="the request id that the client chose")
+    parser.add_argument(
+        "request",
+        metavar="REQUEST",
+        help="the id of a request that waits, as `gpusched leases` lists it; or the request id of"
+        " a lease that nobody uses yet",
+    )
 
 
 def _release(invocation: Invocation) -> int:

@@ -44,7 +44,7 @@ INDEX: dict[str, Entry] = {
     "status": Entry(
         "status",
         "[--watch]",
-        "Show the host: devices, their processes with memory, lease and user.",
+        "Show the host: devices, their processes with memory, lease and user, and who waits.",
         "gpusched status --watch",
     ),
     "devices": Entry(
@@ -59,7 +59,7 @@ INDEX: dict[str, Entry] = {
     "leases": Entry(
         "leases",
         "[--mine] [--ended]",
-        "List leases: who has what, since when, and what ends it.",
+        "List leases: who has what, since when, and what ends it; and who waits for what.",
         "gpusched leases --mine",
     ),
     "processes": Entry(
@@ -104,8 +104,8 @@ INDEX: dict[str, Entry] = {
     "cancel": Entry(
         "ending",
         "REQUEST",
-        "Withdraw a request by its request id.",
-        "gpusched cancel train-2026-11-22",
+        "Withdraw a request that waits, or whose lease nobody uses yet, by its id.",
+        "gpusched cancel wait-83a537f252",
     ),
     "config": Entry(
         "config_check",

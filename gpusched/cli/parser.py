@@ -122,7 +122,8 @@ def overview() -> str:
         "usage: gpusched COMMAND …",
         "",
         "Leases the GPUs of this host to processes. ALLOC is what to allocate: see",
-        "`gpusched allocate --help`. LEASE is a lease's id or the beginning of it.",
+        "`gpusched allocate --help`. LEASE is a lease's id or the beginning of it, REQUEST the id",
+        "of a request that waits: see `gpusched leases`.",
         "",
     ]
     for title, later in (("commands:", False), ("not in this version:", True)):

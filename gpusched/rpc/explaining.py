@@ -18,7 +18,7 @@ from gpusched.rpc.convert_event import story_of
 from gpusched.rpc.convert_rejection import rejection_of, verdict_of
 from gpusched.rpc.convert_waiting import message_of_outlook
 from gpusched.rpc.judging import share_verdicts, whole_verdicts
-from gpusched.rpc.resolve import find_device, find_lease
+from gpusched.rpc.resolve import find_device, find_lease, find_waiting
 from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, decided
 
@@ -79,13 +79,9 @@ def _named(world: World, name: RequestId, call: Call) -> Waiting | Lease:
         Refused: There is none.
     """
     ledger = world.authority.ledger
-    key = call.caller.uid, name
-    found = ledger.waiting.get(key) or ledger.by_request(*key)
+    found = ledger.by_request(call.caller.uid, name) or find_waiting(ledger, name, call)
     if found is not None:
         return found
-    others = [one for one in ledger.waiting if one.request.request_id == name]
-    if call.caller.admin and len(others) == 1:
-        return others[0]
     sentence = (
         f"no request {name!r} of uid {call.caller.uid} waits or holds a lease;"
         " `gpusched leases` lists who waits"

@@ -31,7 +31,14 @@ from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings
 from gpusched.rpc.convert_lease import lease_of, members_of
 from gpusched.rpc.convert_request import grace_of
 from gpusched.rpc.lease_views import LeaseViews
-from gpusched.rpc.resolve import find_lease, find_process, held, named_lease, owned
+from gpusched.rpc.resolve import (
+    find_lease,
+    find_process,
+    find_waiting,
+    held,
+    named_lease,
+    owned,
+)
 from gpusched.rpc.standing import cgroup_standing, standing_of
 from gpusched.rpc.status import not_yet, refuse
 from gpusched.rpc.world import decided, settled
@@ -118,13 +125,16 @@ class Leases(LeaseViews):
         """Withdraw a request."""
         if not request.request_id:
             raise InvalidRequest("request_id", "is empty: name a request")
-        caller = call.caller
+        caller, name = call.caller, RequestId(request.request_id)
         if request.HasField("holder_uid"):
             if not call.may_see(request.holder_uid):
                 sentence = f"uid {caller.uid} may not cancel requests of {request.holder_uid}"
                 raise refuse(Refusal.NOT_ALLOWED, sentence)
             caller = replace(caller, uid=request.holder_uid)
-        event = CancelRequested(caller, RequestId(request.request_id))
+        else:
+            waiting = find_waiting(self._world.authority.ledger, name, call)
+            caller = caller if waiting is None else replace(caller, uid=waiting.uid)
+        event = CancelRequested(caller, name)
         done = decided(self._world, event, Done)
         lease = self._message(done.leases[0], call) if done.leases else None
         return leases_pb2.CancelReply(lease=lease)

@@ -9,10 +9,11 @@ from typing import TypeAlias
 from gpusched.api.v1 import leases_pb2, process_pb2
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.holding import not_yours
-from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
+from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId, RequestId
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Refusal
+from gpusched.core.waiting import Waiting
 from gpusched.ports import ProcessTable
 from gpusched.rpc.call import Call
 from gpusched.rpc.convert_request import Resolve, named_pid
@@ -109,6 +110,16 @@ def owned(ledger: Ledger, reference: str, call: Call) -> list[Lease]:
         and one.request.owner.reference == reference
         and call.may_see(one.uid)
     ]
+
+
+def find_waiting(ledger: Ledger, name: RequestId, call: Call) -> Waiting | None:
+    """Find a request that waits: the caller's own, else, for administrators, the only one."""
+    key = call.caller.uid, name
+    own = ledger.waiting.get(key)
+    if own is not None or not call.caller.admin or ledger.by_request(*key) is not None:
+        return own
+    others = [one for one in ledger.waiting if one.request.request_id == name]
+    return others[0] if len(others) == 1 else None
 
 
 def find_device(ledger: Ledger, text: str) -> DeviceUuid:

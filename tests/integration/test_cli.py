@@ -225,7 +225,7 @@ def test_following_events(socket_folder: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_no_leases(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty list is words; requests that wait are told with what they wait for."""
+    """An empty list is words; requests that wait are beside the living leases."""
     waiting: Fields = {
         "request": {"request_id": "key"},
         "user": "bob",
@@ -236,8 +236,10 @@ def test_no_leases(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         command_line.main(words_for(served.path, "leases"), never)
         command_line.main(words_for(served.path, "leases --ended"), never)
     assert capsys.readouterr().out == (
-        "no leases\nwaiting: key of bob, place 1: the end of lease-a\n"
-        "no leases have ended\nwaiting: key of bob, place 1: the end of lease-a\n"
+        "no leases\n\n"
+        "PLACE   REQUEST   USER   CLASS   WAITED   WAITS FOR\n"
+        "    1   key       bob    -            -   the end of lease-a\n"
+        "no leases have ended\n"
     )
 
 

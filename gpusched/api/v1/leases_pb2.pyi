@@ -256,8 +256,8 @@ class CancelRequest(_message.Message):
     request_id: _builtins.str
     """Key of the request. INVALID_ARGUMENT when empty."""
     holder_uid: _builtins.int
-    """Uid it was made for. Absent: the caller's. PERMISSION_DENIED for another unless root or an
-    administrator.
+    """Uid it was made for. Absent: the caller's, else, for administrators, the only one that waits
+    under this key. PERMISSION_DENIED for another unless root or an administrator.
     """
     def __init__(
         self,
