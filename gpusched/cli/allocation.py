@@ -147,7 +147,9 @@ def _count(text: str) -> int:
 def _counts(text: str) -> tuple[int, int | None]:
     """Read `2`, or `2-4`: so many, and so many at most."""
     least, dash, most = text.partition("-")
-    return _count(least), _count(most) if dash else None
+    if dash and not (least.isdecimal() and most.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices, nor N-M")
+    return _count(least), int(most) if dash else None
 
 
 def _list(text: str | None) -> list[str] | None:

@@ -49,8 +49,8 @@ def free_of(
         holds: What is kept.
         verdicts: Of devices, as if nobody waited.
         devices: The inventory.
-        order: Place of the request in the order of service: what is kept for it, or for
-            later ones, is free.
+        order: Place of the request in the order of service: what is kept for itself, or for later
+            ones, is free.
         ends: When a lease of it will surely have ended; None: nobody knows.
     """
     if not holds:

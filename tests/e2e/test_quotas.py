@@ -123,7 +123,7 @@ def test_a_device_with_a_lease_moves_when_it_has_ended(quoted: Host) -> None:
     assert refused_as(quoted, 77, OTHER, *wish).startswith(
         f"pool training is for uid {ONE}; open to you: default"
     )
-    assert refused_as(quoted, 64, ONE, "--pool", "x").startswith("pool: there is no pool 'x'")
+    assert refused_as(quoted, 64, ONE, "--pool", "x").startswith("--pool: there is no pool 'x'")
     end(quoted, held)
     assert quoted.devices()[0].text("pool") == "training"
     run_as(quoted, ONE, *wish)

@@ -1,6 +1,7 @@
 """A refusal has its exit code, one sentence why, and what would do."""
 
 import json
+import re
 
 import grpc
 import pytest
@@ -25,7 +26,11 @@ _AS_NOBODY = as_user(NOBODY)
         (("--device", "0,0"), "--device: "),
         (("--label", "name"), "--label 'name' is not KEY=VALUE"),
         (("--time-limit", "5"), "--time-limit: '5' is not a time"),
-        (("--wait",), "--wait is not in this version"),
+        (("--wait", "0s"), "--wait: '0s' is not more than nothing"),
+        (("--priority", "urgent"), "--priority: there is no class 'urgent'; there is high, "),
+        (("--pool", "training"), "--pool: there is no pool 'training'"),
+        (("--gpus", "4-2"), "--gpus: 2 is not between"),
+        (("--gpus", "2", "--min-gpus", "3"), "--min-gpus: 3 is not between"),
         (("--no-such-flag",), "--no-such-flag"),
     ],
 )
@@ -58,7 +63,7 @@ def test_what_fits_in_part_says_how_much(host: Host) -> None:
     """The nearest request that would be granted now is a command that is granted."""
     host.allocate("--gpus", "3", "--gpu-type", "l4")
     said = host.refused(75, "run", "--gpus", "2", "--gpu-type", "l4", "--", "true")
-    command = said.rpartition(": gpusched ")[2].split()
+    command = re.findall(r": gpusched (.*)", said)[0].split()
     assert command[:3] == ["run", "--gpus", "1"]
     assert host.gpusched(*command).returncode == 0
 
