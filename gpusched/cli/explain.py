@@ -33,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _explain(invocation: Invocation) -> int:
     subject = _subject(invocation.options)
     reply = invocation.call("Leases/Explain", subject)
-    waits = "request_id" in subject
+    waits = "request" not in subject
     invocation.say("\n".join(explain_lines(reply, terminal_width(), waits=waits)))
     return 0
 

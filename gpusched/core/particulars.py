@@ -18,7 +18,7 @@ from gpusched.core.sight import Sight
 from gpusched.core.sizes import in_words as size_in_words
 from gpusched.core.story import REASONS
 from gpusched.core.strangers import named
-from gpusched.core.tenants import held, kept_for, kept_words
+from gpusched.core.tenants import held, kept_for, kept_words, who_waits
 
 _CLOCKS = (
     ("attach", "ends unless a process is attached in"),
@@ -106,7 +106,7 @@ def _gives_way(ledger: Ledger, lease: Lease, now: Instant) -> Iterator[str]:
     waiting = None if way is None else ledger.waiting.get(way.key)
     if way is None or waiting is None:
         return
-    who = f"{waiting.user or f'uid {waiting.uid}'}" if ledger.policy.others.uid else "a user"
+    who = who_waits(ledger, waiting)
     left = in_words(max(0, way.deadline - now))
     yield f"gives way to {who}, who waits in the class {waiting.priority}: ends in {left}"
 

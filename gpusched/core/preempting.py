@@ -14,6 +14,7 @@ from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.preemption import those_who_give_way
 from gpusched.core.queue_story import gives_way, stays
 from gpusched.core.replies import Verdict
+from gpusched.core.tenants import who_waits
 from gpusched.core.waiting import Waiting
 
 
@@ -35,7 +36,7 @@ def made_way(
     changes: list[Change] = []
     for lease in those_who_give_way(ledger, waiting.request, waiting.order, verdicts, holds):
         way = GivingWay(waiting.key, Instant(now.instant + rules.notice))
-        told = gives_way(lease, waiting, rules.notice, now)
+        told = gives_way(lease, waiting, who_waits(ledger, waiting), rules.notice, now)
         what = told.line.sentence
         notice = Notice(lease.id, NoticeKind.PREEMPTION, what, now, NoticeAction.END, way.deadline)
         changes += [LeaseChanged(replace(lease, giving_way=way)), told, NoticeGiven(notice)]
@@ -48,7 +49,7 @@ def preempted(ledger: Ledger, lease: Lease, now: Moment) -> Manner | None:
     waiting = None if way is None else ledger.waiting.get(way.key)
     if way is None or waiting is None or way.deadline > now.instant:
         return None
-    detail = f"{waiting.user or waiting.uid} waits for it in the class {waiting.priority}"
+    detail = f"{who_waits(ledger, waiting)} waits for it in the class {waiting.priority}"
     in_place = ledger.policy.overuse.in_place
     return Manner(EndReason.PREEMPTED, detail, kill=True, in_place=in_place)
 

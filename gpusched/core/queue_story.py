@@ -25,9 +25,8 @@ def served(lease: Lease, waiting: Waiting, now: Moment) -> StoryTold:
     return StoryTold(StoryLine(line.wall, line.kind, line.entity, sentence, line.data))
 
 
-def gives_way(lease: Lease, waiting: Waiting, notice: int, now: Moment) -> StoryTold:
-    """Tell that a lease ends soon for a request of a higher class."""
-    who = waiting.user or waiting.uid
+def gives_way(lease: Lease, waiting: Waiting, who: str, notice: int, now: Moment) -> StoryTold:
+    """Tell that a lease ends soon for a request of a higher class, of *who*."""
     sentence = f"gives way to {who}, who waits in the class {waiting.priority}: it ends in"
     return _of(lease, waiting, f"{sentence} {in_words(notice)}", now)
 

@@ -54,6 +54,13 @@ def kept_words(ledger: Ledger, waiting: Waiting, now: Instant) -> str:
     return f"kept for a request{who}{what} that " + (f"has waited{waited}" if waited else "waits")
 
 
+def who_waits(ledger: Ledger, waiting: Waiting) -> str:
+    """Name whose request it is, as far as everybody may know."""
+    if not ledger.policy.others.uid:
+        return "a user"
+    return waiting.user or f"uid {waiting.uid}"
+
+
 def settling(ledger: Ledger, leases: Sequence[Lease], now: Instant) -> str:
     """Say that the memory of *leases*, which end, is not confirmed back."""
     whose = "a lease"

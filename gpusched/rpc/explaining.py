@@ -5,8 +5,9 @@ from gpusched.core.durations import in_words
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import ExplainRequested
 from gpusched.core.explain import describe
-from gpusched.core.ids import DeviceUuid, RequestId
+from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
 from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
 from gpusched.core.outlook import Outlook, outlook_of
 from gpusched.core.particulars import device_particulars, lease_particulars
 from gpusched.core.replies import Explained, Refusal
@@ -37,6 +38,9 @@ async def explained(
         case "request":
             return await _request(world, request, call)
         case "lease_id":
+            to_come = _of_lease_to_come(ledger, LeaseId(request.lease_id), call)
+            if to_come is not None:
+                return _waiting(world, to_come, call)
             return _lease(world, find_lease(ledger, request.lease_id), call)
         case "device":
             return _device(world, find_device(ledger, request.device), call)
@@ -70,6 +74,12 @@ async def _request(
         reply.sentence = f"{what}, {outlook.place}: {reply.sentence}"
         _add_outlook(reply, world, outlook, call)
     return reply
+
+
+def _of_lease_to_come(ledger: Ledger, lease_id: LeaseId, call: Call) -> Waiting | None:
+    """Find the request that a lease is to come of: events and who gives way to it name that."""
+    found = next((one for one in ledger.waiting if one.lease_id == lease_id), None)
+    return found if found is not None and call.may_see(found.uid) else None
 
 
 def _named(world: World, name: RequestId, call: Call) -> Waiting | Lease:

@@ -203,3 +203,15 @@ def test_a_device_says_for_whom_it_is_kept() -> None:
     kept = "kept for a request of user1001 that waits"
     assert of_device(host, TWO) == kept
     assert of_device(host) == f"held by {lease.id} of user1000; {kept}"
+
+
+def test_a_notice_names_who_waits_as_far_as_all_may_know() -> None:
+    """Where users are not shown to each other, neither the notice nor the end names one."""
+    host = Host(ONE, policy=Policy(others=BLIND))
+    lease = host.grant(Request(A, priority="low"))
+    host.queue(wish("urgent"), BOB)
+    (notice,) = host.ledger.notices
+    assert notice.sentence.startswith("gives way to a user, who waits in the class normal")
+    host.later(30)
+    host.tick()
+    assert host.lease(lease.id).detail == "a user waits for it in the class normal"

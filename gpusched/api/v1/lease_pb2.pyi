@@ -1143,9 +1143,9 @@ class WaitingRequest(_message.Message):
     PREEMPTED_LEASE_IDS_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
     uid: _builtins.int
-    """Uid that will hold the lease."""
+    """Uid that will hold the lease; absent where the caller may not see it."""
     user: _builtins.str
-    """Name of that uid; empty when it has none."""
+    """Name of that uid; empty when it has none, or the caller may not see it."""
     position: _builtins.int
     """Place in the order of service, from 1."""
     waits_for: _builtins.str
@@ -1190,7 +1190,7 @@ class WaitingRequest(_message.Message):
         self,
         *,
         request: _request_pb2.AllocateRequest | None = ...,
-        uid: _builtins.int = ...,
+        uid: _builtins.int | None = ...,
         user: _builtins.str = ...,
         position: _builtins.int = ...,
         enqueued_at: _timestamp_pb2.Timestamp | None = ...,
@@ -1203,20 +1203,24 @@ class WaitingRequest(_message.Message):
         preempted_lease_ids: _abc.Iterable[_builtins.str] | None = ...,
         wanted: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "enqueued_at", b"enqueued_at", "request", b"request", "wait_deadline", b"wait_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_uid", b"_uid", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "enqueued_at", b"enqueued_at", "request", b"request", "uid", b"uid", "wait_deadline", b"wait_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "blocking_lease_ids", b"blocking_lease_ids", "enqueued_at", b"enqueued_at", "position", b"position", "preempted_lease_ids", b"preempted_lease_ids", "priority", b"priority", "request", b"request", "uid", b"uid", "user", b"user", "wait_deadline", b"wait_deadline", "waits_for", b"waits_for", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline", "_begins_by", b"_begins_by", "_uid", b"_uid", "_wait_deadline", b"_wait_deadline", "abandoned_deadline", b"abandoned_deadline", "begins_by", b"begins_by", "blocking_lease_ids", b"blocking_lease_ids", "enqueued_at", b"enqueued_at", "position", b"position", "preempted_lease_ids", b"preempted_lease_ids", "priority", b"priority", "request", b"request", "uid", b"uid", "user", b"user", "wait_deadline", b"wait_deadline", "waits_for", b"waits_for", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__abandoned_deadline: _TypeAlias = _typing.Literal["abandoned_deadline"]  # noqa: Y015
     _WhichOneofArgType__abandoned_deadline: _TypeAlias = _typing.Literal["_abandoned_deadline", b"_abandoned_deadline"]  # noqa: Y015
     _WhichOneofReturnType__begins_by: _TypeAlias = _typing.Literal["begins_by"]  # noqa: Y015
     _WhichOneofArgType__begins_by: _TypeAlias = _typing.Literal["_begins_by", b"_begins_by"]  # noqa: Y015
+    _WhichOneofReturnType__uid: _TypeAlias = _typing.Literal["uid"]  # noqa: Y015
+    _WhichOneofArgType__uid: _TypeAlias = _typing.Literal["_uid", b"_uid"]  # noqa: Y015
     _WhichOneofReturnType__wait_deadline: _TypeAlias = _typing.Literal["wait_deadline"]  # noqa: Y015
     _WhichOneofArgType__wait_deadline: _TypeAlias = _typing.Literal["_wait_deadline", b"_wait_deadline"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__abandoned_deadline) -> _WhichOneofReturnType__abandoned_deadline | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__begins_by) -> _WhichOneofReturnType__begins_by | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uid) -> _WhichOneofReturnType__uid | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__wait_deadline) -> _WhichOneofReturnType__wait_deadline | None: ...
 

@@ -498,7 +498,7 @@ class ExplainRequest(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
-    """A lease, by id or unique prefix."""
+    """A lease, by id or unique prefix; or the request that it is to come of."""
     device: _builtins.str
     """A device: UUID, or NVML index in decimal digits."""
     request_id: _builtins.str
