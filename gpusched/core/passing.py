@@ -25,6 +25,8 @@ def short_enough(
         verdicts: Of all devices, with what is kept for others.
         now: When.
     """
+    if not ledger.holds:
+        return None
     missing = request.least - sum(one.obstacle is None for one in verdicts)
     kept = [one for one in verdicts if one.obstacle is Obstacle.KEPT]
     ends = sorted(filter(None, (_until(ledger, one) for one in kept)), reverse=True)

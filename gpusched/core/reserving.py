@@ -51,7 +51,8 @@ def verdicts_for(
 
     None is nobody in particular.
     """
-    return _left(ledger, request, now, _place_of(ledger, request, now), asker)
+    verdicts = judge(ledger, request, now, asker)
+    return _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
 
 
 def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
@@ -60,14 +61,15 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     hindered = hindrance(ledger, waiting.caller, request, now)
     if hindered is not None:
         return hindered
-    rejected = refuse(ledger, request, _left(ledger, request, now, waiting.order, asker))
+    verdicts = judge(ledger, request, now, asker)
+    left = _left(ledger, request, verdicts, now, waiting.order)
+    rejected = refuse(ledger, request, left)
+    coming = _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
     nearest = rejected.nearest
     # What is kept for the request itself is nothing that another one of its user could have.
-    if nearest is not None and not _would_do(ledger, nearest, now, asker):
+    if nearest is not None and coming != left and not _would_do(ledger, nearest, now, asker):
         rejected = replace(rejected, nearest=None)
-    return _or_shorter(
-        ledger, request, rejected, verdicts_for(ledger, request, now, asker), now, asker
-    )
+    return _or_shorter(ledger, request, rejected, coming, now, asker)
 
 
 def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:
@@ -96,10 +98,11 @@ def _would_do(ledger: Ledger, request: Request, now: Instant, asker: int) -> boo
 
 
 def _left(
-    ledger: Ledger, request: Request, now: Instant, order: Order, asker: int | None
+    ledger: Ledger, request: Request, verdicts: tuple[Verdict, ...], now: Instant, order: Order
 ) -> tuple[Verdict, ...]:
-    """Judge all devices, those that are kept for requests before *order* among what is taken."""
-    verdicts = judge(ledger, request, now, asker)
+    """Count devices that are kept for requests before *order* among what is taken."""
+    if not ledger.holds:
+        return verdicts
     left = free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
     return tuple(
         one if one.obstacle is not Obstacle.KEPT else kept(ledger, one, now) for one in left
