@@ -27,7 +27,6 @@ _FLAGS = {
     "mig_profile": "--mig",
     "pool": "--pool",
     "sharing": "--sharing",
-    "allow_larger_mig_profile": "--allow-larger-mig",
     "topology": "--topology",
     "topology_required": "--topology-required",
     "placement": "--placement",
@@ -40,6 +39,7 @@ _FLAGS = {
     "grace": "--grace",
     "reason": "--reason",
     "cgroup": "--cgroup",
+    "allow_larger_mig_profile": "--allow-larger-mig",
 }
 """The flag for a field of a request."""
 
