@@ -1,4 +1,4 @@
-"""The golden suite: what `gpusched explain` and refusals say in many situations, to the letter.
+"""The golden suite: what `gpusched explain`, refusals and screens say, to the letter.
 
 More cases are more files; see `golden/explain/README.md`.
 """
