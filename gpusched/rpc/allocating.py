@@ -10,6 +10,7 @@ from gpusched.core.events import AllocateRequested, AttachRequested, ReleaseRequ
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.replies import Done, Granted, Queued, Refusal, Reply, Underway
 from gpusched.core.waiting import Waiting
+from gpusched.ports import Stopping
 from gpusched.rpc.call import Call, Refused
 from gpusched.rpc.convert_waiting import WaitingWriter
 from gpusched.rpc.standing import standing_of
@@ -17,10 +18,10 @@ from gpusched.rpc.status import refuse
 from gpusched.rpc.world import World, as_wanted, outcome
 
 NEWS_EVERY = 1.0
-"""Seconds between two looks at whether the place of one that waits can have changed."""
+"""Seconds between two looks at the place of one that waits, at the least."""
 
-LOOK_ANYWAY = 10
-"""Looks after which its place is worked out though the ledger is the same: readings grow old."""
+LOOK_ANYWAY = 10.0
+"""Seconds after which one looks though the ledger is the same: readings grow old."""
 
 
 async def allocated(world: World, event: AllocateRequested, call: Call) -> Granted:
@@ -58,19 +59,35 @@ async def allocated_with_news(
 async def _news(
     world: World, waiting: Waiting, serving: asyncio.Future[Reply], call: Call
 ) -> AsyncGenerator[lease_pb2.WaitingRequest]:
-    told, looked, seen = None, 0, -1
+    told = None
     while not serving.done():
         ledger = world.authority.ledger
-        now = ledger.waiting.get(waiting.key)
-        looked += 1
-        if now is not None and (ledger.generation != seen or looked % LOOK_ANYWAY == 0):
-            seen = ledger.generation
+        seen, now = ledger.generation, ledger.waiting.get(waiting.key)
+        if now is not None:
             message = WaitingWriter(ledger, world.clock.now(), call, world.reasons).one(now)
             news = (message.position, message.waits_for)
             if news != told:
                 told = news
                 yield message
         await asyncio.wait({serving}, timeout=NEWS_EVERY)
+        if world.authority.ledger.generation == seen:
+            await _something_new(world, serving)
+
+
+async def _something_new(world: World, serving: asyncio.Future[Reply]) -> None:
+    """Wait until the ledger is another one: a thousand that wait cost nothing meanwhile."""
+    news = asyncio.ensure_future(_heard(world))
+    either: set[asyncio.Future[Reply] | asyncio.Future[None]] = {news, serving}
+    try:
+        await asyncio.wait(either, timeout=LOOK_ANYWAY, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
+
+
+async def _heard(world: World) -> None:
+    # At the end of the daemon it is the answer that says so.
+    with suppress(Stopping):
+        await world.authority.news()
 
 
 async def _given_up(serving: asyncio.Future[Reply]) -> None:
