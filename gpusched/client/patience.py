@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -114,8 +114,9 @@ def _news(waiting: Document) -> str:
 @contextmanager
 def _withdrawn_at_the_end(client: ThinClient, name: str) -> Iterator[None]:
     """Leave the queue where a signal ends this process: nobody would come back for the place."""
-    # One that is ignored, as `nohup` has it, stays so.
-    taken = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    # Only the main thread may. One that is ignored, as `nohup` has it, stays so.
+    main = current_thread() is main_thread()
+    taken = [one for one in _ENDING if main and signal.getsignal(one) is signal.SIG_DFL]
     for one in taken:
         signal.signal(one, _end)
     try:

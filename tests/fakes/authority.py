@@ -1,6 +1,7 @@
 """An authority in memory: decides and applies at once, and says when it was asked what."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from gpusched.core.actions import Action, Answer, Join, Prepare, SetGuard
@@ -40,6 +41,7 @@ class FakeAuthority:
         self.fault: Exception | None = None
         self.kernel: Callable[[Action], Event] | None = None
         self._answers: dict[Key, asyncio.Future[Reply]] = {}
+        self._present: Counter[Key] = Counter()
         self._asked: dict[tuple[LeaseId, ProcessId | None] | None, Action] = {}
 
     @property
@@ -72,12 +74,16 @@ class FakeAuthority:
 
     async def served(self, key: Key) -> Reply:
         self._check()
-        answer = self._answers.setdefault(key, asyncio.get_running_loop().create_future())
+        if key not in self._answers:
+            self._answers[key] = asyncio.get_running_loop().create_future()
+        answer = self._answers[key]
+        self._present[key] += 1
         try:
-            return await answer
-        except asyncio.CancelledError:
-            self.decide(ClientLeft(key))
-            raise
+            return await asyncio.shield(answer)
+        finally:
+            self._present[key] -= 1
+            if not self._present[key] and not answer.done():
+                self.decide(ClientLeft(key))
 
     async def guarded(self) -> Reply:
         return await self._outcome(None)
@@ -120,6 +126,10 @@ class FakeAuthority:
     def stop(self) -> None:
         """End: everything is refused from now on."""
         self._stopped = True
+        while self._answers:
+            _, answer = self._answers.popitem()
+            answer.set_exception(Stopping("the daemon is stopping"))
+            answer.exception()
         self._tell()
 
     def _tell(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpusched.adapters.procfs import ProcfsProcessTable
+from gpusched.rpc import allocating
 from tests.integration.serving_rpc import Public, public
 from tests.ports.cgroup_worlds import RealCgroups
 from tests.ports.real_processes import RealProcesses
@@ -23,6 +24,12 @@ async def admin_face(socket_folder: Path) -> AsyncIterator[Public]:
     """Ask as an administrator."""
     async with public(socket_folder, lambda _uid, _gid: True) as made:
         yield made
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have who waits told of his place without a pause."""
+    monkeypatch.setattr(allocating, "NEWS_EVERY", 0.01)
 
 
 @pytest.fixture

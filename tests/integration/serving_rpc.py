@@ -16,8 +16,8 @@ import pytest
 from gpusched.adapters.null import NullSampler
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2
-from gpusched.core.events import AllocateRequested
-from gpusched.core.ids import LeaseId, ProcessId, RequestId
+from gpusched.core.events import AllocateRequested, ReleaseRequested
+from gpusched.core.ids import SECOND, LeaseId, ProcessId, RequestId
 from gpusched.core.request import Request
 from gpusched.core.sample import NO_MEMBERS, DeviceReading, NodeSample, ProcessFacts
 from gpusched.rpc.front import FrontLimits
@@ -155,10 +155,53 @@ async def refusal(call: Awaitable[object], code: grpc.StatusCode) -> grpc.aio.Ai
     return caught.value
 
 
-def another_holds(face: Public, *, count: int = 1, uid: int = 4242) -> LeaseId:
+def another_holds(
+    face: Public, *, count: int = 1, uid: int = 4242, priority: str | None = None
+) -> LeaseId:
     """Let another user have devices."""
     caller = replace(ADA, uid=uid, user="other")
     lease_id = LeaseId(f"lease-of{uid:08}")
-    wish = Request(RequestId("theirs"), count=count)
+    wish = Request(RequestId("theirs"), count=count, priority=priority)
     face.authority.decide(AllocateRequested(caller, wish, lease_id))
     return lease_id
+
+
+def another_ends(face: Public, *, uid: int = 4242) -> None:
+    """Let that user give them back."""
+    caller = replace(ADA, uid=uid, user="other")
+    face.authority.decide(ReleaseRequested(caller, LeaseId(f"lease-of{uid:08}")))
+
+
+def pass_time(face: Public, seconds: int) -> None:
+    """Let time pass, second by second: a longer gap is one in which the host slept."""
+    for _ in range(seconds):
+        face.clock.advance(SECOND)
+        face.authority.tick()
+
+
+def another_waits(face: Public, *, uid: int = 4242, priority: str | None = None) -> LeaseId:
+    """Let a request of that user wait, as `theirs-too`."""
+    caller = replace(ADA, uid=uid, user="other")
+    lease_id = LeaseId(f"lease-to{uid:08}")
+    wish = Request(
+        RequestId("theirs-too"),
+        labels={"theirs": "yes"},
+        priority=priority,
+        wait_without_limit=True,
+    )
+    face.authority.decide(AllocateRequested(caller, wish, lease_id))
+    return lease_id
+
+
+def waits(face: Public, name: str) -> bool:
+    """Whether a request waits."""
+    return any(one.request.request_id == name for one in face.authority.ledger.waiting)
+
+
+def abandoned(face: Public, name: str) -> bool:
+    """Whether a request waits whose client is gone."""
+    return any(
+        one.abandoned is not None
+        for one in face.authority.ledger.waiting
+        if one.request.request_id == name
+    )

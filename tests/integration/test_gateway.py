@@ -173,10 +173,10 @@ async def test_rejection(face: Public) -> None:
 
 async def test_stopping_and_defect(face: Public) -> None:
     """A defect is 500 without a traceback, a daemon that ends 503."""
-    face.authority.fault = ZeroDivisionError("secret")
+    face.authority.fault = ZeroDivisionError("theirs")
     answer = await http_ask(face.path, "POST", ALLOCATE)
     assert answer.status == 500
-    assert "secret" not in answer.text
+    assert "theirs" not in answer.text
     face.authority.stop()
     answer = await http_ask(face.path, "GET", "/v1/status")
     assert (answer.status, error_of(answer.text)["code"]) == (503, "UNAVAILABLE")

@@ -34,7 +34,7 @@ async def test_stopping(face: Public) -> None:
 
 async def test_defect(face: Public) -> None:
     """A defect is INTERNAL in one line, without a traceback."""
-    face.authority.fault = ZeroDivisionError("secret")
+    face.authority.fault = ZeroDivisionError("theirs")
     error = await refusal(face.leases.Allocate(Wish()), grpc.StatusCode.INTERNAL)
     assert error.details() == (
         "a defect in Leases.Allocate: ZeroDivisionError; the daemon's log has more"
