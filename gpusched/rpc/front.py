@@ -47,7 +47,7 @@ class FrontLimits:
             until grpc must have taken the connection.
     """
 
-    connections_per_uid: int = 256
+    connections_per_uid: int = 1024
     first_bytes_s: float = 10.0
 
 

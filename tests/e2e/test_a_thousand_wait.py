@@ -17,7 +17,7 @@ import pytest
 
 from gpusched.client.document import Document
 from tests.e2e.host import Host
-from tests.e2e.queueing import waiting
+from tests.e2e.queueing import configured, waiting
 from tests.e2e.waiters import CLASSES, name_of
 
 CLIENTS, PROCESSES = 1000, 4
@@ -29,6 +29,7 @@ _SETTLING_SECONDS, _IDLE_SECONDS = 2.0, 4.0
 # of grpc and of the pool, which come as they are needed and do not grow with clients.
 _DESCRIPTORS, _KB, _SPARE_THREADS, _CORE = 4, 120, 6, 0.05
 # The highest class first; those of one class in the order in which they came.
+_CLASSES = "[priorities.high]\nvalue = 10\n"  # for everybody
 _ORDER = ("high", "normal", "low")
 
 
@@ -171,6 +172,7 @@ def test_a_thousand_clients_wait_and_are_served_in_their_order(
     served once: the higher classes first, and within a class who came first.
     """
     host = own_host
+    configured(host, _CLASSES)
     holder = host.allocate("--gpus", "8")
     alone, quiet = cost_of(host.pid), _idle_cpu(host.pid)
     crowd = Crowd(host)
@@ -197,6 +199,7 @@ def test_a_thousand_clients_wait_and_are_served_in_their_order(
         )
     _served_in_order(crowd, _names(before))
     assert waiting(host) == []
+    assert '"level": "error"' not in host.log_text
     assert full.threads <= alone.threads + _SPARE_THREADS
     assert full.descriptors <= alone.descriptors + (CLIENTS + 1) * _DESCRIPTORS
     assert full.pss - alone.pss < CLIENTS * _KB

@@ -1,6 +1,7 @@
 """A client process of the test with a thousand that wait: many gRPC clients, a connection each.
 
-Run as `python -m tests.e2e.waiters SOCKET FIRST COUNT`. Every second client is an `AsyncClient`;
+Run as `python -m tests.e2e.waiters SOCKET FIRST COUNT`; root becomes an ordinary user, of whom the
+daemon takes so many connections and no more. Every second client is an `AsyncClient`;
 the others follow the stream, as one does that shows its place. Each names its request by its
 number, gives its lease back at once and prints a line of JSON: its number, the lease, and when
 that was granted. The last line is how many places the stream told.
@@ -8,6 +9,7 @@ that was granted. The last line is how many places the stream told.
 
 import asyncio
 import json
+import os
 import resource
 import sys
 from contextlib import suppress
@@ -20,6 +22,9 @@ from gpusched.client.channel import OPTIONS
 from gpusched.client.errors import DaemonUnreachable
 
 CLASSES = ("normal", "low", "high")
+UID = 64_999
+"""Of the clients where root starts them."""
+
 _PAUSE = 0.2
 
 
@@ -96,4 +101,8 @@ async def _main(socket: str, first: int, count: int) -> None:
 if __name__ == "__main__":
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(UID, UID, UID)
+        os.setresuid(UID, UID, UID)
     asyncio.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

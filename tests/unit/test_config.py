@@ -144,7 +144,7 @@ def test_an_empty_file_gives_the_defaults() -> None:
     config = parse("")
     assert config.policy == Policy()
     assert (config.interval, config.sample_deadline, config.boot_patience) == (1.0, 5.0, 30.0)
-    assert (config.admin_group, config.connections_per_user) == ("gpusched", 256)
+    assert (config.admin_group, config.connections_per_user) == ("gpusched", 1024)
     assert (config.log_level, config.prices) == ("info", {})
     assert (config.events_kept, config.events_time) == (100_000, 30 * 86_400 * SECOND)
     assert config.guard_top == "/"
