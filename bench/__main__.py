@@ -18,6 +18,7 @@ from bench.hot_spots import profile
 from bench.idle import idle
 from bench.latency import latency
 from bench.masks import masks
+from bench.scheduling import scheduling
 from bench.splice import splice
 from bench.throughput import throughput
 from bench.ticks import ticks
@@ -32,6 +33,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "idle": idle,
     "ticks": ticks,
     "hanging": hanging,
+    "scheduling": scheduling,
 }
 ON_DEMAND: dict[str, Callable[[], list[Figure]]] = {"profile": profile}
 """What only prints, and only when it is named."""

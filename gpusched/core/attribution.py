@@ -10,6 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gpusched.core.device import shared_domains
 from gpusched.core.ids import DeviceUuid, LeaseId, ProcessId
 from gpusched.core.lease import Lease
 from gpusched.core.sample import (
@@ -58,11 +59,13 @@ class DeviceUse:
         reading: NVML's part.
         processes: Everything on it, or why the list could not be read.
         used_by: Bytes per lease; `Unavailable` where one of its processes has no figure.
+        domain: All that allocates from its memory, itself included; empty: nothing else does.
     """
 
     reading: DeviceReading
     processes: Reading[tuple[Attributed, ...]]
     used_by: Mapping[LeaseId, Reading[int]] = field(default_factory=dict)
+    domain: tuple[DeviceUuid, ...] = ()
 
     @property
     def strangers(self) -> tuple[Attributed, ...]:
@@ -78,11 +81,9 @@ def beside(use: DeviceUse, uses: Mapping[DeviceUuid, DeviceUse]) -> tuple[Device
 
     Compute instances of one GPU instance share its memory.
     """
-    device = use.reading.device
-    if device.mig is None:
+    if not use.domain:
         return (use,)
-    domain = device.memory_domain
-    return tuple(one for one in uses.values() if one.reading.device.memory_domain == domain)
+    return tuple(uses[one] for one in use.domain)
 
 
 def of_memory(use: DeviceUse, uses: Mapping[DeviceUuid, DeviceUse]) -> DeviceUse:
@@ -90,7 +91,7 @@ def of_memory(use: DeviceUse, uses: Mapping[DeviceUuid, DeviceUse]) -> DeviceUse
 
     No processes are known where those of one of them are not.
     """
-    if use.reading.device.mig is None:
+    if not use.domain:
         return use
     rows: list[Attributed] = []
     for one in beside(use, uses):
@@ -124,6 +125,7 @@ def attribute(
         # comm is cut at 15 bytes by the kernel, so a configured name is compared in that length.
         frozenset(name[:15] for name in infrastructure),
         _last_seen(before, live),
+        shared_domains(one.device for one in sample.reading.devices),
     )
     return {one.device.uuid: _use(one, sample, known) for one in sample.reading.devices}
 
@@ -148,6 +150,7 @@ class _Known(NamedTuple):
         places: Those that have a cgroup, by its path.
         infrastructure: Names of programs as the kernel keeps them.
         gone: The lease that a pid was last seen in.
+        domains: The devices that allocate from one memory, by its name; only where several do.
     """
 
     live: Mapping[LeaseId, Lease]
@@ -155,6 +158,7 @@ class _Known(NamedTuple):
     places: Mapping[str, tuple[LeaseId, ...]]
     infrastructure: frozenset[str]
     gone: Mapping[int, LeaseId]
+    domains: Mapping[str, tuple[DeviceUuid, ...]]
 
 
 def unidentified(
@@ -217,8 +221,9 @@ def _use(
     sample: NodeSample,
     known: _Known,
 ) -> DeviceUse:
+    domain = known.domains.get(reading.device.memory_domain, ())
     if isinstance(reading.contexts, Unavailable):
-        return DeviceUse(reading, reading.contexts)
+        return DeviceUse(reading, reading.contexts, domain=domain)
     device = reading.device.uuid
     rows: list[Attributed] = []
     used: dict[LeaseId, Reading[int]] = {}
@@ -232,7 +237,7 @@ def _use(
         rows.append(Attributed(context, facts, lease, kind))
         if kind is ProcessKind.LEASE and lease is not None:
             used[lease] = _added(used.get(lease, 0), context.memory)
-    return DeviceUse(reading, tuple(rows), used)
+    return DeviceUse(reading, tuple(rows), used, domain)
 
 
 def _leases_of(

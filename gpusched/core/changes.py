@@ -4,7 +4,7 @@ A change is applied to the ledger in memory and, where it is durable, written in
 transaction as its story.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -119,6 +119,17 @@ class HoldsFound:
     """
 
     holds: Holds
+
+
+@dataclass(frozen=True, slots=True)
+class AttainableFound:
+    """What is asked for can be had here once others have let go of it; not durable.
+
+    Attributes:
+        wish: What of the request says so: see `selection.wish_of`.
+    """
+
+    wish: Hashable
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,5 +276,5 @@ Found: TypeAlias = (
 )
 """The changes that are found out anew at each start."""
 
-Change: TypeAlias = Durable | Found | HoldsFound
+Change: TypeAlias = Durable | Found | HoldsFound | AttainableFound
 """Every change."""

@@ -92,3 +92,12 @@ class Device:
 def largest_of(devices: Iterable[Device]) -> int:
     """Give the bytes of the largest memory among *devices*; 0 where none has one."""
     return max((one.memory_total or 0 for one in devices), default=0)
+
+
+def shared_domains(devices: Iterable[Device]) -> dict[str, tuple[DeviceUuid, ...]]:
+    """Give the memory domains that several devices allocate from, with those in their order."""
+    found: dict[str, list[DeviceUuid]] = {}
+    for one in devices:
+        if one.mig is not None:
+            found.setdefault(one.memory_domain, []).append(one.uuid)
+    return {name: tuple(uuids) for name, uuids in found.items() if len(uuids) > 1}

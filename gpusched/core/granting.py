@@ -1,8 +1,10 @@
 """Decides on requests for devices: a grant, the same grant again, or a refusal that explains."""
 
+from dataclasses import replace
+
 from gpusched.core.actions import WatchExit
 from gpusched.core.attaching import begin, foreign, record
-from gpusched.core.changes import LeaseChanged
+from gpusched.core.changes import AttainableFound, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
 from gpusched.core.entitlement import hindrance, narrowed
@@ -16,13 +18,15 @@ from gpusched.core.replies import (
     Attachment,
     Explained,
     Granted,
+    Queued,
     Refusal,
     Rejected,
     Underway,
     Verdict,
 )
 from gpusched.core.request import Request
-from gpusched.core.reserving import place, reserved, verdicts_for
+from gpusched.core.reserving import chosen, never_held, reserved, verdicts_for, why_not
+from gpusched.core.selection import wish_of
 from gpusched.core.story import attached, granted
 from gpusched.core.waiting import same
 
@@ -39,22 +43,41 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
         return known
     if event.request.attach_caller and event.caller.process is None:
         return Decision(reply=_bad("attach_caller", CALLER_GONE))
-    answer = _entitled(ledger, event.caller, event.request, now.instant)
-    if isinstance(answer, Rejected):
-        return _later(ledger, event, answer, now)
-    lease = reserved(ledger, event.caller, event.request, event.lease_id, answer, now)
+    hindered = _hindered(ledger, event.caller, event.request, now.instant)
+    if hindered is not None:
+        return _later(ledger, event, hindered, now)
+    narrow, uid = narrowed(ledger, event.caller, event.request), event.caller.uid
+    devices = chosen(ledger, narrow, now.instant, uid)
+    if devices is None:
+        return _not_now(ledger, event, narrow, now)
+    lease = reserved(ledger, event.caller, event.request, event.lease_id, devices, now)
     process = event.caller.process
     if not event.request.attach_caller or process is None:
         return Decision((LeaseChanged(lease), granted(lease, now)), reply=Granted(lease))
     return _attached(ledger, event, lease, process, now)
 
 
+def _not_now(ledger: Ledger, event: AllocateRequested, narrow: Request, now: Moment) -> Decision:
+    """Answer where the devices are not to be had; why is found out where somebody hears it."""
+    wish = wish_of(narrow)
+    if event.request.waits and wish in ledger.waiting.attainable:
+        return _enqueue(ledger, event, now)
+    answer = why_not(ledger, narrow, now.instant, event.caller.uid)
+    decision = _later(ledger, event, answer, now)
+    if not isinstance(decision.reply, Queued):
+        return decision
+    return replace(decision, changes=(*decision.changes, AttainableFound(wish)))
+
+
 def _later(ledger: Ledger, event: AllocateRequested, answer: Rejected, now: Moment) -> Decision:
     """Let a request wait that is refused for now, where it may, or refuse it."""
-    caller, request = event.caller, event.request
-    if answer.why is not Refusal.LATER or not request.waits:
+    if answer.why is not Refusal.LATER or not event.request.waits:
         return Decision(reply=answer)
-    crowded = hindrance(ledger, caller, request, now.instant, ledger.waiting.count_of)
+    return _enqueue(ledger, event, now)
+
+
+def _enqueue(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
+    crowded = hindrance(ledger, event.caller, event.request, now.instant, ledger.waiting.count_of)
     return enqueue(ledger, event, now) if crowded is None else Decision(reply=crowded)
 
 
@@ -123,8 +146,21 @@ def _entitled(
     ledger: Ledger, caller: Caller, request: Request, now: Instant
 ) -> tuple[DeviceUuid, ...] | Rejected:
     """Choose devices as far as *caller* may have them, or say why none can be had."""
-    hindered = not_admitted(ledger, caller, request) or hindrance(ledger, caller, request, now)
-    return hindered or place(ledger, narrowed(ledger, caller, request), now, caller.uid)
+    hindered = _hindered(ledger, caller, request, now)
+    if hindered is not None:
+        return hindered
+    narrow = narrowed(ledger, caller, request)
+    devices = chosen(ledger, narrow, now, caller.uid)
+    return why_not(ledger, narrow, now, caller.uid) if devices is None else devices
+
+
+def _hindered(ledger: Ledger, caller: Caller, request: Request, now: Instant) -> Rejected | None:
+    """Say what keeps *caller* from being granted *request*, whichever devices are free."""
+    return (
+        not_admitted(ledger, caller, request)
+        or hindrance(ledger, caller, request, now)
+        or never_held(ledger, request)
+    )
 
 
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:

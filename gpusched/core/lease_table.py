@@ -3,11 +3,13 @@
 The ledger's `apply` alone puts leases in and takes them out.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
 from gpusched.core.lease import Lease
+from gpusched.core.openings import Openings
 from gpusched.core.share import Share
 from gpusched.core.tally import Subject, Taken, Tallies
 from gpusched.core.waiting import Key
@@ -44,6 +46,8 @@ class LeaseTable:
         self._ways: dict[LeaseId, Key] = {}
         self._tallies = Tallies()
         self._affinities: dict[tuple[int, str], dict[LeaseId, None]] = {}
+        self._classes: Counter[str | None] = Counter()
+        self.openings = Openings((), self.holding)
 
     def get(self, lease_id: LeaseId) -> Lease | None:
         """Find a lease, live or ended within the history."""
@@ -69,6 +73,11 @@ class LeaseTable:
         """Find the usable lease that this user's request was answered with."""
         lease_id = self._requests.get((uid, request_id))
         return None if lease_id is None else self._leases[lease_id]
+
+    @property
+    def giving_way(self) -> bool:
+        """Whether any lease has been told to end for a request."""
+        return bool(self._ways)
 
     def gives_way_to(self, key: Key) -> bool:
         """Say whether a lease has been told to end for this request."""
@@ -99,6 +108,10 @@ class LeaseTable:
         """Give the live leases of a user, a group or a label, oldest first."""
         return [self._live[lease_id] for lease_id in self._tallies.of(subject).leases]
 
+    def classes(self) -> Iterable[str | None]:
+        """Give the priority classes that live leases were asked for in, each once."""
+        return self._classes.keys()
+
     def _put(self, lease: Lease) -> None:
         before = self._live.get(lease.id)
         self._tallies.follow(before, lease)
@@ -109,6 +122,7 @@ class LeaseTable:
             self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
         if lease.live:
             self._live[lease.id] = lease
+            self._classes[lease.request.priority] += 1
             if lease.usable:
                 self._requests[lease.uid, lease.request.request_id] = lease.id
             for share in lease.shares:
@@ -120,6 +134,15 @@ class LeaseTable:
         else:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
+        self._open(before, lease)
+
+    def _open(self, before: Lease | None, lease: Lease) -> None:
+        """Let the index of what may be free follow what a lease has now."""
+        known = () if before is None else before.shares
+        if lease.live and lease.shares is known:
+            return
+        for domain in {share.domain for share in (*known, *lease.shares)}:
+            self.openings.follow(domain, self.holding(domain))
 
     def _hold(self, lease_id: LeaseId, share: Share) -> None:
         holding = self._holdings.setdefault(share.domain, Holding())
@@ -132,6 +155,9 @@ class LeaseTable:
         if lease.usable:
             del self._requests[lease.uid, lease.request.request_id]
         self._ways.pop(lease.id, None)
+        self._classes[lease.request.priority] -= 1
+        if not self._classes[lease.request.priority]:
+            del self._classes[lease.request.priority]
         if lease.cgroup is not None:
             here = self._cgroups[lease.cgroup.path]
             del here[lease.id]
@@ -166,6 +192,7 @@ class LeaseTable:
             "_ways",
             "_tallies",
             "_affinities",
+            "_classes",
         )
         for name in names:
             if getattr(fresh, name) != getattr(self, name):

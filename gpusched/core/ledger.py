@@ -5,7 +5,7 @@ nothing. It can check itself: `check_invariants`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
@@ -13,6 +13,7 @@ from typing import assert_never
 from gpusched.core.attribution import DeviceUse
 from gpusched.core.changes import (
     AbilityFound,
+    AttainableFound,
     Change,
     DriverReleased,
     Durable,
@@ -50,6 +51,7 @@ from gpusched.core.lease_table import LeaseTable
 from gpusched.core.marks import UNMARKED, Marks
 from gpusched.core.mask import Governed
 from gpusched.core.notice import Notice
+from gpusched.core.openings import Openings
 from gpusched.core.peaks import NO_PEAKS, Peaks, with_peaks
 from gpusched.core.policy import Policy
 from gpusched.core.sample import NodeSample, Unavailable, advice_in, governed_by, topology_by
@@ -58,7 +60,14 @@ from gpusched.core.topology import UNKNOWN_TOPOLOGY, Topology
 from gpusched.core.waiting import Waiting
 from gpusched.core.waiting_table import WaitingTable
 
-_OF_NO_MATTER = (StoryTold, NoticeGiven, ObservationTaken, HoldsFound, IdleSeen)
+_OF_NO_MATTER = (
+    StoryTold,
+    NoticeGiven,
+    ObservationTaken,
+    HoldsFound,
+    AttainableFound,
+    IdleSeen,
+)
 """Changes after which nobody who waits can be served that could not be before."""
 
 STORIES_KEPT = 1000
@@ -196,6 +205,8 @@ class Ledger(LeaseTable):
                 return change
             case HoldsFound(holds):
                 self.holds, self._stirred = holds, False
+            case AttainableFound(wish):
+                self.waiting.attainable.add(wish)
             case _:
                 self._find_out(change)
         return None
@@ -210,11 +221,14 @@ class Ledger(LeaseTable):
 
     def _find_out(self, change: Found) -> None:  # noqa: C901, PLR0912, PLR0915 - a dispatch
         """Make a change true that is not stored: the next start finds it out anew."""
+        if isinstance(change, InventoryChanged | SampleTaken | PolicyChanged):
+            self.waiting.attainable.clear()
         match change:
             case InventoryChanged(devices, lost):
                 self.generation += 1
                 self.devices = {one.uuid: one for one in sorted(devices, key=lambda d: d.order)}
                 self.lost, self.largest = lost, largest_of(devices)
+                self.openings = Openings(devices, self.holding)
             case SampleTaken(sample, uses, at, peaks):
                 self.sample, self.uses, self.ticked_at = sample, uses, at
                 self.peaks = peaks
@@ -272,6 +286,11 @@ class Ledger(LeaseTable):
             *faults_of_waiting(self.waiting, lambda one: self.by_request(*one.key) is not None),
             *self._index_faults(),
             *self.waiting.index_faults(),
+            *self._openings_faults(),
         ]
         if faults:
             raise InvariantBroken(tuple(faults))
+
+    def _openings_faults(self) -> Iterator[str]:
+        if self.openings.names() != Openings(self.devices.values(), self.holding).names():
+            yield "index openings does not agree with the leases"

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusched.core.entitlement import hindrance
+from gpusched.core.hold import Holds
 from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
+from gpusched.core.keeping import kept_in_full
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.preemption import those_who_give_way
@@ -55,12 +57,11 @@ def outlook_of(ledger: Ledger, waiting: Waiting, now: Instant) -> Outlook:
     if hindrance(ledger, waiting.caller, waiting.request, now) is not None:
         return Outlook(waiting, position, count, why, None, ())
     verdicts = judge(ledger, waiting.request, now, waiting.uid)
+    holds = kept_in_full(ledger, now)
     preempted = tuple(giving_way_to(ledger, waiting))
     if not waits and ledger.policy.queue.preemption:
-        preempted = those_who_give_way(
-            ledger, waiting.request, waiting.order, verdicts, ledger.holds
-        )
-    by = latest_start(ledger, waiting, verdicts, now)
+        preempted = those_who_give_way(ledger, waiting.request, waiting.order, verdicts, holds)
+    by = latest_start(ledger, waiting, verdicts, holds, now)
     return Outlook(waiting, position, count, why, by, preempted)
 
 
@@ -73,21 +74,21 @@ def giving_way_to(ledger: Ledger, waiting: Waiting) -> Iterator[Lease]:
 
 
 def latest_start(
-    ledger: Ledger, waiting: Waiting, verdicts: Sequence[Verdict], now: Instant
+    ledger: Ledger,
+    waiting: Waiting,
+    verdicts: Sequence[Verdict],
+    holds: Holds,
+    now: Instant,
 ) -> Instant | None:
     """Say when a request begins at the latest, if nobody takes anything away; None: not known.
 
-    Args:
-        ledger: The record.
-        waiting: The request.
-        verdicts: Of all devices, as if nobody waited.
-        now: When that is asked.
+    The *verdicts* are those on all devices as if nobody waited; *holds* are of those in use, too.
     """
     request = waiting.request
     found = [
         horizon(ledger, one, request, now)
         for one in could_serve(verdicts)
-        if not _kept_before(ledger, one, waiting.order)
+        if not _kept_before(ledger, holds, one, waiting.order)
     ]
 
     def place(one: Horizon) -> tuple[bool, tuple[int, int], tuple[str, int]]:
@@ -110,6 +111,6 @@ def latest_start(
     return max(ends)
 
 
-def _kept_before(ledger: Ledger, verdict: Verdict, order: Order) -> bool:
-    hold = ledger.holds.get(ledger.devices[verdict.device].memory_domain)
+def _kept_before(ledger: Ledger, holds: Holds, verdict: Verdict, order: Order) -> bool:
+    hold = holds.get(ledger.devices[verdict.device].memory_domain)
     return hold is not None and hold.order < order

@@ -8,6 +8,7 @@ from gpusched.core.explain import describe
 from gpusched.core.idle import idle_of
 from gpusched.core.idle_story import idle_for
 from gpusched.core.ids import DeviceUuid, Instant
+from gpusched.core.keeping import kept_in_full
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import barred
@@ -130,7 +131,7 @@ def _facts(
     if whole.obstacle is Obstacle.HELD and share.obstacle is None:
         yield f"{share.sentence} for shares"
     yield from _left_over(ledger, device, now)
-    waiting = kept_for(ledger, device.uuid)
+    waiting = kept_for(ledger, kept_in_full(ledger, now), device.uuid)
     if waiting is not None:
         yield kept_words(ledger, waiting, now)
 

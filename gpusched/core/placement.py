@@ -47,6 +47,10 @@ def choose(
     fitting = {one.device: one for one in verdicts if one.obstacle is None}
     if not fitting.keys() >= {*request.devices, *request.must_include}:
         return None
+    if len(fitting) < request.least:
+        return None
+    if len(fitting) == request.least and not request.devices and not request.topology_required:
+        return _in_order(ledger, fitting)
     arranger = Arranger(ledger, request, fitting, _before(ledger, request, asker))
     if request.devices:
         return request.devices if arranger.holds(request.devices) else None

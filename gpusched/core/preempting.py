@@ -18,6 +18,15 @@ from gpusched.core.tenants import who_waits
 from gpusched.core.waiting import Waiting
 
 
+def may_preempt(ledger: Ledger) -> bool:
+    """Say whether any lease is of a class that gives way to one in which somebody waits."""
+    rules = ledger.policy.queue
+    highest = max((rules.class_of(one).value for one in ledger.waiting.classes()), default=0)
+    return rules.preemption and any(
+        its.preemptible and its.value < highest for its in map(rules.class_of, ledger.classes())
+    )
+
+
 def made_way(
     ledger: Ledger, waiting: Waiting, verdicts: Sequence[Verdict], holds: Holds, now: Moment
 ) -> list[Change]:
@@ -57,6 +66,8 @@ def preempted(ledger: Ledger, lease: Lease, now: Moment) -> Manner | None:
 def spared(ledger: Ledger, now: Moment) -> list[Change]:
     """Let those stay whose place nobody waits for any more."""
     changes: list[Change] = []
+    if not ledger.giving_way:
+        return changes
     for lease in ledger.live():
         way = lease.giving_way
         if way is not None and lease.usable and ledger.waiting.get(way.key) is None:

@@ -5,25 +5,22 @@ get are kept: what comes free of them is not given to who comes later, unless th
 What is kept for the first is found first, so nobody's start is put off by somebody behind.
 """
 
-from collections.abc import Iterable, Sequence
-
 from gpusched.core.actions import Answer
 from gpusched.core.changes import Change, HoldsFound, LeaseChanged, WaitingChanged, WaitingGone
 from gpusched.core.decision import Decision
-from gpusched.core.entitlement import hindrance, narrowed
+from gpusched.core.entitlement import narrowed
 from gpusched.core.events import AllocateRequested
-from gpusched.core.hold import Hold, free_of
-from gpusched.core.horizon import Horizon, horizon
+from gpusched.core.hold import Holds, free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
+from gpusched.core.keeping import Walk, everything, stirred
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
-from gpusched.core.preempting import made_way, spared
+from gpusched.core.preempting import made_way, may_preempt, spared
 from gpusched.core.queue_story import queued, served
-from gpusched.core.replies import Granted, Queued, Refusal, Rejected, Verdict
+from gpusched.core.replies import Granted, Queued, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.reserving import ends_by, reserved
-from gpusched.core.unjoined import arranged
-from gpusched.core.verdicts import could_serve, judge
+from gpusched.core.verdicts import serving
 from gpusched.core.waiting import Waiting
 
 
@@ -78,42 +75,29 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
     staying = spared(ledger, now)
     if staying:
         return Decision(tuple(staying))
-    holds: dict[str, Hold] = {}
-    domains = {one.memory_domain for one in ledger.devices.values()}
-    walk = ledger.waiting.by_shape()
-    judged: dict[int, tuple[Verdict, ...]] = {}
-    while (one := walk.next()) is not None and not holds.keys() >= domains:
-        verdicts = judged.get(walk.shape)
-        if verdicts is None:
-            # It waits for leases of its own account: no device is kept for it.
-            if hindrance(ledger, one.caller, one.request, now.instant) is not None:
-                walk.leave_out()
-                continue
-            verdicts = judged[walk.shape] = judge(ledger, one.request, now.instant, one.caller.uid)
-            # The later ones of a shape get no more than its first.
-            chosen = _chosen(ledger, one, verdicts, holds, now.instant)
-            if chosen is not None:
-                return _granted(ledger, one, chosen, now)
-        making = made_way(ledger, one, verdicts, holds, now)
-        if making:
-            return Decision(tuple(making))
-        if _keep(ledger, one, verdicts, holds, now.instant):
-            walk.passed()
-        else:
-            walk.leave_out()
-    return Decision((HoldsFound(holds),))
+    # Who may end leases of others looks at all devices, not at those only where something is free.
+    preempting = may_preempt(ledger)
+    scope = everything(ledger) if preempting else stirred(ledger, now.instant)
+    walk = Walk(ledger, scope, now.instant)
+    for one in walk:
+        # The later ones of a shape get no more than its first.
+        chosen = _chosen(ledger, one, walk.holds, now.instant) if walk.first else None
+        if chosen is not None:
+            return _granted(ledger, one, chosen, now)
+        if preempting:
+            making = made_way(ledger, one, walk.verdicts_for(one), walk.holds, now)
+            if making:
+                return Decision(tuple(making))
+    return Decision((HoldsFound(walk.holds),))
 
 
 def _chosen(
-    ledger: Ledger,
-    waiting: Waiting,
-    verdicts: tuple[Verdict, ...],
-    holds: dict[str, Hold],
-    now: Instant,
+    ledger: Ledger, waiting: Waiting, holds: Holds, now: Instant
 ) -> tuple[DeviceUuid, ...] | None:
     request = narrowed(ledger, waiting.caller, waiting.request)
+    verdicts = serving(ledger, request, now, waiting.uid, few=not holds)
     left = free_of(holds, verdicts, ledger.devices, waiting.order, ends_by(request, now))
-    return choose(ledger, request, left, waiting.caller.uid)
+    return choose(ledger, request, left, waiting.uid)
 
 
 def _granted(
@@ -126,55 +110,3 @@ def _granted(
         served(lease, waiting, now),
     )
     return Decision(changes, (Answer(waiting.key, Granted(lease)),))
-
-
-def _keep(
-    ledger: Ledger,
-    waiting: Waiting,
-    verdicts: Sequence[Verdict],
-    holds: dict[str, Hold],
-    now: Instant,
-) -> bool:
-    """Keep the devices that a request is to get; False: they are all kept already."""
-    wanted = _wanted(ledger, waiting, verdicts, holds, now)
-    until = _latest(one.at for one in wanted)
-    domains = [ledger.devices[one.device].memory_domain for one in wanted]
-    if all(domain in holds for domain in domains):
-        return False
-    for domain in domains:
-        holds.setdefault(domain, Hold(waiting.key, waiting.order, until))
-    return True
-
-
-def _wanted(
-    ledger: Ledger,
-    waiting: Waiting,
-    verdicts: Sequence[Verdict],
-    holds: dict[str, Hold],
-    now: Instant,
-) -> list[Horizon]:
-    """Choose the devices that a request is to get: those that will serve it first.
-
-    The choice is stable: what is kept gets nearer only, because nobody else is let in.
-    """
-    request = waiting.request
-    found = [horizon(ledger, one, request, now) for one in could_serve(verdicts)]
-
-    def place(one: Horizon) -> tuple[bool, bool, tuple[int, int], tuple[str, int]]:
-        device = ledger.devices[one.device]
-        asked_for = one.device in request.must_include
-        return not asked_for, device.memory_domain in holds, one.distance, device.order
-
-    nearest = sorted(found, key=place)
-    lying = arranged(ledger, request, [one.device for one in nearest])
-    return [one for one in nearest if one.device in lying] if lying else nearest[: request.least]
-
-
-def _latest(instants: Iterable[Instant | None]) -> Instant | None:
-    """Give the last of *instants*; None where one of them is not known."""
-    last = Instant(0)
-    for one in instants:
-        if one is None:
-            return None
-        last = max(last, one)
-    return last

@@ -20,28 +20,40 @@ from gpusched.core.room import wanted_of
 from gpusched.core.sample import Unavailable
 from gpusched.core.share import Share
 from gpusched.core.tenants import kept
-from gpusched.core.verdicts import judge
+from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Order, Waiting
 
 ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 
 
-def place(
+def chosen(
     ledger: Ledger, request: Request, now: Instant, asker: int
-) -> tuple[DeviceUuid, ...] | Rejected:
-    """Choose devices for the uid *asker*, who comes now, or say why none can be had."""
-    cannot = cannot_hold(ledger, request)
-    if cannot is not None:
-        sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
-        return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
+) -> tuple[DeviceUuid, ...] | None:
+    """Choose devices for the uid *asker*, who comes now; None: they cannot be had now.
+
+    Quick: it looks at no device on which nothing can be free, and finds no reasons.
+    """
     if request.count == 0:
         return ()
+    order, ends = _place_of(ledger, request, now), ends_by(request, now)
+    verdicts = serving(ledger, request, now, asker, few=not ledger.holds)
+    left = free_of(ledger.holds, verdicts, ledger.devices, order, ends)
+    return choose(ledger, request, left, asker)
+
+
+def why_not(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejected:
+    """Say why the uid *asker*, who comes now, cannot have devices that were not to be had."""
     verdicts = verdicts_for(ledger, request, now, asker)
-    chosen = choose(ledger, request, verdicts, asker)
-    if chosen is not None:
-        return chosen
-    rejected = refuse(ledger, request, verdicts)
-    return _or_shorter(ledger, request, rejected, verdicts, now, asker)
+    return _or_shorter(ledger, request, refuse(ledger, request, verdicts), verdicts, now, asker)
+
+
+def never_held(ledger: Ledger, request: Request) -> Rejected | None:
+    """Refuse where a mask is demanded that this host cannot hold; None: it can."""
+    cannot = cannot_hold(ledger, request)
+    if cannot is None:
+        return None
+    sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
+    return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
 
 
 def verdicts_for(
@@ -67,7 +79,7 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     coming = _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
     nearest = rejected.nearest
     # What is kept for the request itself is nothing that another one of its user could have.
-    if nearest is not None and coming != left and not _would_do(ledger, nearest, now, asker):
+    if nearest is not None and coming != left and chosen(ledger, nearest, now, asker) is None:
         rejected = replace(rejected, nearest=None)
     return _or_shorter(ledger, request, rejected, coming, now, asker)
 
@@ -87,14 +99,8 @@ def _or_shorter(
 ) -> Rejected:
     """Let the nearest that would do be the same for a shorter time, where that would do."""
     shorter = short_enough(ledger, request, verdicts, now)
-    passes = shorter is not None and _would_do(ledger, shorter, now, asker)
+    passes = shorter is not None and chosen(ledger, shorter, now, asker) is not None
     return replace(rejected, nearest=shorter) if passes else rejected
-
-
-def _would_do(ledger: Ledger, request: Request, now: Instant, asker: int) -> bool:
-    """Say whether a request that comes now would be granted."""
-    left = verdicts_for(ledger, request, now, asker)
-    return choose(ledger, request, left, asker) is not None
 
 
 def _left(

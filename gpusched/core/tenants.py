@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gpusched.core.durations import in_words
 from gpusched.core.health import LOST
+from gpusched.core.hold import Holds
 from gpusched.core.idle import idle_of
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.lease import Lease
@@ -32,16 +33,16 @@ def held(ledger: Ledger, leases: Iterable[LeaseId], now: Instant) -> str:
 
 def kept(ledger: Ledger, verdict: Verdict, now: Instant) -> Verdict:
     """Say in a verdict for whom its device is kept."""
-    found = kept_for(ledger, verdict.device)
+    found = kept_for(ledger, ledger.holds, verdict.device)
     if found is None:
         return verdict
     since = found.arrived
     return replace(verdict, sentence=kept_words(ledger, found, now), since=since)
 
 
-def kept_for(ledger: Ledger, device: DeviceUuid) -> Waiting | None:
+def kept_for(ledger: Ledger, holds: Holds, device: DeviceUuid) -> Waiting | None:
     """Give the request that a device is kept for; None: it is kept for nobody."""
-    hold = ledger.holds.get(ledger.devices[device].memory_domain)
+    hold = holds.get(ledger.devices[device].memory_domain)
     return None if hold is None else ledger.waiting.get(hold.key)
 
 

@@ -2,21 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 
 from gpusched.core.attribution import DeviceUse, beside, of_memory
 from gpusched.core.company import closed, others_on
 from gpusched.core.device import Device
-from gpusched.core.gputype import matches
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
 from gpusched.core.marked import barred
-from gpusched.core.mig_size import larger
 from gpusched.core.pooling import elsewhere, moving
+from gpusched.core.preferences import Topology
 from gpusched.core.replies import FOR_EVER, Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import allocatable, room_on, wanted_of
 from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
+from gpusched.core.selection import unsuitable
 from gpusched.core.sizes import in_words, of_size
 from gpusched.core.starting import starts_on
 from gpusched.core.strangers import first_seen, in_the_way, named
@@ -40,52 +41,76 @@ def judge(
     verdicts = tuple(
         _verdict(device, ledger, request, now, asker) for device in ledger.devices.values()
     )
-    if not request.sized or request.most < 2:  # noqa: PLR2004 - "several" is no magic
-        return verdicts
-    return _together(ledger, request, verdicts)
+    if request.sized and request.most > 1 and ledger.openings.joined:
+        return _together(ledger, request, verdicts)
+    return verdicts
+
+
+def serving(
+    ledger: Ledger,
+    request: Request,
+    now: Instant,
+    asker: int | None = None,
+    *,
+    few: bool = False,
+) -> tuple[Verdict, ...]:
+    """Give the verdicts on the devices that serve *request* now, and no others, in no order.
+
+    What `judge` says of them, without a look at devices on which nothing can be free.
+
+    Args:
+        ledger: The record.
+        request: What is asked for.
+        now: The present instant.
+        asker: Uid of who asks; None: nobody in particular.
+        few: Whether it does to give those that would be chosen, and not all that serve.
+    """
+    # Compute instances of one GPU instance are judged together, those that are held as well.
+    if ledger.openings.joined and request.sized and request.most > 1:
+        judged = judge(ledger, request, now, asker)
+        return tuple(one for one in judged if one.obstacle is None)
+    most = request.most if few and _by_place(ledger, request) else None
+    found: list[Verdict] = []
+    for devices in ledger.openings.to(request):
+        verdicts = (_verdict(device, ledger, request, now, asker) for device in devices)
+        found += islice((one for one in verdicts if one.obstacle is None), most)
+    return tuple(found)
+
+
+def _by_place(ledger: Ledger, request: Request) -> bool:
+    """Say whether only its place on the bus tells a device from others of its kind."""
+    marked = request.sized or request.devices or request.must_include or request.affinity_key
+    lies = request.topology in (Topology.NVLINK, Topology.SAME_NUMA_NODE)
+    # MIG instances are in no topology.
+    known = request.mig_profile is None and ledger.topology.reading.gpus
+    return not marked and not lies and not known
 
 
 def _verdict(
     device: Device, ledger: Ledger, request: Request, now: Instant, asker: int | None
 ) -> Verdict:
-    unsuitable = _unsuitable(device, request) or elsewhere(ledger, device, request)
-    if unsuitable is not None:
-        return Verdict(device.uuid, *unsuitable)
-    barrier = barred(device, ledger, now) or moving(ledger, device)
-    if barrier is not None:
-        return barrier
-    unknown = _unknown(device, ledger, now) or closed(device, ledger, request)
-    if unknown is not None:
-        return Verdict(device.uuid, *unknown)
+    never = unsuitable(device, request) or elsewhere(ledger, device, request)
+    if never is not None:
+        return Verdict(device.uuid, *never)
+    never_now = shut(device, ledger, now)
+    if never_now is not None:
+        return never_now
+    mode = closed(device, ledger, request)
+    if mode is not None:
+        return Verdict(device.uuid, *mode)
     use = of_memory(ledger.uses[device.uuid], ledger.uses)
     if not request.sized:
         return _whole(device, ledger, use, now)
     return _sized(ledger, use, request, now, asker)
 
 
-def _unsuitable(device: Device, request: Request) -> tuple[Obstacle, str] | None:
-    """Find what no waiting will change."""
-    if request.devices and device.uuid not in request.devices:
-        return Obstacle.NOT_NAMED, "not among the devices asked for"
-    if request.available and device.uuid not in request.available:
-        return Obstacle.NOT_NAMED, "not among the devices to choose from"
-    if device.mig_enabled:
-        return Obstacle.PARTITIONED, "partitioned by MIG: only its instances are handed out"
-    profile = None if device.mig is None else device.mig.profile
-    if not request.devices and not _of_profile(profile, request):
-        what = "a whole GPU" if profile is None else f"a MIG instance {profile}"
-        return Obstacle.WRONG_KIND, f"is {what}"
-    if request.gpu_types and not any(matches(one, device.gpu_type) for one in request.gpu_types):
-        return Obstacle.WRONG_TYPE, f"is of type {device.gpu_type.name}"
-    return None
-
-
-def _of_profile(profile: str | None, request: Request) -> bool:
-    if profile == request.mig_profile:
-        return True
-    if profile is None or request.mig_profile is None or not request.allow_larger_mig:
-        return False
-    return larger(profile, request.mig_profile)
+def shut(device: Device, ledger: Ledger, now: Instant) -> Verdict | None:
+    """Say why nobody gets anything of *device* now, whatever is held of it; None: all is well."""
+    barrier = barred(device, ledger, now) or moving(ledger, device)
+    if barrier is not None:
+        return barrier
+    unknown = _unknown(device, ledger, now)
+    return None if unknown is None else Verdict(device.uuid, *unknown)
 
 
 def _unknown(device: Device, ledger: Ledger, now: Instant) -> tuple[Obstacle, str] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TypeAlias
 
 from gpusched.core.ids import Caller, Instant, LeaseId, Moment, RequestId
@@ -13,8 +14,11 @@ Key: TypeAlias = tuple[int, RequestId]
 Order: TypeAlias = tuple[int, int]
 """Place in the order of service: the lower one is served first."""
 
-_OWN = frozenset({"request_id", "wait", "wait_without_limit", "owner"})
-"""Fields of a request that matter to nothing that is decided about its devices."""
+_OWN = frozenset({"request_id", "wait", "wait_without_limit", "owner", "labels"})
+"""Fields of a request that matter to nothing that is decided about its devices; and its labels,
+which quotas count, and which cannot be hashed."""
+
+_wanted = attrgetter(*(one.name for one in fields(Request) if one.name not in _OWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +81,9 @@ class Waiting:
 
 def shape_of(waiting: Waiting) -> Hashable:
     """Give what decides about a request's devices: of two with one shape the earlier is served."""
-    request = waiting.request
-    wanted = tuple(
-        tuple(sorted(request.labels.items()))
-        if one.name == "labels"
-        else getattr(request, one.name)
-        for one in fields(request)
-        if one.name not in _OWN
-    )
+    labels = tuple(sorted(waiting.request.labels.items()))
     who = waiting.uid, waiting.gid, waiting.groups, waiting.admin
-    return *who, waiting.priority, wanted
+    return *who, waiting.priority, labels, _wanted(waiting.request)
 
 
 def same(one: Request, other: Request) -> bool:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from gpusched.core.changes import LeaseChanged
+from gpusched.core.changes import InventoryChanged, LeaseChanged
 from gpusched.core.errors import InvariantBroken
 from gpusched.core.ids import LeaseId, RequestId
 from gpusched.core.lease import Lease, LeaseState
+from gpusched.core.lease_table import NOTHING_HELD
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.sizes import GIB
@@ -21,6 +22,7 @@ S = LeaseState
 def ledger(*leases: Lease) -> Ledger:
     """A ledger with these leases."""
     made = Ledger(Policy())
+    made.apply(InventoryChanged((GPU,), {}))
     for one in leases:
         made.apply(LeaseChanged(one))
     return made
@@ -51,6 +53,11 @@ def break_cgroups(made: Ledger) -> None:
     made._cgroups["/nowhere"] = {LeaseId("lease-1"): None}
 
 
+def break_openings(made: Ledger) -> None:
+    """Take a device for free that has a share."""
+    made.openings.follow(GPU.memory_domain, NOTHING_HELD)
+
+
 @pytest.mark.parametrize(
     ("harm", "index"),
     [
@@ -59,6 +66,7 @@ def break_cgroups(made: Ledger) -> None:
         (break_holdings, "holdings"),
         (break_ended, "ended"),
         (break_cgroups, "cgroups"),
+        (break_openings, "openings"),
     ],
 )
 def test_an_index_that_contradicts_the_leases_is_found(

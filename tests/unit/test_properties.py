@@ -131,7 +131,9 @@ class Turmoil(RuleBasedStateMachine):
         reply = self.twice(event).reply
         assert isinstance(reply, Granted | Rejected)
         if isinstance(reply, Granted):
-            self.check_grant(reply.lease, asked)
+            # One that is repeated was granted before whatever stands in the way now.
+            if not reply.repeated:
+                self.check_grant(reply.lease, asked)
         elif reply.nearest is not None:
             # What is not read now, or barred, may turn out to be too small.
             doubts = {one.obstacle for one in reply.verdicts} & DOUBTS

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gpusched.core.ids import SECOND, RequestId
+from gpusched.core.keeping import kept_in_full
 from gpusched.core.replies import Granted, Obstacle, Queued, Refusal
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
@@ -200,10 +201,15 @@ def test_the_same_wish_twice_keeps_two_devices() -> None:
     host = busy(3)
     host.queue(wish("a"))
     host.queue(wish("b"), BOB)
-    assert [one.key[0] for one in host.ledger.holds.values()] == [ADA.uid, BOB.uid]
+    assert [one.key[0] for one in kept_in_full(host.ledger, host.now.instant).values()] == [
+        ADA.uid,
+        BOB.uid,
+    ]
     let_go(host, "held-2")
     assert host.ledger.by_request(ADA.uid, RequestId("a")) is not None
-    assert [one.key[0] for one in host.ledger.holds.values()] == [BOB.uid]
+    assert [one.key[0] for one in kept_in_full(host.ledger, host.now.instant).values()] == [
+        BOB.uid
+    ]
 
 
 def test_many_who_want_one_device_keep_one() -> None:

@@ -35,13 +35,23 @@ def obstacles(host: Host, found: Reasons, waiting: Waiting) -> list[Obstacle | N
 
 
 def test_it_is_found_out_once_for_all_who_ask_for_the_same(counted: list[Waiting]) -> None:
-    """Of a thousand that ask for the same the first, and one of the others, is looked into."""
+    """Of a thousand that ask for the same, one is looked into where nothing free is kept."""
     host, found = busy(1), Reasons()
     waiting = [host.queue(wish(f"w{number}")) for number in range(5)]
     other = host.queue(wish("other"), by=BOB)
     for one in (*waiting, other, *waiting):
         assert obstacles(host, found, one) == [Obstacle.HELD]
-    assert [one.request.request_id for one in counted] == ["w0", "w1", "other"]
+    assert [one.request.request_id for one in counted] == ["w0", "other"]
+
+
+def test_what_is_kept_parts_those_before_from_those_behind(counted: list[Waiting]) -> None:
+    """Where a free device is kept, the first of a shape and one of the others are looked into."""
+    host, found = busy(2), Reasons()
+    waiting = [host.queue(wish(f"w{number}", 2)) for number in range(4)]
+    let_go(host, "held-0")
+    for one in (*waiting, *waiting):
+        obstacles(host, found, one)
+    assert [one.request.request_id for one in counted] == ["w0", "w1"]
 
 
 def test_what_is_kept_for_the_first_is_in_nobody_s_way_but_the_later_ones() -> None:

@@ -10,6 +10,7 @@ from gpusched.core.changes import MarksChanged
 from gpusched.core.events import CancelRequested, Recovered
 from gpusched.core.hold import Holds
 from gpusched.core.ids import SECOND, BootId, Caller, DeviceUuid, Instant, LeaseId, RequestId
+from gpusched.core.keeping import kept_in_full, stirred
 from gpusched.core.lease import Lease
 from gpusched.core.marks import Cordon, Marks
 from gpusched.core.placement import choose
@@ -17,7 +18,7 @@ from gpusched.core.queue_events import ClientLeft
 from gpusched.core.replies import Queued
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
-from gpusched.core.verdicts import judge
+from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Key, Order, Waiting
 from tests.fakes.builders import ADA, BOB, L4, device
 from tests.fakes.host import Host
@@ -36,6 +37,13 @@ wishes = st.builds(
     time_limit=st.none() | st.sampled_from([20 * SECOND, 3600 * SECOND]),
     priority=st.none() | st.sampled_from(["high", "normal"]),
     wait_without_limit=st.booleans(),
+)
+
+PROBES = tuple(
+    Request(RequestId("probe"), count=count, memory=memory, gpu_types=types)
+    for count in (1, 2)
+    for memory in (None, 30 * GIB)
+    for types in ((), ("nvidia-l4", "nvidia-a100-80gb"))
 )
 
 
@@ -131,6 +139,21 @@ class Scheduler(RuleBasedStateMachine):
             assert serves(self.host, first) is None
 
     @invariant()
+    def who_looks_at_less_sees_the_same(self) -> None:
+        """What is judged, and kept, without a look at all devices is what a look at all gives."""
+        ledger, now = self.host.ledger, self.host.now.instant
+        for one in (*PROBES, *(waiting.request for waiting in ledger.waiting)):
+            found = {verdict.device for verdict in serving(ledger, one, now)}
+            judged = judge(ledger, one, now)
+            assert found == {verdict.device for verdict in judged if verdict.obstacle is None}
+            few = serving(ledger, one, now, few=True)
+            assert choose(ledger, one, few) == choose(ledger, one, judged)
+        full = in_full(self.host)
+        for domain in stirred(ledger, now).domains:
+            assert ledger.holds.get(domain) == full.get(domain)
+        assert ledger.holds.items() <= full.items()
+
+    @invariant()
     def the_daemon_s_life_does_not_matter(self) -> None:
         """A restart in the middle changes nothing of who has what, and who waits where."""
         assert has(self.host) == has(self.twin)
@@ -160,7 +183,12 @@ class Scheduler(RuleBasedStateMachine):
                 assert limit <= hold.until
         self.held = {one.id: one for one in self.host.ledger.live()}
         self.places |= {one.key: one.order for one in self.host.ledger.waiting}
-        self.before = (dict(self.host.ledger.holds), self.host.now.instant)
+        self.before = (in_full(self.host), self.host.now.instant)
+
+
+def in_full(host: Host) -> Holds:
+    """What is kept for whom, of the devices that are in use as well."""
+    return kept_in_full(host.ledger, host.now.instant)
 
 
 def serves(host: Host, waiting: Waiting) -> tuple[DeviceUuid, ...] | None:

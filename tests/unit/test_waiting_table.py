@@ -25,7 +25,8 @@ STEPS = st.lists(
 
 
 def waiting(key: Key, number: int, rank: int, count: int, deadline: Instant | None) -> Waiting:
-    request = Request(key[1], count=count, wait_without_limit=True)
+    types = ("nvidia-l4",) if key[0] == 2 else ()
+    request = Request(key[1], count=count, gpu_types=types, wait_without_limit=True)
     return Waiting(
         request=request,
         uid=key[0],
@@ -65,19 +66,27 @@ def test_a_table_is_a_sorted_list(
     assert list(table.index_faults()) == []
 
 
-@given(STEPS, st.sets(st.integers(1, 2)))
+@given(steps=STEPS, left_out=st.sets(st.integers(1, 2)), some=st.booleans())
 def test_going_through_by_shape(
-    steps: list[tuple[Key, bool, int, int, Instant | None]], left_out: set[int]
+    *,
+    steps: list[tuple[Key, bool, int, int, Instant | None]],
+    left_out: set[int],
+    some: bool,
 ) -> None:
-    """Requests come in the order of service; from where a shape is left out it comes no more."""
+    """Requests come in the order of service, those of some selections only where that is wanted;
+    from where a shape is left out it comes no more.
+    """
     table = WaitingTable()
     for number, (key, _, rank, count, deadline) in enumerate(steps):
         table.put(waiting(key, number, rank, count, deadline))
-    walk, met, gone = table.by_shape(), list[Waiting](), set[tuple[int, int]]()
+    selections = [
+        selection for selection, one in table.selections() if not some or one.request.gpu_types
+    ]
+    walk, met, gone = table.by_shape(selections), list[Waiting](), set[tuple[int, int]]()
     expected = []
     for one in table:
         shape = (one.uid, one.request.count)
-        if shape in gone:
+        if shape in gone or (some and not one.request.gpu_types):
             continue
         expected.append(one)
         if one.request.count in left_out:

@@ -1,0 +1,164 @@
+"""What is kept for those who wait: goes through them in the order of service, device by device.
+
+For one that cannot be served the devices that it is to get are kept. Only what comes free matters
+to a decision: where nothing is free that anybody who waits could have, nobody is looked at.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gpusched.core.device import Device
+from gpusched.core.entitlement import hindrance
+from gpusched.core.hold import Hold, Holds
+from gpusched.core.horizon import Horizon, horizon
+from gpusched.core.ids import Instant
+from gpusched.core.ledger import Ledger
+from gpusched.core.replies import Verdict
+from gpusched.core.selection import Kind
+from gpusched.core.unjoined import arranged
+from gpusched.core.verdicts import could_serve, judge, shut
+from gpusched.core.waiting import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who is looked at, and until when.
+
+    Attributes:
+        selections: Of the requests that are looked at.
+        domains: Memory domains: once all of them are kept for somebody, nobody else matters.
+    """
+
+    selections: tuple[Hashable, ...]
+    domains: frozenset[str]
+
+
+def everything(ledger: Ledger) -> Scope:
+    """Look at all who wait, and all devices."""
+    selections = tuple(selection for selection, _ in ledger.waiting.selections())
+    return Scope(selections, frozenset(one.memory_domain for one in ledger.devices.values()))
+
+
+def stirred(ledger: Ledger, now: Instant) -> Scope:
+    """Look at those only for whom something may be free, and at who may be in their way.
+
+    Those are in each other's way who can mean devices of one kind, also by way of others. What is
+    kept of all other devices does not matter before one of them comes free.
+    """
+    kinds = {
+        selection: ledger.openings.kinds(one.request)
+        for selection, one in ledger.waiting.selections()
+    }
+    reached = {kind for kind in frozenset().union(*kinds.values()) if _open(ledger, kind, now)}
+    concerned: dict[Hashable, frozenset[Kind]] = {}
+    while fresh := {
+        one: its for one, its in kinds.items() if one not in concerned and its & reached
+    }:
+        concerned |= fresh
+        reached |= frozenset().union(*fresh.values())
+    domains = (one.memory_domain for kind in reached for one in _open(ledger, kind, now))
+    return Scope(tuple(concerned), frozenset(domains))
+
+
+def _open(ledger: Ledger, kind: Kind, now: Instant) -> list[Device]:
+    """Give the devices of a kind on which something may be free for somebody."""
+    return [one for one in ledger.openings.of_kind(kind) if shut(one, ledger, now) is None]
+
+
+def kept_in_full(ledger: Ledger, now: Instant) -> Holds:
+    """Say for whom which device is kept, those that nothing is free on as well."""
+    walk = Walk(ledger, everything(ledger), now)
+    for _ in walk:
+        pass
+    return walk.holds
+
+
+class Walk:
+    """Goes through those of a scope in the order of service, and keeps for each what it is to get.
+
+    Attributes:
+        holds: What is kept for those that were come past.
+        first: Whether the present one is the first of its shape.
+    """
+
+    def __init__(self, ledger: Ledger, scope: Scope, now: Instant) -> None:
+        self._ledger, self._scope, self._now = ledger, scope, now
+        self._steps = ledger.waiting.by_shape(scope.selections)
+        self._judged: dict[Hashable, tuple[Verdict, ...]] = {}
+        self.holds: dict[str, Hold] = {}
+        self.first = True
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Give one after the other; when the next is asked for the last one is come past."""
+        steps = self._steps
+        while (one := steps.next()) and not self.holds.keys() >= self._scope.domains:
+            self.first = steps.shape not in self._judged
+            # It waits for leases of its own account: no device is kept for it.
+            if self.first and hindrance(self._ledger, one.caller, one.request, self._now):
+                steps.leave_out()
+                continue
+            yield one
+            if _keep(self._ledger, one, self.verdicts_for(one), self.holds, self._now):
+                steps.passed()
+            else:
+                steps.leave_out()
+
+    def verdicts_for(self, waiting: Waiting) -> tuple[Verdict, ...]:
+        """Give the verdicts on all devices for the present request, as if nobody waited."""
+        shape = self._steps.shape
+        if shape not in self._judged:
+            request, uid = waiting.request, waiting.uid
+            self._judged[shape] = judge(self._ledger, request, self._now, uid)
+        return self._judged[shape]
+
+
+def _keep(
+    ledger: Ledger,
+    waiting: Waiting,
+    verdicts: Sequence[Verdict],
+    holds: dict[str, Hold],
+    now: Instant,
+) -> bool:
+    """Keep the devices that a request is to get; False: they are all kept already."""
+    wanted = _wanted(ledger, waiting, verdicts, holds, now)
+    until = _latest(one.at for one in wanted)
+    domains = [ledger.devices[one.device].memory_domain for one in wanted]
+    if all(domain in holds for domain in domains):
+        return False
+    for domain in domains:
+        holds.setdefault(domain, Hold(waiting.key, waiting.order, until))
+    return True
+
+
+def _wanted(
+    ledger: Ledger,
+    waiting: Waiting,
+    verdicts: Sequence[Verdict],
+    holds: dict[str, Hold],
+    now: Instant,
+) -> list[Horizon]:
+    """Choose the devices that a request is to get: those that will serve it first.
+
+    The choice is stable: what is kept gets nearer only, because nobody else is let in.
+    """
+    request = waiting.request
+    found = [horizon(ledger, one, request, now) for one in could_serve(verdicts)]
+
+    def place(one: Horizon) -> tuple[bool, bool, tuple[int, int], tuple[str, int]]:
+        device = ledger.devices[one.device]
+        asked_for = one.device in request.must_include
+        return not asked_for, device.memory_domain in holds, one.distance, device.order
+
+    nearest = sorted(found, key=place)
+    lying = arranged(ledger, request, [one.device for one in nearest])
+    return [one for one in nearest if one.device in lying] if lying else nearest[: request.least]
+
+
+def _latest(instants: Iterable[Instant | None]) -> Instant | None:
+    """Give the last of *instants*; None where one of them is not known."""
+    last = Instant(0)
+    for one in instants:
+        if one is None:
+            return None
+        last = max(last, one)
+    return last
