@@ -77,7 +77,7 @@ def narrowed(ledger: Ledger, caller: Caller, request: Request) -> Request:
 
     Only who says a least or a most number gets fewer than he would like.
     """
-    least, most = _least(request), request.max_count or request.count
+    least, most = request.least, request.max_count or request.count
     if least == most:
         return request
     each = _each_device(ledger, request)
@@ -144,7 +144,7 @@ def _excess_of_memory(
     ledger: Ledger, bound: Bound, request: Request, used: int
 ) -> QuotaExcess | None:
     """Look at the devices themselves only where the largest of all would be too much."""
-    least = _least(request)
+    least = request.least
     if bound.excess(used, least * _of_each(request, ledger.largest)) is None:
         return None
     return bound.excess(used, least * _each_device(ledger, request))
@@ -153,7 +153,7 @@ def _excess_of_memory(
 def _wanted(resource: Resource, request: Request) -> int:
     """Give what *request* takes at least of a resource, memory apart."""
     if resource is Resource.DEVICES:
-        return _least(request)
+        return request.least
     if resource is Resource.TIME_LIMIT:
         return request.time_limit or 0
     return 1
@@ -161,13 +161,6 @@ def _wanted(resource: Resource, request: Request) -> int:
 
 def _used(ledger: Ledger, bound: Bound, waiting: Count = nobody_waits) -> int:
     return used_of(bound.resource, ledger.taken(bound.subject), waiting(bound.subject))
-
-
-def _least(request: Request) -> int:
-    """Give the number of devices that will do."""
-    if request.devices or request.min_count is None:
-        return request.count
-    return max(request.min_count, len(request.must_include))
 
 
 def _each_device(ledger: Ledger, request: Request) -> int:

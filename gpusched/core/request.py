@@ -152,8 +152,10 @@ class Request:
 
     @property
     def least(self) -> int:
-        """The least number of devices that will do."""
-        return self.count if self.min_count is None else self.min_count
+        """The least number of devices that will do: all that must be included are among them."""
+        if self.min_count is None:
+            return self.count
+        return max(self.min_count, len(self.must_include))
 
     @property
     def most(self) -> int:

@@ -45,3 +45,16 @@ def test_the_nearest_that_lie_so_are_chosen() -> None:
     assert arranged(ledger, JOINED, uuids(7, 5, 3, 4, 2)) == tuple(uuids(4, 5))
     assert arranged(ledger, JOINED, uuids(7, 5, 3)) == ()
     assert arranged(ledger, replace(JOINED, topology_required=False), uuids(0, 1)) == ()
+
+
+def test_all_that_must_be_included_are_waited_for() -> None:
+    """Who would do with one device gets none before both are free that must be among them."""
+    host = Host(*EIGHT, topology=paired(EIGHT))
+    held = host.grant(Request(RequestId("held"), devices=(EIGHT[1].uuid,)))
+    asked = replace(JOINED, min_count=1, must_include=tuple(uuids(0, 1)))
+    reply = host.ask(asked, BOB).reply
+    assert isinstance(reply, Queued)
+    host.release(held)
+    answer = host.answers[reply.waiting.key]
+    assert isinstance(answer, Granted)
+    assert places(answer.lease) == uuids(0, 1)
