@@ -12,7 +12,7 @@ from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.queue_events import ClientLeft, TurnCame
-from gpusched.core.replies import Done, Reply
+from gpusched.core.replies import Done, Granted, Refusal, Rejected, Reply
 from gpusched.core.sample import NodeSample
 from gpusched.core.waiting import Key
 from gpusched.ports import Clock, Stopping
@@ -74,6 +74,10 @@ class FakeAuthority:
 
     async def served(self, key: Key) -> Reply:
         self._check()
+        if self._ledger.waiting.get(key) is None:
+            lease = self._ledger.by_request(*key)
+            over = Rejected(Refusal.LATER, f"{key[1]} waits no longer; ask again")
+            return over if lease is None else Granted(lease)
         if key not in self._answers:
             self._answers[key] = asyncio.get_running_loop().create_future()
         answer = self._answers[key]

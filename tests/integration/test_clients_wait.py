@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from gpusched.client import AsyncClient, Client, errors
+from gpusched.client import AsyncClient, Client, errors, patience
 from gpusched.client.patience import granted
 from gpusched.client.thin import ThinClient
 from tests.fakes.waiting import until
@@ -77,7 +78,7 @@ async def test_the_thin_client_that_waits_in_vain(face: Public) -> None:
     asked = asyncio.ensure_future(
         asyncio.to_thread(granted, ThinClient(str(face.path)), request, told.append)
     )
-    await until(lambda: waits(face, "mine"))
+    await until(lambda: bool(told))
     pass_time(face, 3)
     with pytest.raises(errors.CouldFitLater, match=r"^waited 2s: "):
         await asked
@@ -138,3 +139,43 @@ async def test_a_withdrawal_by_others_reaches_every_client(face: Public) -> None
         await client.cancel("mine")
         with pytest.raises(errors.CouldFitLater, match=r"mine waits no longer: .* cancelled it"):
             await asked
+
+
+async def test_a_daemon_that_does_not_come_back_is_given_up(
+    face: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every client asks again for as long as a daemon keeps places, and then says who is away."""
+    monkeypatch.setattr(patience, "AWAY", 0.2)
+    another_holds(face, count=ALL)
+    told: list[str] = []
+    request: dict[str, object] = {"request_id": "thin", "wait_without_limit": True}
+
+    def block() -> None:
+        with Client(str(face.path)) as client:
+            client.allocate(request_id="blocking", wait_without_limit=True)
+
+    async with AsyncClient(str(face.path)) as client:
+        asked = [
+            asyncio.ensure_future(
+                asyncio.to_thread(granted, ThinClient(str(face.path)), request, told.append)
+            ),
+            asyncio.ensure_future(asyncio.to_thread(block)),
+            asyncio.ensure_future(client.allocate(request_id="awaited", wait_without_limit=True)),
+        ]
+        await until(lambda: len(face.authority.ledger.waiting) == len(asked))
+        await until(lambda: bool(told))
+        face.authority.stop()
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in ends] == [errors.DaemonUnreachable] * len(asked)
+    assert told[1:] == ["the daemon is away; the request keeps its place for a while"]
+
+
+async def test_a_daemon_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    """Where there never was a daemon, a request that may wait is refused at once."""
+    socket = str(tmp_path / "none.sock")
+    request: dict[str, object] = {"wait_without_limit": True}
+    with pytest.raises(errors.DaemonUnreachable):
+        await asyncio.to_thread(granted, ThinClient(socket), request, print)
+    async with AsyncClient(socket) as client:
+        with pytest.raises(errors.DaemonUnreachable):
+            await client.allocate(wait_without_limit=True)

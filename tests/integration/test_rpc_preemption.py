@@ -62,7 +62,8 @@ async def test_a_class_that_there_is_not(face: Public) -> None:
     error = await refusal(
         face.leases.Allocate(wish("mine", priority="urgent")), grpc.StatusCode.INVALID_ARGUMENT
     )
-    assert rejection_in(error).field == "priority"
+    rejection = rejection_in(error)
+    assert (rejection.field, list(rejection.allowed_values)) == ("priority", [*RULES.classes])
     assert error.details() == (
         "priority: there is no class 'urgent'; there is high, normal, low, mine, theirs, spare"
     )

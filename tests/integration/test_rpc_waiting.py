@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -15,7 +16,16 @@ from gpusched.api.v1 import (
     request_pb2,
 )
 from gpusched.core.events import PolicyRead
+from gpusched.core.ids import ProcessId
+from gpusched.core.lease import LeaseState
+from gpusched.core.replies import Refusal
+from gpusched.core.standing import Standing
+from gpusched.ports import ProcessTable
+from gpusched.rpc import allocating
+from gpusched.rpc.standing import standing_of
+from gpusched.rpc.status import refuse
 from tests.fakes.bounding import bounded, each
+from tests.fakes.waiting import until
 from tests.integration.serving_rpc import (
     Public,
     another_ends,
@@ -154,3 +164,50 @@ async def test_the_caller_enters_the_lease_that_he_waited_for(face: Public) -> N
         lease = (await granted(task)).lease
         assert lease.state == lease_pb2.LEASE_STATE_ACTIVE
         assert [one.pid for one in lease.processes] == [os.getpid()]
+
+
+async def test_a_lease_that_the_caller_cannot_enter_is_given_back(
+    face: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited and cannot be put into the lease is refused, and the devices are free again."""
+    another_holds(face, count=ALL)
+    asked = await begun(face, wish("mine", attach_caller=True))
+
+    async def gone(*_: object) -> NoReturn:
+        raise refuse(Refusal.NOT_FOUND, "the calling process has ended")
+
+    monkeypatch.setattr(allocating, "standing_of", gone)
+    another_ends(face)
+    await refusal(asked, grpc.StatusCode.NOT_FOUND)
+    assert face.authority.ledger.live_count() == 0
+    assert await waiting(face) == []
+
+
+async def test_who_comes_when_another_is_in_the_lease_leaves_him_in_it(
+    face: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two clients with one id one cannot enter the lease: the other, who is in it, keeps it."""
+    another_holds(face, count=ALL)
+    first = await begun(face, wish("mine", attach_caller=True))
+    second = await begun(face, wish("mine", attach_caller=True))
+    once, asked = iter([standing_of]), asyncio.Event()
+
+    async def once_only(processes: ProcessTable, process: ProcessId) -> Standing:
+        found = next(once, None)
+        if found is not None:
+            await asked.wait()
+            return await found(processes, process)
+        asked.set()
+        await until(lambda: _active(face))
+        raise refuse(Refusal.NOT_FOUND, "the calling process has ended")
+
+    monkeypatch.setattr(allocating, "standing_of", once_only)
+    another_ends(face)
+    done = await asyncio.gather(first, second, return_exceptions=True)
+    (grant,) = [one for one in done if isinstance(one, lease_pb2.Grant)]
+    assert grant.lease.state == lease_pb2.LEASE_STATE_ACTIVE
+    assert face.authority.ledger.live_count() == 1
+
+
+def _active(face: Public) -> bool:
+    return any(one.state is LeaseState.ACTIVE for one in face.authority.ledger.live())
