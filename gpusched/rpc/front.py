@@ -176,8 +176,11 @@ class Front:
         try:
             await protocol.ended.wait()
         finally:
-            transport.abort()
-            await protocol.ended.wait()
+            # asyncio may have let go of its loop already: abort() fails after a close that had
+            # to wait for a slow reader.
+            if not protocol.ended.is_set():
+                transport.abort()
+                await protocol.ended.wait()
 
     async def _connect(self, name: str) -> socket.socket:
         """Connect to grpc from a socket that bears *name*; wait while its backlog is full.

@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from aiohttp import ClientSession, UnixConnector
+from structlog.testing import capture_logs
 
-from tests.integration.serving_front import eventually, serving
+from gpusched.rpc.front import Front
+from gpusched.rpc.peer import PeerTable
+from tests.integration.serving_front import BIG, eventually, serving
 
 HEAD = b"POST /v1/post HTTP/1.1\r\nHost: gpusched\r\n"
 
@@ -52,6 +55,35 @@ async def test_a_big_body_passes(socket_folder: Path) -> None:
         writer.write(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert (await _reply(reader))["size"] == len(body)
         writer.close()
+
+
+class _SaysMuch(asyncio.Protocol):
+    """Answers with more than any buffer takes, and closes at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, _data: bytes) -> None:
+        self._transport.write(bytes(BIG))
+        self._transport.close()
+
+
+async def test_a_slow_reader_of_a_last_answer_is_no_fault(socket_folder: Path) -> None:
+    """A big answer that is closed behind arrives whole, and nothing of it is an error."""
+    private = socket_folder / "p"
+    private.mkdir(mode=0o700)
+    front = Front(socket_folder / "front", private / "grpc", PeerTable(), lambda _: _SaysMuch())
+    front.start()
+    with capture_logs() as events:
+        reader, writer = await asyncio.open_unix_connection(socket_folder / "front")
+        writer.write(HEAD)
+        await asyncio.sleep(0.1)
+        assert len(await reader.read()) == BIG
+        writer.close()
+        await writer.wait_closed()
+        await front.close()
+    assert events == []
 
 
 def _has_more(posted: list[bytes], had: int) -> bool:
