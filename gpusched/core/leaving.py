@@ -8,6 +8,7 @@ from gpusched.core.changes import Change, WaitingChanged, WaitingGone
 from gpusched.core.decision import Decision
 from gpusched.core.durations import in_words
 from gpusched.core.ids import Caller, Instant, Moment
+from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.queue_events import ClientLeft
 from gpusched.core.queue_story import left
@@ -36,6 +37,19 @@ def client_left(ledger: Ledger, event: ClientLeft, now: Moment) -> Decision:
     if waiting is None:
         return Decision()
     return Decision((WaitingChanged(_abandoned(ledger, waiting, now)),))
+
+
+def kept_until(waiting: Waiting, lease: Lease) -> Lease:
+    """Give the lease that comes of a request, to be entered before its place would have gone.
+
+    Where the client is to enter it in the same call and is gone, nobody else will: nobody else
+    should do without the devices for longer than for its place.
+    """
+    gone = waiting.abandoned
+    if gone is None or not waiting.request.attach_caller:
+        return lease
+    attach = min(one for one in (gone, lease.clocks.attach) if one is not None)
+    return replace(lease, clocks=replace(lease.clocks, attach=attach))
 
 
 def cancelled(waiting: Waiting, by: Caller, now: Moment) -> Decision:

@@ -13,6 +13,7 @@ from gpusched.core.events import AllocateRequested
 from gpusched.core.hold import Holds, free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
 from gpusched.core.keeping import Walk, everything, stirred
+from gpusched.core.leaving import kept_until
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
 from gpusched.core.preempting import made_way, may_preempt, spared
@@ -103,7 +104,8 @@ def _chosen(
 def _granted(
     ledger: Ledger, waiting: Waiting, chosen: tuple[DeviceUuid, ...], now: Moment
 ) -> Decision:
-    lease = reserved(ledger, waiting.caller, waiting.request, waiting.lease_id, chosen, now)
+    fresh = reserved(ledger, waiting.caller, waiting.request, waiting.lease_id, chosen, now)
+    lease = kept_until(waiting, fresh)
     changes: tuple[Change, ...] = (
         WaitingGone(waiting.key),
         LeaseChanged(lease),

@@ -64,9 +64,10 @@ def test_who_waits_is_told_his_place(host: Host) -> None:
     holder = host.allocate("--gpus", "8")
     first, second = (queued(host, "--wait", "--gpus", "8") for _ in range(2))
     assert second.said == [f"gpusched: {second.name} waits, place 2: the end of {holder} of root"]
-    listed = host.gpusched("leases").stdout.splitlines()
-    row = next(line for line in listed if line.split()[:2] == ["2", second.name])
-    assert row.endswith(f"the end of {holder} of root")
+    rows = [line.split() for line in host.gpusched("leases").stdout.splitlines()]
+    (row,) = [one for one in rows if second.name in one]
+    assert row[:4] == ["2", second.name, "root", "normal"]
+    assert row[-5:] == ["the", "end", "of", *f"{holder} of root".split()][-5:]
     assert host.gpusched("cancel", first.name).returncode == 0
     host.until(lambda: len(second.said) == 2)
     assert second.said[1].startswith(f"gpusched: {second.name} waits, place 1: ")
@@ -181,3 +182,17 @@ def test_nothing_is_left_of_one_who_was_served(host: Host) -> None:
     assert kinds[:2] == ["queued", "granted"]
     assert end(waiter.process) == 0
     host.until(lambda: host.ended(lease))
+
+
+def test_devices_of_one_who_was_killed_go_to_the_next(own_host: Host) -> None:
+    """Who is served in his absence has the devices as long as he had his place, and no longer."""
+    host = own_host
+    configured(host, '[queue]\ngrace = "3s"\n')
+    holder = host.allocate("--gpus", "8")
+    gone, behind = (queued(host, "--wait", "--gpus", "8") for _ in range(2))
+    kill(gone.pid)
+    host.until(lambda: any("abandoned_deadline" in one for one in waiting(host)))
+    assert host.gpusched("release", holder).returncode == 0
+    assert first_line(behind.process)
+    (lease,) = host.leases()
+    assert lease == lease_of(behind.pid)

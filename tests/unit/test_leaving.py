@@ -1,9 +1,12 @@
 """Requests that wait no longer, and clients that go and come back."""
 
+from dataclasses import replace
+
 import pytest
 
 from gpusched.core.events import CancelRequested, Recovered
 from gpusched.core.ids import SECOND, BootId, RequestId
+from gpusched.core.lease import EndReason
 from gpusched.core.policy import Policy
 from gpusched.core.priority import QueueRules
 from gpusched.core.queue_events import ClientLeft
@@ -11,12 +14,14 @@ from gpusched.core.replies import Done, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.ticking import next_deadline
 from gpusched.core.waiting import Waiting
-from tests.fakes.builders import ADA, BOB, device
+from tests.fakes.builders import ADA, BOB, device, process
 from tests.fakes.host import Host, sentences
+from tests.fakes.queued_host import let_go
 
 BOOT, OTHER_BOOT = BootId("1"), BootId("2")
 A = RequestId("a")
 GRACE = 60
+HERE = replace(ADA, process=process(7))
 
 
 @pytest.fixture
@@ -173,3 +178,42 @@ def test_a_boot_ends_every_wait(host: Host) -> None:
     assert not after.waits(waiting)
     told = [one.sentence for one in after.ledger.stories]
     assert "waits no longer: the host was started anew" in told
+
+
+def test_a_lease_waits_for_a_client_that_is_gone_no_longer_than_its_place(host: Host) -> None:
+    """Where nobody but the client can enter it, the next one has the devices after the grace."""
+    waiting = host.queue(Request(A, wait_without_limit=True, attach_caller=True), by=HERE)
+    behind = host.queue(Request(RequestId("b"), wait_without_limit=True))
+    host.do(ClientLeft(waiting.key))
+    wait(host, GRACE - 20)
+    let_go(host, "held")
+    assert host.served(waiting).clocks.attach == host.now.instant + 20 * SECOND
+    wait(host, 20)
+    assert host.lease(waiting.lease_id).reason is EndReason.ATTACH_DEADLINE
+    assert not host.waits(behind)
+
+
+@pytest.mark.parametrize(("attaches", "gone"), [(True, False), (False, True)])
+def test_other_leases_are_there_as_long_as_was_asked(
+    host: Host, *, attaches: bool, gone: bool
+) -> None:
+    """Who is there, or may come by another call, has the time that every lease gives."""
+    waiting = host.queue(
+        Request(A, wait_without_limit=True, attach_caller=attaches, attach_deadline=300 * SECOND),
+        by=HERE,
+    )
+    if gone:
+        host.do(ClientLeft(waiting.key))
+    let_go(host, "held")
+    assert host.served(waiting).clocks.attach == host.now.instant + 300 * SECOND
+
+
+def test_a_short_time_to_come_stays_short(host: Host) -> None:
+    """The grace gives nobody more time than the request did."""
+    waiting = host.queue(
+        Request(A, wait_without_limit=True, attach_caller=True, attach_deadline=5 * SECOND),
+        by=HERE,
+    )
+    host.do(ClientLeft(waiting.key))
+    let_go(host, "held")
+    assert host.served(waiting).clocks.attach == host.now.instant + 5 * SECOND
