@@ -24,7 +24,7 @@ CLIENTS, PROCESSES = 1000, 4
 EACH = CLIENTS // PROCESSES
 MIDDLE = CLIENTS // 3
 _SECONDS = 60
-_SETTLING_SECONDS, _IDLE_SECONDS = 2.0, 4.0
+_SETTLING_SECONDS, _IDLE_SECONDS = 2.5, 3.0
 # A client's share: four descriptors; memory with room for another allocator. Threads are those
 # of grpc and of the pool, which come as they are needed and do not grow with clients.
 _DESCRIPTORS, _KB, _SPARE_THREADS, _CORE = 4, 120, 6, 0.05
