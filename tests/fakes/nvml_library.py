@@ -6,6 +6,7 @@ answer what no driver should. It writes rows as bytes, as a C library does.
 
 import ctypes
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -53,6 +54,7 @@ class FakeDevice:
         texts: What functions that fill a buffer answer.
         numbers: What functions that fill one number answer.
         memory: Total, reserved and used bytes.
+        meanwhile: What happens behind each of the next readings of its memory.
         rows: (pid, memory, GI, CI) by `Compute`, `Graphics` and `MPSCompute`.
         row_width: Bytes per row that `_v3` writes; `_v2` writes 24, the oldest 16.
         refuses: Return codes of functions that fail.
@@ -64,6 +66,7 @@ class FakeDevice:
     texts: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     memory: tuple[int, int, int] = (0, 0, 0)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
     rows: dict[str, list[tuple[int, int, int, int]]] = field(default_factory=dict)
     row_width: int = 24
     refuses: dict[str, int] = field(default_factory=dict)
@@ -187,6 +190,8 @@ def _structure(device: FakeDevice, name: str, arguments: tuple[object, ...]) -> 
         target.gpu = device.numbers["Utilization"]  # type: ignore[attr-defined]  # a structure
     elif name.startswith("MemoryInfo"):
         _put_memory(cast("_MemoryCell", target), device.memory, name)
+        if device.meanwhile:
+            device.meanwhile.pop(0)()
     else:
         return NOT_SUPPORTED
     return SUCCESS

@@ -6,8 +6,9 @@ import pytest
 
 from gpusched.adapters.nvml import binding
 from gpusched.adapters.nvml.nodes import NodePlaces
+from gpusched.adapters.nvml.process_lists import merge
 from gpusched.adapters.nvml.processes import ProcessRow
-from gpusched.adapters.nvml.sampler import NvmlSampler, merge
+from gpusched.adapters.nvml.sampler import NvmlSampler
 from gpusched.core.device import DeviceNode
 from gpusched.core.fault import Recovery
 from gpusched.core.ids import DeviceUuid

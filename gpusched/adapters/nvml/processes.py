@@ -1,7 +1,7 @@
 """NVML's process lists, in every layout that a driver has ever given them.
 
 Exists because three versions of each list and one driver branch with rows of another width are
-read here into one row type. Which lists make up a device's contexts is decided in `sampler`.
+read here into one row type. What one list they make is decided in `process_lists`.
 """
 
 import ctypes

@@ -5,20 +5,19 @@ pids stay the bare numbers that NVML gives, since only the daemon may look into 
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from gpusched.adapters.nvml import binding
 from gpusched.adapters.nvml.fault_watch import FaultWatch
 from gpusched.adapters.nvml.inventory import Found, Inventory
 from gpusched.adapters.nvml.nodes import NodePlaces
-from gpusched.adapters.nvml.processes import ProcessRow, processes
+from gpusched.adapters.nvml.process_lists import ProcessLists, merge
+from gpusched.adapters.nvml.steady import Look, SteadyLooks
 from gpusched.adapters.nvml.topology import TopologyReader
 from gpusched.core.fault import Recovery
 from gpusched.core.ids import Instant
 from gpusched.core.sample import (
-    ContextKind,
     ContextReading,
     DeviceReading,
     DriverVersions,
@@ -30,11 +29,7 @@ from gpusched.core.sample import (
 
 T = TypeVar("T")
 
-ProcessLists: TypeAlias = Mapping[ContextKind, Sequence[ProcessRow]]
-_Key: TypeAlias = tuple[int | None, int | None, int]
-
 _LOST: Final = frozenset({binding.GPU_IS_LOST, binding.RESET_REQUIRED})
-_NO_LIST: Final = frozenset({binding.NOT_SUPPORTED, binding.FUNCTION_NOT_FOUND})
 # The list of a partitioned GPU needs a privilege, and would count its instances' processes twice.
 _PARTITIONED: Final = Unavailable("MIG is enabled: its instances are read one by one")
 _OF_THE_GPU: Final = Unavailable("not of a MIG instance: it belongs to the whole GPU")
@@ -55,6 +50,7 @@ class NvmlSampler:
         self._topology = TopologyReader()
         self._simulated = simulated
         self._names = _Names()
+        self._looks = SteadyLooks()
         self._versions = DriverVersions(
             driver=binding.reading(binding.driver_version),
             nvml=binding.reading(binding.nvml_version),
@@ -80,7 +76,7 @@ class NvmlSampler:
                 found, gone = self._inventory.gpu(index)
                 gpu = found[0]
                 health = self._watch.follow(gpu.device.uuid, gpu.handle)
-                devices += [_read(one, names, health) for one in found]
+                devices += [self._read(one, health) for one in found]
                 gpus.append(gpu)
                 lost += gone
             except binding.NvmlFailure as failure:
@@ -98,6 +94,26 @@ class NvmlSampler:
             governed=self._places.governed(),
             faults=tuple(self._watch.faults()),
             topology=self._topology.of([(one.device, one.handle) for one in gpus]),
+        )
+
+    def _read(self, found: Found, health: tuple[Reading[Recovery], str]) -> DeviceReading:
+        """Read one device; raises `NvmlFailure` only where it turns out to be lost."""
+        look: Look = (found.memory, _PARTITIONED)
+        if not found.device.mig_enabled:
+            look = self._looks.at(found)
+        memory, lists = look
+        return DeviceReading(
+            device=found.device,
+            memory=memory,
+            contexts=_contexts(lists, self._names),
+            gpu_utilization=_sensor(found, binding.gpu_utilization),
+            temperature_celsius=_sensor(found, binding.temperature),
+            power_milliwatts=_sensor(found, binding.power),
+            power_limit_milliwatts=_sensor(found, binding.power_limit),
+            compute_mode=_sensor(found, binding.compute_mode),
+            persistence=_sensor(found, binding.persistence),
+            recovery=_OF_THE_GPU if found.device.mig else health[0],
+            unmonitored=health[1],
         )
 
     def _lost(self, index: int, failure: binding.NvmlFailure) -> list[LostDevice]:
@@ -118,33 +134,6 @@ def _check(devices: Sequence[DeviceReading], refusals: Sequence[binding.NvmlFail
             raise failure
     if refusals and not devices and not any(one.code in _LOST for one in refusals):
         raise refusals[0]
-
-
-def merge(lists: ProcessLists) -> list[tuple[ProcessRow, ContextKind]]:
-    """Make one list of the three, as nvidia-smi does.
-
-    The first row of a process in the compute list goes with its first in the graphics list, the
-    second with the second, and the memory is that of the compute list. Who stands in the MPS list
-    too is an MPS client in all of its rows (measured with 550.163; 470.256 and 535.261 count
-    there as well).
-    """
-    clients = {_key(row) for row in lists[ContextKind.MPS]}
-    merged: dict[tuple[_Key, int], tuple[ProcessRow, ContextKind]] = {}
-    for kind in (ContextKind.COMPUTE, ContextKind.GRAPHICS):
-        seen: Counter[_Key] = Counter()
-        for row in lists[kind]:
-            key = _key(row)
-            first, kinds = merged.get((key, seen[key]), (row, kind))
-            kinds |= ContextKind.MPS if key in clients else kind
-            merged[key, seen[key]] = (first, kinds | kind)
-            seen[key] += 1
-    told = {key for key, _ in merged}
-    alone = [(row, ContextKind.MPS) for row in lists[ContextKind.MPS] if _key(row) not in told]
-    return [*merged.values(), *alone]
-
-
-def _key(row: ProcessRow) -> _Key:
-    return (row.gpu_instance, row.compute_instance, row.pid)
 
 
 class _Names:
@@ -174,32 +163,13 @@ class _Names:
         return name
 
 
-def _read(found: Found, names: _Names, health: tuple[Reading[Recovery], str]) -> DeviceReading:
-    """Read one device; raises `NvmlFailure` only where it turns out to be lost."""
-    contexts = _PARTITIONED if found.device.mig_enabled else _contexts(found.handle, names)
-    return DeviceReading(
-        device=found.device,
-        memory=found.memory,
-        contexts=contexts,
-        gpu_utilization=_sensor(found, binding.gpu_utilization),
-        temperature_celsius=_sensor(found, binding.temperature),
-        power_milliwatts=_sensor(found, binding.power),
-        power_limit_milliwatts=_sensor(found, binding.power_limit),
-        compute_mode=_sensor(found, binding.compute_mode),
-        persistence=_sensor(found, binding.persistence),
-        recovery=_OF_THE_GPU if found.device.mig else health[0],
-        unmonitored=health[1],
-    )
-
-
 def _sensor(found: Found, ask: Callable[[binding.Handle], T]) -> Reading[T]:
     """Read a value that only a whole GPU has."""
     return _OF_THE_GPU if found.device.mig else binding.reading(ask, found.handle)
 
 
-def _contexts(device: binding.Handle, names: _Names) -> Reading[tuple[ContextReading, ...]]:
-    """Read and merge the three lists; one that cannot be read leaves all of them unknown."""
-    lists = binding.reading(lists_of, device)
+def _contexts(lists: Reading[ProcessLists], names: _Names) -> Reading[tuple[ContextReading, ...]]:
+    """Merge the three lists; one that could not be read leaves all of them unknown."""
     if isinstance(lists, Unavailable):
         return lists
     return tuple(
@@ -213,29 +183,6 @@ def _contexts(device: binding.Handle, names: _Names) -> Reading[tuple[ContextRea
         )
         for row, kind in merge(lists)
     )
-
-
-def lists_of(device: binding.Handle) -> ProcessLists:
-    """Read the three lists of a device, as NVML gives them.
-
-    Raises:
-        binding.NvmlFailure: One of them cannot be read.
-    """
-    return {
-        ContextKind.COMPUTE: processes(device, ContextKind.COMPUTE),
-        ContextKind.GRAPHICS: _if_there(device, ContextKind.GRAPHICS),
-        ContextKind.MPS: _if_there(device, ContextKind.MPS),
-    }
-
-
-def _if_there(device: binding.Handle, kind: ContextKind) -> Sequence[ProcessRow]:
-    """Read a list that a driver or a device may well not have: then nobody stands in it."""
-    try:
-        return processes(device, kind)
-    except binding.NvmlFailure as failure:
-        if failure.code in _NO_LIST:
-            return ()
-        raise
 
 
 def _now() -> Instant:

@@ -13,8 +13,8 @@ from gpusched.adapters.nvml import binding
 from gpusched.adapters.nvml import survey_words as words
 from gpusched.adapters.nvml.asked import NOT_SUPPORTED, Asked, failed, one
 from gpusched.adapters.nvml.mig_profile import mig_profile
+from gpusched.adapters.nvml.process_lists import lists_of, merge
 from gpusched.adapters.nvml.processes import ProcessRow
-from gpusched.adapters.nvml.sampler import lists_of, merge
 from gpusched.adapters.nvml.survey_calls import CALLS
 from gpusched.adapters.nvml.survey_field_ids import numbered_of
 from gpusched.adapters.nvml.survey_structures import ATTRIBUTES, MEMORY, OF_GPUS
