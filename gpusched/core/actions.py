@@ -23,10 +23,12 @@ class Answer:
 
     Attributes:
         key: Which request.
+        lease: The one that was to come of it: its key may be another request's by now.
         reply: What has become of it.
     """
 
     key: Key
+    lease: LeaseId
     reply: Granted | Rejected
 
 

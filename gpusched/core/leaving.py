@@ -56,11 +56,9 @@ def cancelled(waiting: Waiting, by: Caller, now: Moment) -> Decision:
     """Take a request out on somebody's word."""
     why = f"{by.user or by.uid} cancelled it"
     sentence = f"{waiting.request.request_id} waits no longer: {why}"
-    return Decision(
-        (WaitingGone(waiting.key), left(waiting, why, now)),
-        (Answer(waiting.key, Rejected(Refusal.LATER, sentence)),),
-        Done((), sentence),
-    )
+    answer = Answer(waiting.key, waiting.lease_id, Rejected(Refusal.LATER, sentence))
+    changes = (WaitingGone(waiting.key), left(waiting, why, now))
+    return Decision(changes, (answer,), Done((), sentence))
 
 
 def timed_out(ledger: Ledger, now: Moment) -> Decision:
@@ -71,7 +69,7 @@ def timed_out(ledger: Ledger, now: Moment) -> Decision:
         over = waiting.deadline is not None and waiting.deadline <= now.instant
         why = "its time to wait is over" if over else GONE
         changes += [WaitingGone(waiting.key), left(waiting, why, now)]
-        answers.append(Answer(waiting.key, _in_vain(ledger, waiting, now)))
+        answers.append(Answer(waiting.key, waiting.lease_id, _in_vain(ledger, waiting, now)))
     return Decision(tuple(changes), tuple(answers))
 
 

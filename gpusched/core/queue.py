@@ -111,4 +111,4 @@ def _granted(
         LeaseChanged(lease),
         served(lease, waiting, now),
     )
-    return Decision(changes, (Answer(waiting.key, Granted(lease)),))
+    return Decision(changes, (Answer(waiting.key, lease.id, Granted(lease)),))

@@ -1,5 +1,6 @@
 """The engine, as those who speak to clients see it."""
 
+from collections.abc import Coroutine
 from typing import Protocol
 
 from gpusched.core.events import Event
@@ -53,10 +54,11 @@ class Authority(Protocol):
         """
         ...
 
-    async def served(self, key: Key) -> Reply:
-        """Wait until a request is granted, or waits no longer; to be called after `Queued`.
+    def served(self, key: Key) -> Coroutine[None, None, Reply]:
+        """Wait until a request is granted, or waits no longer.
 
-        Who is cancelled has left, and the request keeps its place for a while.
+        To be called in the same step as `propose`, after `Queued`: its client is there from then
+        on. Who is cancelled has left, and the request keeps its place for a while.
 
         Raises:
             Stopping: The daemon ends.

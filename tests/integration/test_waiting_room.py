@@ -1,6 +1,7 @@
 """Where clients wait: who hears what, and how the core hears that nobody is left."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,21 @@ async def test_the_core_hears_of_the_last_one_who_leaves(room: Room) -> None:
     assert waiting.abandoned is not None
 
 
+async def test_who_comes_back_as_his_old_connection_goes_is_there(room: Room) -> None:
+    """Who has his place back is there at once, also if his old connection is only closed then."""
+    before = room.task(room.room.served(KEY))
+    await standstill()
+    before.cancel()
+    assert isinstance(room.engine.propose(WAITS), Queued)
+    back = room.task(room.room.served(KEY))
+    await standstill()
+    assert room.left == []
+    waiting = room.engine.ledger.waiting.get(KEY)
+    assert waiting is not None
+    assert waiting.abandoned is None
+    back.cancel()
+
+
 async def test_who_comes_after_the_grant_is_told_of_it(room: Room) -> None:
     """A request that was served between its answer and the wait for it is granted all the same."""
     await room.engine.submit(ReleaseRequested(ADA, LeaseId("lease-first")))
@@ -98,6 +114,25 @@ async def test_who_comes_after_a_withdrawal_is_told_so(room: Room) -> None:
     assert isinstance(reply, Rejected)
     assert reply.why is Refusal.LATER
     assert reply.sentence == "waits waits no longer; ask again"
+
+
+async def test_who_asks_anew_is_not_told_what_became_of_the_request_before(room: Room) -> None:
+    """While an answer is on its way to the disk its id is free: the next request has its own."""
+    before = room.task(room.room.served(KEY))
+    await standstill()
+    room.store.gate.clear()
+    room.engine.propose(CancelRequested(ADA, RequestId("waits")))
+    assert isinstance(room.engine.propose(replace(WAITS, lease_id=LeaseId("other"))), Queued)
+    anew = room.task(room.room.served(KEY))
+    await standstill()
+    room.store.gate.set()
+    await until(lambda: any(isinstance(one, Answer) for one in room.performed))
+    room.answered()
+    assert isinstance(await before, Rejected)
+    await standstill()
+    assert not anew.done()
+    assert room.left == []
+    anew.cancel()
 
 
 async def test_at_the_end_all_are_let_go_and_keep_their_place(room: Room) -> None:
