@@ -20,7 +20,7 @@ from gpusched.core.events import (
     RevokeRequested,
 )
 from gpusched.core.idle import keep
-from gpusched.core.ids import Caller, Instant, LeaseId, Moment, ProcessId
+from gpusched.core.ids import Caller, Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.leaving import cancelled
 from gpusched.core.ledger import Ledger
@@ -150,8 +150,7 @@ def cancel(ledger: Ledger, event: CancelRequested, now: Moment) -> Decision:
         return cancelled(waiting, event.caller, now)
     lease = ledger.by_request(event.caller.uid, event.request_id)
     if lease is None:
-        sentence = f"no request {event.request_id!r} of uid {event.caller.uid} is waiting or held"
-        return Decision(reply=Rejected(Refusal.NOT_FOUND, sentence))
+        return Decision(reply=no_request(event.caller, event.request_id))
     if lease.state is not LeaseState.RESERVED:
         sentence = (
             f"{event.request_id!r} was granted and is in use as {lease.id};"
@@ -170,6 +169,15 @@ def find(ledger: Ledger, caller: Caller, lease_id: LeaseId) -> Lease | Rejected:
     if lease.uid != caller.uid and not caller.admin:
         return Rejected(Refusal.NOT_ALLOWED, not_yours(ledger, lease, caller))
     return lease
+
+
+def no_request(caller: Caller, name: RequestId) -> Rejected:
+    """Say that *caller* has no such request; one of somebody else is not found by its id."""
+    sentence = (
+        f"no request {name!r} of uid {caller.uid} waits or holds a lease;"
+        " `gpusched leases` lists who waits"
+    )
+    return Rejected(Refusal.NOT_FOUND, sentence)
 
 
 def not_yours(ledger: Ledger, lease: Lease, caller: Caller) -> str:

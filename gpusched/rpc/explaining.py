@@ -5,12 +5,13 @@ from gpusched.core.durations import in_words
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.events import ExplainRequested
 from gpusched.core.explain import describe
+from gpusched.core.holding import no_request
 from gpusched.core.ids import DeviceUuid, LeaseId, RequestId
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.outlook import Outlook, outlook_of
 from gpusched.core.particulars import device_particulars, lease_particulars
-from gpusched.core.replies import Explained, Refusal
+from gpusched.core.replies import Explained
 from gpusched.core.waiting import Waiting
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
@@ -92,11 +93,8 @@ def _named(world: World, name: RequestId, call: Call) -> Waiting | Lease:
     found = ledger.by_request(call.caller.uid, name) or find_waiting(ledger, name, call)
     if found is not None:
         return found
-    sentence = (
-        f"no request {name!r} of uid {call.caller.uid} waits or holds a lease;"
-        " `gpusched leases` lists who waits"
-    )
-    raise refuse(Refusal.NOT_FOUND, sentence)
+    nothing = no_request(call.caller, name)
+    raise refuse(nothing.why, nothing.sentence)
 
 
 def _waiting(world: World, waiting: Waiting, call: Call) -> leases_pb2.ExplainReply:

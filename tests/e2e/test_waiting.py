@@ -134,7 +134,7 @@ def test_cancel_ends_a_waiter(host: Host) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert waiter.process.wait(10) == 75
     assert waiter.said[1:] == [f"gpusched: {waiter.name} waits no longer: root cancelled it"]
-    assert "is waiting or held" in host.refused(64, "cancel", waiter.name)
+    assert "waits or holds a lease" in host.refused(64, "cancel", waiter.name)
 
 
 def test_a_program_that_is_interrupted_withdraws(host: Host) -> None:

@@ -293,4 +293,6 @@ def test_a_request_of_another_user_is_not_found() -> None:
     host.grant(Request(A))
     no = refused(host, CancelRequested(BOB, A))
     assert no.why is Refusal.NOT_FOUND
-    assert no.sentence == "no request 'a' of uid 1001 is waiting or held"
+    assert no.sentence == (
+        "no request 'a' of uid 1001 waits or holds a lease; `gpusched leases` lists who waits"
+    )
