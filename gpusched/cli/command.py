@@ -45,6 +45,15 @@ class Invocation:
             show_json(reply.fields)
         return reply
 
+    def to_paste(self, command: str) -> str:
+        """Give a command that asks the daemon which this one asks, wherever it is pasted."""
+        if not (self.options.socket and command):
+            return command
+        import shlex  # noqa: PLC0415 - cold start: only where there is something to paste
+
+        socket = shlex.quote(self.options.socket)
+        return f"gpusched --socket {socket} {command.removeprefix('gpusched ')}"
+
     def say(self, text: str) -> None:
         """Print what was asked for, unless JSON was."""
         if not self.json:

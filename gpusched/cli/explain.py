@@ -1,6 +1,7 @@
 """`gpusched explain`: why, why not, and what would do; the daemon reasons, this prints."""
 
 import argparse
+from collections.abc import Callable
 
 from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, UsageError
@@ -34,7 +35,8 @@ def _explain(invocation: Invocation) -> int:
     subject = _subject(invocation.options)
     reply = invocation.call("Leases/Explain", subject)
     waits = "request" not in subject
-    invocation.say("\n".join(explain_lines(reply, terminal_width(), waits=waits)))
+    lines = explain_lines(reply, terminal_width(), invocation.to_paste, waits=waits)
+    invocation.say("\n".join(lines))
     return 0
 
 
@@ -55,13 +57,26 @@ def _subject(options: argparse.Namespace) -> dict[str, object]:
     return {"request": request_of(options)}
 
 
-def explain_lines(reply: Document, width: int | None, *, waits: bool = False) -> list[str]:
-    """Lay out a message `ExplainReply`; *waits*: of a request that waits already."""
+def explain_lines(
+    reply: Document,
+    width: int | None,
+    to_paste: Callable[[str], str] = str,
+    *,
+    waits: bool = False,
+) -> list[str]:
+    """Lay out a message `ExplainReply`.
+
+    Args:
+        reply: The message.
+        width: Columns of the terminal; None: as wide as it needs.
+        to_paste: Gives a command as it can be pasted.
+        waits: Whether it is of a request that waits already.
+    """
     lines = [printable(reply.text("sentence"))]
     verdicts = reply.parts("verdicts")
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]
-    for words in (_outlook(reply, now(), waits=waits), _commands(reply)):
+    for words in (_outlook(reply, now(), waits=waits), _commands(reply, to_paste)):
         lines += ["", *words] if words else []
     story = reply.parts("story")
     if story:
@@ -89,12 +104,12 @@ def _outlook(reply: Document, at: float, *, waits: bool) -> list[str]:
     return words
 
 
-def _commands(reply: Document) -> list[str]:
+def _commands(reply: Document, to_paste: Callable[[str], str]) -> list[str]:
     """Give what can be typed instead, or next."""
     rejection = reply.part("rejection")
     would_do, waiting = rejection.text("nearest_command"), rejection.text("wait_command")
-    words = [f"the nearest that would do: {would_do}"] if would_do else []
-    return [*words, f"to wait for it: {waiting}"] if waiting else words
+    words = [f"the nearest that would do: {to_paste(would_do)}"] if would_do else []
+    return [*words, f"to wait for it: {to_paste(waiting)}"] if waiting else words
 
 
 def _verdict(verdict: Document) -> list[str]:

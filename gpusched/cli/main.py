@@ -95,7 +95,7 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
     if would_do:
         complain(f"the nearest that would do: {would_do}")
     elif error.hint_command:
-        complain(f"this tells more: {error.hint_command}")
+        complain(f"this tells more: {invocation.to_paste(error.hint_command)}")
     waiting = _as_typed(error.wait_command, invocation)
     if waiting:
         complain(f"to wait for it: {waiting}")
@@ -118,13 +118,17 @@ def _as_typed(command: str, invocation: Invocation) -> str:
     """Put a request that would do into the words of the command that was typed."""
     start, end = "gpusched run ", " -- CMD"
     if not (command.startswith(start) and command.endswith(end)):
-        return command
+        return invocation.to_paste(command)
     request = command.removeprefix(start).removesuffix(end)
-    if invocation.name != "run":
-        return f"gpusched {invocation.name} {request}"
     import shlex  # noqa: PLC0415 - cold start: only for a refusal
 
-    return f"{start}{request} -- {shlex.join(invocation.options.command)}"
+    if invocation.name == "run":
+        rest = ["--", *invocation.options.command]
+    else:
+        deadline = getattr(invocation.options, "attach_deadline", None)
+        rest = [] if deadline is None else ["--attach-deadline", deadline]
+    words = f"gpusched {invocation.name} {request} {shlex.join(rest)}"
+    return invocation.to_paste(words.rstrip())
 
 
 def _defect(error: Exception) -> int:

@@ -163,7 +163,9 @@ def test_warnings_are_beside_the_output(
 def test_a_refusal_explains_itself(
     socket_folder: Path, capsys: pytest.CaptureFixture[str], kind: str, code: int
 ) -> None:
-    """A refusal is one sentence, the command that would do in the words typed, an exit code."""
+    """A refusal is one sentence, the command that would do in the words typed (for the daemon that
+    was asked, and with what else was typed of an allocation), an exit code.
+    """
     no = refusal(
         "FAILED_PRECONDITION",
         "0 and 1: held by\nbob",
@@ -174,7 +176,8 @@ def test_a_refusal_explains_itself(
         },
     )
     with gateway(socket_folder, {"Leases/Allocate": no}) as served:
-        assert command_line.main(words_for(served.path, "allocate --gpus 2"), never) == code
+        flags = "allocate --gpus 2 --attach-deadline 2m"
+        assert command_line.main(words_for(served.path, flags), never) == code
         allocate = capsys.readouterr()
         words = words_for(served.path, "run --gpus 2 -- sh -c")
         assert command_line.main([*words, "echo hi"], never) == code
@@ -182,9 +185,10 @@ def test_a_refusal_explains_itself(
     assert allocate.out == ""
     assert allocate.err == (
         "gpusched: 0 and 1: held by bob\n"
-        "gpusched: the nearest that would do: gpusched allocate --gpus 1\n"
+        f"gpusched: the nearest that would do: gpusched --socket {served.path} allocate --gpus 1"
+        " --attach-deadline 2m\n"
     )
-    assert run.err.endswith("gpusched run --gpus 1 -- sh -c 'echo hi'\n")
+    assert run.err.endswith(f"{served.path} run --gpus 1 -- sh -c 'echo hi'\n")
 
 
 def test_a_refusal_with_a_hint(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +198,8 @@ def test_a_refusal_with_a_hint(socket_folder: Path, capsys: pytest.CaptureFixtur
     with gateway(socket_folder, {"Leases/Allocate": no}) as served:
         assert command_line.main(words_for(served.path, "allocate --json"), never) == 75
     out, error = capsys.readouterr()
-    assert error == "gpusched: all busy\ngpusched: this tells more: gpusched explain\n"
+    more = f"gpusched --socket {served.path} explain"
+    assert error == f"gpusched: all busy\ngpusched: this tells more: {more}\n"
     details = {"code": "RESOURCE_EXHAUSTED", "message": "all busy", "rejection": rejection}
     assert json.loads(out) == {"error": details}
 
