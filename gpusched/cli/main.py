@@ -106,12 +106,16 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
 
 
 def _in_flags(error: GpuschedError) -> str:
-    """Name the flag that the user typed instead of the field that it became."""
+    """Name the flags that a user types instead of the fields that they become."""
+    words = error.sentence
     flag = _FLAGS.get(error.field, "")
     start = f"{error.field}: "
-    if flag and error.sentence.startswith(start):
-        return f"{flag}: {error.sentence.removeprefix(start)}"
-    return error.sentence
+    if flag and words.startswith(start):
+        words = f"{flag}: {words.removeprefix(start)}"
+    for field, flag in _FLAGS.items():
+        if f"`{flag}`" not in words:
+            words = words.replace(f"`{field}`", f"`{flag}`")
+    return words
 
 
 def _as_typed(command: str, invocation: Invocation) -> str:

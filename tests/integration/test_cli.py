@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpusched.cli import main as command_line
-from tests.fakes.gateway import Script, gateway, refusal, reply
+from tests.fakes.gateway import Script, gateway, reply
 from tests.fakes.messages import Fields, lease, process, status
 
 GRANT: Fields = {
@@ -146,73 +146,6 @@ def test_warnings_are_beside_the_output(
     out, error = capsys.readouterr()
     assert all(line.startswith("export ") for line in out.splitlines())
     assert error == "gpusched: masks are advice\n"
-
-
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [
-        ("BAD_REQUEST", 64),
-        ("LATER", 75),
-        ("NEVER_HERE", 78),
-        ("NOT_ALLOWED", 77),
-        ("NOT_FOUND", 64),
-        ("NOT_YET", 64),
-        ("WRONG_STATE", 64),
-    ],
-)
-def test_a_refusal_explains_itself(
-    socket_folder: Path, capsys: pytest.CaptureFixture[str], kind: str, code: int
-) -> None:
-    """A refusal is one sentence, the command that would do in the words typed (for the daemon that
-    was asked, and with what else was typed of an allocation), an exit code.
-    """
-    no = refusal(
-        "FAILED_PRECONDITION",
-        "0 and 1: held by\nbob",
-        {
-            "kind": f"REJECTION_KIND_{kind}",
-            "nearest_command": "gpusched run --gpus 1 -- CMD",
-            "hint_command": "gpusched explain --gpus 2",
-        },
-    )
-    with gateway(socket_folder, {"Leases/Allocate": no}) as served:
-        flags = "allocate --gpus 2 --attach-deadline 2m"
-        assert command_line.main(words_for(served.path, flags), never) == code
-        allocate = capsys.readouterr()
-        words = words_for(served.path, "run --gpus 2 -- sh -c")
-        assert command_line.main([*words, "echo hi"], never) == code
-    run = capsys.readouterr()
-    assert allocate.out == ""
-    assert allocate.err == (
-        "gpusched: 0 and 1: held by bob\n"
-        f"gpusched: the nearest that would do: gpusched --socket {served.path} allocate --gpus 1"
-        " --attach-deadline 2m\n"
-    )
-    assert run.err.endswith(f"{served.path} run --gpus 1 -- sh -c 'echo hi'\n")
-
-
-def test_a_refusal_with_a_hint(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing nearer fits, the command that tells more is named; --json has it all."""
-    rejection: Fields = {"kind": "REJECTION_KIND_LATER", "hint_command": "gpusched explain"}
-    no = refusal("RESOURCE_EXHAUSTED", "all busy", rejection)
-    with gateway(socket_folder, {"Leases/Allocate": no}) as served:
-        assert command_line.main(words_for(served.path, "allocate --json"), never) == 75
-    out, error = capsys.readouterr()
-    more = f"gpusched --socket {served.path} explain"
-    assert error == f"gpusched: all busy\ngpusched: this tells more: {more}\n"
-    details = {"code": "RESOURCE_EXHAUSTED", "message": "all busy", "rejection": rejection}
-    assert json.loads(out) == {"error": details}
-
-
-def test_a_field_is_named_as_its_flag(
-    socket_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the API calls a field the user typed as a flag."""
-    rejection: Fields = {"kind": "REJECTION_KIND_BAD_REQUEST", "field": "gpu_types"}
-    no = refusal("INVALID_ARGUMENT", "gpu_types: this host has no 'h100'", rejection)
-    with gateway(socket_folder, {"Leases/Allocate": no}) as served:
-        assert command_line.main(words_for(served.path, "allocate"), never) == 64
-    assert capsys.readouterr().err == "gpusched: --gpu-type: this host has no 'h100'\n"
 
 
 def test_following_events(socket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
