@@ -101,7 +101,12 @@ def _followed(
         absence.over()
         if "grant" in update:
             return update.part("grant")
-        tell(_news(update.part("waiting")))
+        waiting = update.part("waiting")
+        named = waiting.part("request").texts("device_uuids")
+        if named:
+            # An index may name nothing, or another device, to the daemon that is asked next.
+            request["device_uuids"] = named
+        tell(_news(waiting))
     raise DaemonUnreachable("the daemon ended the stream before the grant; it may be restarting")
 
 

@@ -11,6 +11,7 @@ import pytest
 from gpusched.client import AsyncClient, Client, errors, patience
 from gpusched.client.patience import granted
 from gpusched.client.thin import ThinClient
+from tests.fakes.gateway import gateway, reply
 from tests.fakes.waiting import until
 from tests.integration.serving_rpc import (
     Public,
@@ -139,6 +140,28 @@ async def test_a_withdrawal_by_others_reaches_every_client(face: Public) -> None
         await client.cancel("mine")
         with pytest.raises(errors.CouldFitLater, match=r"mine waits no longer: .* cancelled it"):
             await asked
+
+
+def test_who_asks_again_names_the_devices_that_he_waits_for(socket_folder: Path) -> None:
+    """A device that was named by its index is named by its UUID from the first place on: to a
+    daemon that was started anew the index may mean nothing, or another device.
+    """
+
+    def line(fields: dict[str, object]) -> bytes:
+        return b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(fields).encode() + b"\n"
+
+    def tell(_sentence: str) -> None:
+        served.script["Leases/AllocateStream"] = line({"grant": {"lease": {"id": "lease-a"}}})
+
+    place = {"position": 1, "request": {"request_id": "mine", "device_uuids": ["GPU-a"]}}
+    script = {"Node/Ping": reply({}), "Leases/AllocateStream": line({"waiting": place})}
+    request: dict[str, object] = {"device_uuids": ["5"], "wait_without_limit": True}
+    with gateway(socket_folder, script) as served:
+        grant = granted(ThinClient(str(served.path)), request, tell)
+    assert grant.part("lease").text("id") == "lease-a"
+    asked = [message for method, message in served.asked if method == "Leases/AllocateStream"]
+    assert [one["device_uuids"] for one in asked] == [["5"], ["GPU-a"]]
+    assert asked[0]["request_id"] == asked[1]["request_id"]
 
 
 async def test_a_daemon_that_does_not_come_back_is_given_up(
