@@ -62,7 +62,7 @@ def free_of(
             after.append(one)
         else:
             sentence = "kept for a request that waits longer"
-            after.append(replace(one, obstacle=Obstacle.KEPT, sentence=sentence))
+            after.append(replace(one, obstacle=Obstacle.KEPT, sentence=sentence, room=None))
     return tuple(after)
 
 

@@ -14,9 +14,12 @@ from gpusched.core.request import Request
 from gpusched.core.sample import LostDevice, Memory, NodeSample, Unavailable
 from gpusched.core.sizes import GIB
 from gpusched.rpc.convert_device import device_of, devices_of
+from gpusched.rpc.convert_rejection import verdict_of
 from tests.fakes.builders import (
     UNREADABLE,
     A,
+    B,
+    C,
     context,
     device,
     facts,
@@ -147,6 +150,19 @@ def test_promises() -> None:
     assert message.memory.driver_reserved.value == GIB
     assert message.schedulable
     assert not message.leased_exclusively
+
+
+def test_what_is_kept_for_a_request_is_not_grantable() -> None:
+    """Nobody gets memory now of a device that is free, and kept for a request that waits."""
+    host = Host(FIRST, SECOND_GPU)
+    host.grant(Request(A, devices=(FIRST.uuid,)))
+    host.queue(Request(B, count=2, wait_without_limit=True))
+    message = shown(host, SECOND_GPU.uuid)
+    assert message.grantable.value == 0
+    assert message.unschedulable_reason.startswith("kept for ")
+    wish = Request(C, memory=GIB)
+    verdict = host.refusal(wish).verdicts[1]
+    assert not verdict_of(verdict, host.ledger, wish).HasField("available_bytes")
 
 
 def test_exclusive() -> None:
