@@ -62,7 +62,7 @@ def free_of(
             after.append(one)
         else:
             sentence = "kept for a request that waits longer"
-            after.append(replace(one, obstacle=Obstacle.KEPT, sentence=sentence, room=None))
+            after.append(replace(one, obstacle=Obstacle.KEPT, sentence=sentence, room=0))
     return tuple(after)
 
 

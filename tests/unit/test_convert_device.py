@@ -162,7 +162,7 @@ def test_what_is_kept_for_a_request_is_not_grantable() -> None:
     assert message.unschedulable_reason.startswith("kept for ")
     wish = Request(C, memory=GIB)
     verdict = host.refusal(wish).verdicts[1]
-    assert not verdict_of(verdict, host.ledger, wish).HasField("available_bytes")
+    assert verdict_of(verdict, host.ledger, wish).available_bytes == 0
 
 
 def test_exclusive() -> None:
