@@ -44,7 +44,10 @@ def chosen(
 def why_not(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejected:
     """Say why the uid *asker*, who comes now, cannot have devices that were not to be had."""
     verdicts = verdicts_for(ledger, request, now, asker)
-    return _or_shorter(ledger, request, refuse(ledger, request, verdicts), verdicts, now, asker)
+    rejected = refuse(ledger, request, verdicts)
+    if _for_less(request, rejected):
+        rejected = _if_granted(ledger, rejected, now, asker)
+    return _or_shorter(ledger, request, rejected, verdicts, now, asker)
 
 
 def never_held(ledger: Ledger, request: Request) -> Rejected | None:
@@ -77,16 +80,32 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     left = _left(ledger, request, verdicts, now, waiting.order)
     rejected = refuse(ledger, request, left)
     coming = _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
-    nearest = rejected.nearest
     # What is kept for the request itself is nothing that another one of its user could have.
-    if nearest is not None and coming != left and chosen(ledger, nearest, now, asker) is None:
-        rejected = replace(rejected, nearest=None)
+    if coming != left or _for_less(request, rejected):
+        rejected = _if_granted(ledger, rejected, now, asker)
     return _or_shorter(ledger, request, rejected, coming, now, asker)
 
 
 def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:
     """Give the place that a request would have that comes now."""
     return ledger.policy.queue.rank(request.priority, now), ledger.waiting.arrivals
+
+
+def _for_less(request: Request, rejected: Rejected) -> bool:
+    """Say whether less memory would do now, as far as the devices' own room tells.
+
+    A device with too little room may be kept for others as well, which no verdict says.
+    """
+    nearest = rejected.nearest if rejected.why is Refusal.LATER else None
+    return nearest is not None and nearest.memory != request.memory
+
+
+def _if_granted(ledger: Ledger, rejected: Rejected, now: Instant, asker: int) -> Rejected:
+    """Name no request as the nearest that would not be granted now."""
+    nearest = rejected.nearest
+    if nearest is None or chosen(ledger, nearest, now, asker) is not None:
+        return rejected
+    return replace(rejected, nearest=None)
 
 
 def _or_shorter(

@@ -9,10 +9,11 @@ from gpusched.core.ids import SECOND, Caller, RequestId
 from gpusched.core.outlook import outlook_of
 from gpusched.core.replies import Refusal, Rejected
 from gpusched.core.request import Request
-from gpusched.core.sizes import GIB
-from tests.fakes.builders import ADA, BOB, L4, device
+from gpusched.core.sizes import GIB, MIB
+from tests.fakes.builders import ADA, BOB, L4, A, B, C, device
 from tests.fakes.host import Host
 from tests.fakes.queued_host import host_of
+from tests.fakes.queued_host import wish as wish_for
 
 DEVICES = (device(0), device(1), device(2), device(3, L4, 24 * GIB))
 WISHES = st.builds(
@@ -50,3 +51,43 @@ def test_the_nearest_is_granted(before: list[Request], wish: Request) -> None:
     for waiting in host.ledger.waiting:
         nearest = outlook_of(host.ledger, waiting, host.now.instant).why.nearest
         assert granted_now(host, nearest, waiting.caller)
+
+
+def less(host: Host, wish: Request) -> Request | None:
+    """What Bob is named as the nearest, which then is granted to him."""
+    rejected = host.refusal(wish, BOB)
+    assert rejected.why is Refusal.LATER
+    assert granted_now(host, rejected.nearest, BOB)
+    return rejected.nearest
+
+
+def test_less_memory_would_do() -> None:
+    """Where each device has something free and none has enough, as much as so many have would do:
+    in whole GiB, and below one in whole MiB, whether a size or a part was asked for.
+    """
+    host = host_of(device(0), device(1))
+    host.grant(Request(A, count=2, memory=71 * GIB + 300 * MIB))
+    wish = Request(B, count=2, memory=20 * GIB)
+    assert less(host, wish) == replace(wish, memory=8 * GIB)
+    part = Request(B, memory_fraction=0.5)
+    assert less(host, part) == replace(part, memory=8 * GIB, memory_fraction=None)
+    several = Request(B, count=2, min_count=1, memory=20 * GIB)
+    assert less(host, several) == replace(several, count=1, min_count=None, memory=8 * GIB)
+    host.grant(Request(C, devices=(DEVICES[0].uuid,), memory=8 * GIB))
+    assert less(host, wish) == replace(wish, memory=724 * MIB)
+
+
+def test_less_memory_would_not_do() -> None:
+    """Where a device is full, where too few have anything free, and where what they have is kept
+    for who came before, no size is named.
+    """
+    host = host_of(device(0), device(1))
+    host.grant(Request(A, devices=(DEVICES[0].uuid,)))
+    host.grant(Request(B, memory=70 * GIB))
+    assert less(host, Request(C, count=2, memory=20 * GIB)) is None
+    assert less(host, Request(C, memory=20 * GIB)) == Request(C, memory=10 * GIB)
+    host.queue(wish_for("first", memory=30 * GIB, devices=(DEVICES[1].uuid,)))
+    assert less(host, Request(C, memory=20 * GIB)) is None
+    full = host_of(device(0))
+    full.grant(Request(A, memory=80 * GIB))
+    assert less(full, Request(C, memory=GIB)) is None
