@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.events import event_line
+from gpusched.cli.flags import in_flags
 from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of, printable
 from gpusched.cli.words import device_name, instant, now, span
@@ -72,7 +73,8 @@ def explain_lines(
         to_paste: Gives a command as it can be pasted.
         waits: Whether it is of a request that waits already.
     """
-    lines = [printable(reply.text("sentence"))]
+    field = reply.part("rejection").text("field")
+    lines = [printable(in_flags(reply.text("sentence"), field))]
     verdicts = reply.parts("verdicts")
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]

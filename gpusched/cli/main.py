@@ -16,33 +16,6 @@ from gpusched.client.errors import GpuschedError
 
 Serve = Callable[[argparse.Namespace], int]
 
-_FLAGS = {
-    "count": "--gpus",
-    "min_count": "--min-gpus",
-    "max_count": "--gpus",
-    "memory_bytes": "--memory",
-    "memory_fraction": "--memory",
-    "device_uuids": "--device",
-    "gpu_types": "--gpu-type",
-    "mig_profile": "--mig",
-    "pool": "--pool",
-    "sharing": "--sharing",
-    "topology": "--topology",
-    "topology_required": "--topology-required",
-    "placement": "--placement",
-    "affinity_key": "--affinity",
-    "wait": "--wait",
-    "priority": "--priority",
-    "time_limit": "--time-limit",
-    "attach_deadline": "--attach-deadline",
-    "labels": "--label",
-    "grace": "--grace",
-    "reason": "--reason",
-    "cgroup": "--cgroup",
-    "allow_larger_mig_profile": "--allow-larger-mig",
-}
-"""The flag for a field of a request."""
-
 _REPORT = "please report it with the output of GPUSCHED_DEBUG=1"
 
 
@@ -90,7 +63,9 @@ def _guarded(words: Sequence[str], serve: Serve) -> int:
 
 def _refused(invocation: Invocation, error: GpuschedError) -> int:
     """Say why not, and what would do."""
-    complain(_in_flags(error))
+    from gpusched.cli.flags import in_flags  # noqa: PLC0415 - cold start: only for a refusal
+
+    complain(in_flags(error.sentence, error.field))
     would_do = _as_typed(error.nearest_command, invocation)
     if would_do:
         complain(f"the nearest that would do: {would_do}")
@@ -103,19 +78,6 @@ def _refused(invocation: Invocation, error: GpuschedError) -> int:
         details = {"code": error.code, "message": error.sentence, "rejection": error.rejection}
         show_json({"error": details}, one_line=True)
     return exits.code_of(error)
-
-
-def _in_flags(error: GpuschedError) -> str:
-    """Name the flags that a user types instead of the fields that they become."""
-    words = error.sentence
-    flag = _FLAGS.get(error.field, "")
-    start = f"{error.field}: "
-    if flag and words.startswith(start):
-        words = f"{flag}: {words.removeprefix(start)}"
-    for field, flag in _FLAGS.items():
-        if f"`{flag}`" not in words:
-            words = words.replace(f"`{field}`", f"`{flag}`")
-    return words
 
 
 def _as_typed(command: str, invocation: Invocation) -> str:
