@@ -113,13 +113,24 @@ def owned(ledger: Ledger, reference: str, call: Call) -> list[Lease]:
 
 
 def find_waiting(ledger: Ledger, name: RequestId, call: Call) -> Waiting | None:
-    """Find a request that waits: the caller's own, else, for administrators, the only one."""
+    """Find a request that waits: the caller's own, else, for administrators, the only one.
+
+    Raises:
+        InvalidRequest: Several users have one of that name.
+    """
     key = call.caller.uid, name
     own = ledger.waiting.get(key)
     if own is not None or not call.caller.admin or ledger.by_request(*key) is not None:
         return own
     others = [one for one in ledger.waiting if one.request.request_id == name]
-    return others[0] if len(others) == 1 else None
+    if len(others) > 1:
+        whose = ", ".join(str(one.uid) for one in others[:_NAMED])
+        sentence = (
+            f"{len(others)} users have a request {name!r} that waits: uid {whose}; Cancel takes"
+            " `holder_uid`, and Explain the lease to come, as `gpusched events` names it"
+        )
+        raise InvalidRequest("request_id", sentence)
+    return others[0] if others else None
 
 
 def find_device(ledger: Ledger, text: str) -> DeviceUuid:

@@ -139,6 +139,23 @@ async def test_an_administrator_cancels_it_for_him(admin_face: Public) -> None:
     assert await waiting(admin_face) == []
 
 
+async def test_a_name_that_several_users_have(admin_face: Public) -> None:
+    """Of requests of one name an administrator hears whose they are, and says which is meant."""
+    another_holds(admin_face, count=ALL)
+    leases = [another_waits(admin_face, uid=uid) for uid in (4242, 4243)]
+    for call in (
+        admin_face.leases.Cancel(leases_pb2.CancelRequest(request_id="theirs-too")),
+        admin_face.leases.Explain(leases_pb2.ExplainRequest(request_id="theirs-too")),
+    ):
+        error = await refusal(call, grpc.StatusCode.INVALID_ARGUMENT)
+        assert "2 users have a request 'theirs-too' that waits: uid 4242, 4243" in str(error)
+    told_of = leases_pb2.ExplainRequest(lease_id=leases[1])
+    assert "theirs-too of other" in (await admin_face.leases.Explain(told_of)).sentence
+    one = leases_pb2.CancelRequest(request_id="theirs-too", holder_uid=4242)
+    await admin_face.leases.Cancel(one)
+    assert [each.uid for each in await waiting(admin_face)] == [4243]
+
+
 async def test_a_daemon_that_ends_lets_all_go(face: Public) -> None:
     """Who waits when the daemon ends is told that it ends, and to ask again."""
     another_holds(face, count=ALL)
