@@ -23,11 +23,20 @@ class Hold:
         order: Its place in the order of service.
         until: When it can surely begin, by the time limits of what is in its way (CLOCK_BOOTTIME);
             None: that is not known.
+        over: Where leases were told to end for it: what the highest of their classes is worth. No
+            request of such a class gets it either, though it came first. None: there were none.
     """
 
     key: Key
     order: Order
     until: Instant | None
+    over: int | None = None
+
+    def keeps_from(self, order: Order, value: int) -> bool:
+        """Say whether it is kept from a request in this place, of a class of this value."""
+        if self.order <= order:
+            return self.order < order
+        return self.over is not None and value <= self.over
 
 
 Holds: TypeAlias = Mapping[str, Hold]
@@ -36,11 +45,18 @@ Holds: TypeAlias = Mapping[str, Hold]
 NOTHING_KEPT: Holds = MappingProxyType({})
 
 
+def kept_from(holds: Holds, domain: str, order: Order, value: int) -> bool:
+    """Say whether a memory domain is kept from a request in this place, of this class value."""
+    hold = holds.get(domain)
+    return hold is not None and hold.keeps_from(order, value)
+
+
 def free_of(
     holds: Holds,
     verdicts: Iterable[Verdict],
     devices: Mapping[DeviceUuid, Device],
     order: Order,
+    value: int,
     ends: Instant | None,
 ) -> tuple[Verdict, ...]:
     """Give the *verdicts* without what is kept for others.
@@ -51,6 +67,7 @@ def free_of(
         devices: The inventory.
         order: Place of the request in the order of service: what is kept for itself, or for later
             ones, is free.
+        value: What its class is worth.
         ends: When a lease of it will surely have ended; None: nobody knows.
     """
     if not holds:
@@ -58,7 +75,7 @@ def free_of(
     after: list[Verdict] = []
     for one in verdicts:
         hold = holds.get(devices[one.device].memory_domain) if one.obstacle is None else None
-        if hold is None or hold.order >= order or _passes(hold, ends):
+        if hold is None or not hold.keeps_from(order, value) or _passes(hold, ends):
             after.append(one)
         else:
             sentence = "kept for a request that waits longer"

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from gpusched.core.device import Device
 from gpusched.core.entitlement import hindrance
-from gpusched.core.hold import Hold, Holds
+from gpusched.core.hold import Hold, Holds, kept_from
 from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Verdict
-from gpusched.core.selection import Kind
+from gpusched.core.selection import Kind, selection_of
 from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge, shut
-from gpusched.core.waiting import Waiting
+from gpusched.core.waiting import Key, Order, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,15 @@ class Walk:
         self._ledger, self._scope, self._now = ledger, scope, now
         self._steps = ledger.waiting.by_shape(scope.selections)
         self._judged: dict[Hashable, tuple[Verdict, ...]] = {}
-        self.holds: dict[str, Hold] = {}
+        self.holds: dict[str, Hold] = _made_room(ledger, scope, now)
+        self._ahead: set[Key] = {one.key for one in self.holds.values()}
         self.first = True
 
     def __iter__(self) -> Iterator[Waiting]:
         """Give one after the other; when the next is asked for the last one is come past."""
         steps = self._steps
-        while (one := steps.next()) and not self.holds.keys() >= self._scope.domains:
+        while (one := steps.next()) and not self._all_kept():
+            self._ahead.discard(one.key)
             self.first = steps.shape not in self._judged
             # It waits for leases of its own account: no device is kept for it.
             if self.first and hindrance(self._ledger, one.caller, one.request, self._now):
@@ -103,6 +105,10 @@ class Walk:
             else:
                 steps.leave_out()
 
+    def _all_kept(self) -> bool:
+        # Who others made room for is served, too, where that is all there is.
+        return not self._ahead and self.holds.keys() >= self._scope.domains
+
     def verdicts_for(self, waiting: Waiting) -> tuple[Verdict, ...]:
         """Give the verdicts on all devices for the present request, as if nobody waited."""
         shape = self._steps.shape
@@ -110,6 +116,29 @@ class Walk:
             request, uid = waiting.request, waiting.uid
             self._judged[shape] = judge(self._ledger, request, self._now, uid)
         return self._judged[shape]
+
+
+def _made_room(ledger: Ledger, scope: Scope, now: Instant) -> dict[str, Hold]:
+    """Keep what leases were told to end for, whoever else came first.
+
+    Else they would end for somebody of their own class.
+    """
+    holds: dict[str, Hold] = {}
+    for lease in ledger.making_way():
+        waiting = None if lease.giving_way is None else ledger.waiting.get(lease.giving_way.key)
+        if waiting is None or selection_of(waiting.request) not in scope.selections:
+            continue
+        if hindrance(ledger, waiting.caller, waiting.request, now):
+            continue
+        value = ledger.policy.queue.class_of(lease.request.priority).value
+        for domain in {share.domain for share in lease.shares}:
+            hold = Hold(waiting.key, waiting.order, None, value)
+            holds[domain] = min(holds.get(domain, hold), hold, key=_first)
+    return holds
+
+
+def _first(hold: Hold) -> tuple[Order, int]:
+    return hold.order, -(hold.over or 0)
 
 
 def _keep(
@@ -123,11 +152,13 @@ def _keep(
     wanted = _wanted(ledger, waiting, verdicts, holds, now)
     until = _latest(one.at for one in wanted)
     domains = [ledger.devices[one.device].memory_domain for one in wanted]
-    if all(domain in holds for domain in domains):
-        return False
-    for domain in domains:
-        holds.setdefault(domain, Hold(waiting.key, waiting.order, until))
-    return True
+    value = ledger.policy.queue.class_of(waiting.priority).value
+    its = [one for one in domains if not kept_from(holds, one, waiting.order, value)]
+    for domain in its:
+        before = holds.get(domain)
+        over = before.over if before is not None and before.key == waiting.key else None
+        holds[domain] = Hold(waiting.key, waiting.order, until, over)
+    return bool(its)
 
 
 def _wanted(
@@ -142,12 +173,14 @@ def _wanted(
     The choice is stable: what is kept gets nearer only, because nobody else is let in.
     """
     request = waiting.request
+    value = ledger.policy.queue.class_of(waiting.priority).value
     found = [horizon(ledger, one, request, now) for one in could_serve(verdicts)]
 
     def place(one: Horizon) -> tuple[bool, bool, tuple[int, int], tuple[str, int]]:
         device = ledger.devices[one.device]
         asked_for = one.device in request.must_include
-        return not asked_for, device.memory_domain in holds, one.distance, device.order
+        kept = kept_from(holds, device.memory_domain, waiting.order, value)
+        return not asked_for, kept, one.distance, device.order
 
     nearest = sorted(found, key=place)
     lying = arranged(ledger, request, [one.device for one in nearest])

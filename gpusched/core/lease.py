@@ -270,4 +270,4 @@ def void(lease: Lease, reason: EndReason, now: Moment) -> Lease:
     """
     state = step(lease, Signal.VOID)
     over = replace(lease, state=state, reason=reason, ending=lease.ending or now, ended=now)
-    return replace(over, clocks=Clocks(), violations=(), idle=None)
+    return replace(over, clocks=Clocks(), violations=(), idle=None, giving_way=None)

@@ -74,14 +74,13 @@ class LeaseTable:
         lease_id = self._requests.get((uid, request_id))
         return None if lease_id is None else self._leases[lease_id]
 
-    @property
-    def giving_way(self) -> bool:
-        """Whether any lease has been told to end for a request."""
-        return bool(self._ways)
+    def making_way(self) -> Iterator[Lease]:
+        """Give the leases that were told to end for a request, those that have ended as well."""
+        return (self._leases[lease_id] for lease_id in self._ways)
 
     def gives_way_to(self, key: Key) -> bool:
-        """Say whether a lease has been told to end for this request."""
-        return key in self._ways.values()
+        """Say whether a lease was told to end for this request, and has not ended yet."""
+        return any(way == key and lease in self._live for lease, way in self._ways.items())
 
     def last_with(self, uid: int, affinity_key: str) -> Lease | None:
         """Find the newest lease that this user asked for with this key, a live one or an ended."""
@@ -115,9 +114,12 @@ class LeaseTable:
     def _put(self, lease: Lease) -> None:
         before = self._live.get(lease.id)
         self._tallies.follow(before, lease)
+        self._ways.pop(lease.id, None)
         if before is not None:
             self._unindex(before)
         self._leases[lease.id] = lease
+        if lease.giving_way is not None:
+            self._ways[lease.id] = lease.giving_way.key
         if key := lease.request.affinity_key:
             self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
         if lease.live:
@@ -129,8 +131,6 @@ class LeaseTable:
                 self._hold(lease.id, share)
             if lease.cgroup is not None:
                 self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
-            if lease.giving_way is not None:
-                self._ways[lease.id] = lease.giving_way.key
         else:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
@@ -154,7 +154,6 @@ class LeaseTable:
     def _unindex(self, lease: Lease) -> None:
         if lease.usable:
             del self._requests[lease.uid, lease.request.request_id]
-        self._ways.pop(lease.id, None)
         self._classes[lease.request.priority] -= 1
         if not self._classes[lease.request.priority]:
             del self._classes[lease.request.priority]
@@ -172,6 +171,7 @@ class LeaseTable:
 
     def _drop(self, lease_id: LeaseId) -> None:
         self._ended.pop(lease_id, None)
+        self._ways.pop(lease_id, None)
         lease = self._leases.pop(lease_id, None)
         if lease is not None and (key := lease.request.affinity_key):
             alike = self._affinities[lease.uid, key]

@@ -143,7 +143,7 @@ class Ledger(LeaseTable):
     @property
     def unserved(self) -> bool:
         """Whether somebody who waits may have to be served, or something is kept for nobody."""
-        return self._stirred and (len(self.waiting) > 0 or bool(self.holds))
+        return self._stirred and (len(self.waiting) > 0 or bool(self.holds) or bool(self._ways))
 
     def restore(
         self,

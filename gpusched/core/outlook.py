@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusched.core.entitlement import hindrance
-from gpusched.core.hold import Holds
+from gpusched.core.hold import Holds, kept_from
 from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
 from gpusched.core.keeping import kept_in_full
@@ -18,7 +18,7 @@ from gpusched.core.replies import Rejected, Verdict
 from gpusched.core.reserving import why_waits
 from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge
-from gpusched.core.waiting import Order, Waiting
+from gpusched.core.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def giving_way_to(ledger: Ledger, waiting: Waiting) -> Iterator[Lease]:
     """Give the leases that have been told to end for a request."""
     if ledger.gives_way_to(waiting.key):
         for lease in ledger.live():
-            if lease.giving_way is not None and lease.giving_way.key == waiting.key:
+            way = lease.giving_way if lease.usable else None
+            if way is not None and way.key == waiting.key:
                 yield lease
 
 
@@ -85,10 +86,11 @@ def latest_start(
     The *verdicts* are those on all devices as if nobody waited; *holds* are of those in use, too.
     """
     request = waiting.request
+    value, devices = ledger.policy.queue.class_of(waiting.priority).value, ledger.devices
     found = [
         horizon(ledger, one, request, now)
         for one in could_serve(verdicts)
-        if not _kept_before(ledger, holds, one, waiting.order)
+        if not kept_from(holds, devices[one.device].memory_domain, waiting.order, value)
     ]
 
     def place(one: Horizon) -> tuple[bool, tuple[int, int], tuple[str, int]]:
@@ -109,8 +111,3 @@ def latest_start(
     if missing or len(ends) < max(1, request.least):
         return None
     return max(ends)
-
-
-def _kept_before(ledger: Ledger, holds: Holds, verdict: Verdict, order: Order) -> bool:
-    hold = holds.get(ledger.devices[verdict.device].memory_domain)
-    return hold is not None and hold.order < order

@@ -64,12 +64,11 @@ def preempted(ledger: Ledger, lease: Lease, now: Moment) -> Manner | None:
 
 
 def spared(ledger: Ledger, now: Moment) -> list[Change]:
-    """Let those stay whose place nobody waits for any more."""
+    """Let those stay whose place nobody waits for any more; of who has ended nothing is kept."""
     changes: list[Change] = []
-    if not ledger.giving_way:
-        return changes
-    for lease in ledger.live():
+    for lease in ledger.making_way():
         way = lease.giving_way
-        if way is not None and lease.usable and ledger.waiting.get(way.key) is None:
-            changes += [LeaseChanged(replace(lease, giving_way=None)), stays(lease, now)]
+        if way is not None and ledger.waiting.get(way.key) is None:
+            changes.append(LeaseChanged(replace(lease, giving_way=None)))
+            changes += [stays(lease, now)] if lease.usable else []
     return changes

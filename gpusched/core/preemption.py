@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from gpusched.core.hold import Holds
+from gpusched.core.hold import Holds, kept_from
 from gpusched.core.ids import LeaseId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
@@ -41,7 +41,12 @@ def those_who_give_way(
         verdicts: Of all devices, as if nobody waited.
         holds: What is kept for those before it.
     """
-    usable = [one for one in verdicts if not _kept(ledger, one, holds, order)]
+    value, devices = ledger.policy.queue.class_of(request.priority).value, ledger.devices
+    usable = [
+        one
+        for one in verdicts
+        if not kept_from(holds, devices[one.device].memory_domain, order, value)
+    ]
     found = [*_candidates(ledger, request, usable)]
     looks = 0
     for size in range(len(found) + 1):
@@ -64,11 +69,6 @@ def _enough(
         if _serves(ledger, request, usable, {each.id for each in fewer}):
             taken = fewer
     return tuple(taken) if _serves(ledger, request, usable, {one.id for one in taken}) else ()
-
-
-def _kept(ledger: Ledger, verdict: Verdict, holds: Holds, order: Order) -> bool:
-    hold = holds.get(ledger.devices[verdict.device].memory_domain)
-    return hold is not None and hold.order < order
 
 
 def _candidates(ledger: Ledger, request: Request, usable: Iterable[Verdict]) -> Iterator[Lease]:

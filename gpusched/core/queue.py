@@ -97,7 +97,8 @@ def _chosen(
 ) -> tuple[DeviceUuid, ...] | None:
     request = narrowed(ledger, waiting.caller, waiting.request)
     verdicts = serving(ledger, request, now, waiting.uid, few=not holds)
-    left = free_of(holds, verdicts, ledger.devices, waiting.order, ends_by(request, now))
+    value, ends = ledger.policy.queue.class_of(waiting.priority).value, ends_by(request, now)
+    left = free_of(holds, verdicts, ledger.devices, waiting.order, value, ends)
     return choose(ledger, request, left, waiting.uid)
 
 

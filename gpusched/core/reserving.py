@@ -37,7 +37,8 @@ def chosen(
         return ()
     order, ends = _place_of(ledger, request, now), ends_by(request, now)
     verdicts = serving(ledger, request, now, asker, few=not ledger.holds)
-    left = free_of(ledger.holds, verdicts, ledger.devices, order, ends)
+    value = ledger.policy.queue.class_of(request.priority).value
+    left = free_of(ledger.holds, verdicts, ledger.devices, order, value, ends)
     return choose(ledger, request, left, asker)
 
 
@@ -128,7 +129,8 @@ def _left(
     """Count devices that are kept for requests before *order* among what is taken."""
     if not ledger.holds:
         return verdicts
-    left = free_of(ledger.holds, verdicts, ledger.devices, order, ends_by(request, now))
+    value, ends = ledger.policy.queue.class_of(request.priority).value, ends_by(request, now)
+    left = free_of(ledger.holds, verdicts, ledger.devices, order, value, ends)
     return tuple(
         one if one.obstacle is not Obstacle.KEPT else kept(ledger, one, now) for one in left
     )
