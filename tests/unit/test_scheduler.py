@@ -8,12 +8,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gpusched.core.changes import MarksChanged
 from gpusched.core.events import CancelRequested, Recovered
-from gpusched.core.hold import Holds
+from gpusched.core.hold import Holds, free_of
 from gpusched.core.ids import SECOND, BootId, Caller, DeviceUuid, Instant, LeaseId, RequestId
 from gpusched.core.keeping import kept_in_full, stirred
-from gpusched.core.lease import Lease
+from gpusched.core.lease import EndReason, Lease
 from gpusched.core.marks import Cordon, Marks
 from gpusched.core.placement import choose
+from gpusched.core.policy import Policy
+from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.queue_events import ClientLeft
 from gpusched.core.replies import Queued
 from gpusched.core.request import Request
@@ -22,10 +24,12 @@ from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Key, Order, Waiting
 from tests.fakes.builders import ADA, BOB, L4, device
 from tests.fakes.host import Host
-from tests.fakes.queued_host import host_of
+from tests.fakes.queued_host import CLASSES, host_of
 
 DEVICES = (device(0), device(1), device(2), device(3, L4, 24 * GIB))
 BOOT = BootId("boot")
+ALL_CLASSES = {**CLASSES, "low": PriorityClass(-1, preemptible=True)}
+POLICY = Policy(queue=QueueRules(classes=ALL_CLASSES, ageing=20 * SECOND, notice=15 * SECOND))
 PEOPLE = (ADA, BOB)
 picks = st.integers(0, 99)
 wishes = st.builds(
@@ -35,7 +39,7 @@ wishes = st.builds(
     memory=st.none() | st.sampled_from([10 * GIB, 30 * GIB, 60 * GIB]),
     gpu_types=st.sampled_from([(), ("nvidia-l4",), ("nvidia-a100-80gb",)]),
     time_limit=st.none() | st.sampled_from([20 * SECOND, 3600 * SECOND]),
-    priority=st.none() | st.sampled_from(["high", "normal"]),
+    priority=st.none() | st.sampled_from(["high", "normal", "low"]),
     wait_without_limit=st.booleans(),
 )
 
@@ -52,9 +56,8 @@ def restarted(host: Host) -> Host:
     after = Host(policy=host.ledger.policy)
     after.devices, after.now = host.devices, host.now
     after.granted_count, after.answers = host.granted_count, host.answers
-    after.ledger.restore(
-        list(host.ledger.live()), (), host.ledger.generation, marks=host.ledger.marks
-    )
+    leases = [*host.ledger.live(), *host.ledger.ended()]
+    after.ledger.restore(leases, (), host.ledger.generation, marks=host.ledger.marks)
     after.ledger.restore_waiting(host.ledger.waiting)
     after.do(Recovered(BOOT, BOOT, after.now.instant, "1"))
     after.tick()
@@ -70,7 +73,7 @@ class Scheduler(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.host, self.twin = host_of(*DEVICES), host_of(*DEVICES)
+        self.host, self.twin = Host(*DEVICES, policy=POLICY), Host(*DEVICES, policy=POLICY)
         self.asked = 0
         self.held: dict[LeaseId, Lease] = {}
         self.places: dict[Key, Order] = {}
@@ -133,7 +136,9 @@ class Scheduler(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_for_what_is_free(self) -> None:
-        """The first that waits cannot be served: everything is given out that can be."""
+        """The first that waits cannot be served: everything is given out that can be, but for
+        what leases end for somebody else.
+        """
         first = next(iter(self.host.ledger.waiting), None)
         if first is not None:
             assert serves(self.host, first) is None
@@ -162,6 +167,19 @@ class Scheduler(RuleBasedStateMachine):
         ]
 
     @invariant()
+    def nobody_gives_way_without_right(self) -> None:
+        """Only leases with the mark end for others, and only for those of a class above."""
+        for lease in self.host.ledger.making_way():
+            way = lease.giving_way
+            waiting = None if way is None else self.host.ledger.waiting.get(way.key)
+            assert waiting is not None
+            assert ALL_CLASSES[lease.request.priority or "normal"].preemptible
+            assert value_of(lease.request) < value_of(waiting.request)
+        for lease in self.host.ledger.ended():
+            if lease.reason is EndReason.PREEMPTED:
+                assert lease.request.priority == "low"
+
+    @invariant()
     def nobody_is_passed_where_it_hurts(self) -> None:
         """What was kept for a request was given to nobody behind it who could delay it."""
         holds, now = self.before
@@ -175,7 +193,8 @@ class Scheduler(RuleBasedStateMachine):
             for share in lease.shares:
                 hold = holds.get(share.domain)
                 kept = hold is not None and self.host.ledger.waiting.get(hold.key) is not None
-                if hold is None or not kept or hold.order > order:
+                value = value_of(lease.request)
+                if hold is None or not kept or not hold.keeps_from(order, value):
                     continue
                 limit = lease.clocks.time_limit
                 assert hold.until is not None
@@ -191,10 +210,18 @@ def in_full(host: Host) -> Holds:
     return kept_in_full(host.ledger, host.now.instant)
 
 
+def value_of(request: Request) -> int:
+    """What the class of a request is worth."""
+    return POLICY.queue.class_of(request.priority).value
+
+
 def serves(host: Host, waiting: Waiting) -> tuple[DeviceUuid, ...] | None:
-    """The devices that a request would get if nothing were kept for anybody."""
-    verdicts = judge(host.ledger, waiting.request, host.now.instant)
-    return choose(host.ledger, waiting.request, verdicts)
+    """The devices that a request would get if nothing were kept for those behind it."""
+    ledger = host.ledger
+    verdicts = judge(ledger, waiting.request, host.now.instant)
+    value = value_of(waiting.request)
+    left = free_of(in_full(host), verdicts, ledger.devices, waiting.order, value, None)
+    return choose(ledger, waiting.request, left)
 
 
 def has(host: Host) -> dict[tuple[int, str], list[DeviceUuid]]:
