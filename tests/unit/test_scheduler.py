@@ -89,6 +89,16 @@ class Scheduler(RuleBasedStateMachine):
         for host in self.both():
             host.ask(asked, PEOPLE[who % len(PEOPLE)])
 
+    @rule(who=picks, count=st.integers(1, 2), seconds=st.sampled_from([0, 20]))
+    def press(self, who: int, count: int, seconds: int) -> None:
+        """What is free goes to who would give way, others of his class wait, and one does not."""
+        low = Request(RequestId("replaced"), priority="low", wait_without_limit=True)
+        for _ in DEVICES:
+            self.arrive(low, who)
+        self.time_passes(20)
+        self.arrive(replace(low, priority=None, count=count), who + 1)
+        self.time_passes(seconds)
+
     @precondition(lambda self: self.host.ledger.live_count() > 0)
     @rule(which=picks)
     def release(self, which: int) -> None:
