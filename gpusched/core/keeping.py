@@ -14,7 +14,7 @@ from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Verdict
-from gpusched.core.selection import Kind, selection_of
+from gpusched.core.selection import NO_DEVICES, Kind, selection_of
 from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge, shut
 from gpusched.core.waiting import Key, Order, Waiting
@@ -37,6 +37,12 @@ def everything(ledger: Ledger) -> Scope:
     """Look at all who wait, and all devices."""
     selections = tuple(selection for selection, _ in ledger.waiting.selections())
     return Scope(selections, frozenset(one.memory_domain for one in ledger.devices.values()))
+
+
+def deviceless(ledger: Ledger) -> Scope:
+    """Look at those who want no devices: they are served whatever is free."""
+    found = (one for one, _ in ledger.waiting.selections() if one == NO_DEVICES)
+    return Scope(tuple(found), frozenset())
 
 
 def stirred(ledger: Ledger, now: Instant) -> Scope:
@@ -107,7 +113,8 @@ class Walk:
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.
-        return not self._ahead and self.holds.keys() >= self._scope.domains
+        domains = self._scope.domains
+        return bool(domains) and not self._ahead and self.holds.keys() >= domains
 
     def verdicts_for(self, waiting: Waiting) -> tuple[Verdict, ...]:
         """Give the verdicts on all devices for the present request, as if nobody waited."""
@@ -149,9 +156,9 @@ def _keep(
     now: Instant,
 ) -> bool:
     """Keep the devices that a request is to get; False: they are all kept already."""
-    wanted = _wanted(ledger, waiting, verdicts, holds, now)
-    until = _latest(one.at for one in wanted)
-    domains = [ledger.devices[one.device].memory_domain for one in wanted]
+    found = wanted(ledger, waiting, verdicts, holds, now)
+    until = latest(one.at for one in found)
+    domains = [ledger.devices[one.device].memory_domain for one in found]
     value = ledger.policy.queue.class_of(waiting.priority).value
     its = [one for one in domains if not kept_from(holds, one, waiting.order, value)]
     for domain in its:
@@ -161,20 +168,24 @@ def _keep(
     return bool(its)
 
 
-def _wanted(
+def wanted(
     ledger: Ledger,
     waiting: Waiting,
     verdicts: Sequence[Verdict],
-    holds: dict[str, Hold],
+    holds: Holds,
     now: Instant,
 ) -> list[Horizon]:
     """Choose the devices that a request is to get: those that will serve it first.
 
+    None, where this host cannot serve it any more: nobody is kept from what it cannot use.
     The choice is stable: what is kept gets nearer only, because nobody else is let in.
     """
     request = waiting.request
     value = ledger.policy.queue.class_of(waiting.priority).value
     found = [horizon(ledger, one, request, now) for one in could_serve(verdicts)]
+    devices = {one.device for one in found}
+    if len(found) < request.least or not devices >= {*request.devices, *request.must_include}:
+        return []
 
     def place(one: Horizon) -> tuple[bool, bool, tuple[int, int], tuple[str, int]]:
         device = ledger.devices[one.device]
@@ -183,11 +194,13 @@ def _wanted(
         return not asked_for, kept, one.distance, device.order
 
     nearest = sorted(found, key=place)
+    if not request.topology_required:
+        return nearest[: request.least]
     lying = arranged(ledger, request, [one.device for one in nearest])
-    return [one for one in nearest if one.device in lying] if lying else nearest[: request.least]
+    return [one for one in nearest if one.device in lying]
 
 
-def _latest(instants: Iterable[Instant | None]) -> Instant | None:
+def latest(instants: Iterable[Instant | None]) -> Instant | None:
     """Give the last of *instants*; None where one of them is not known."""
     last = Instant(0)
     for one in instants:

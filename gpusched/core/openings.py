@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 from gpusched.core.device import Device
 from gpusched.core.ids import LeaseId
 from gpusched.core.request import Request
-from gpusched.core.selection import Kind, kind_of, selection_of, unsuitable
+from gpusched.core.selection import NO_DEVICES, Kind, kind_of, selection_of, unsuitable
 
 MOST_SELECTIONS = 4096
 """Selections that are remembered; clients can think of any number."""
@@ -75,7 +75,8 @@ class Openings:
             found = self._kinds[selection] = frozenset(
                 kind
                 for kind, devices in self._alike.items()
-                if any(unsuitable(one, request) is None for one in devices)
+                if selection != NO_DEVICES
+                and any(unsuitable(one, request) is None for one in devices)
             )
         return found
 

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusched.core.entitlement import hindrance
-from gpusched.core.hold import Holds, kept_from
-from gpusched.core.horizon import Horizon, horizon
+from gpusched.core.hold import NOTHING_KEPT, Holds, kept_from
 from gpusched.core.ids import Instant
-from gpusched.core.keeping import kept_in_full
+from gpusched.core.keeping import kept_in_full, latest, wanted
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.preemption import those_who_give_way
 from gpusched.core.replies import Rejected, Verdict
 from gpusched.core.reserving import why_waits
-from gpusched.core.unjoined import arranged
-from gpusched.core.verdicts import could_serve, judge
+from gpusched.core.verdicts import judge
 from gpusched.core.waiting import Waiting
 
 
@@ -85,29 +83,11 @@ def latest_start(
 
     The *verdicts* are those on all devices as if nobody waited; *holds* are of those in use, too.
     """
-    request = waiting.request
     value, devices = ledger.policy.queue.class_of(waiting.priority).value, ledger.devices
-    found = [
-        horizon(ledger, one, request, now)
-        for one in could_serve(verdicts)
+    left = [
+        one
+        for one in verdicts
         if not kept_from(holds, devices[one.device].memory_domain, waiting.order, value)
     ]
-
-    def place(one: Horizon) -> tuple[bool, tuple[int, int], tuple[str, int]]:
-        return (
-            one.device not in request.must_include,
-            one.distance,
-            ledger.devices[one.device].order,
-        )
-
-    nearest = sorted(found, key=place)
-    if request.topology_required:
-        lying = arranged(ledger, request, [one.device for one in nearest])
-        wanted = [one for one in nearest if one.device in lying]
-    else:
-        wanted = nearest[: request.least]
-    ends = [one.at for one in wanted if one.at is not None]
-    missing = set(request.must_include) - {one.device for one in wanted}
-    if missing or len(ends) < max(1, request.least):
-        return None
-    return max(ends)
+    found = wanted(ledger, waiting, left, NOTHING_KEPT, now)
+    return latest(one.at for one in found) if found else None

@@ -12,7 +12,7 @@ from gpusched.core.entitlement import narrowed
 from gpusched.core.events import AllocateRequested
 from gpusched.core.hold import Holds, free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
-from gpusched.core.keeping import Walk, everything, stirred
+from gpusched.core.keeping import Walk, deviceless, everything, stirred
 from gpusched.core.leaving import kept_until
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
@@ -76,6 +76,8 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
     staying = spared(ledger, now)
     if staying:
         return Decision(tuple(staying))
+    for one in Walk(ledger, deviceless(ledger), now.instant):
+        return _granted(ledger, one, (), now)
     # Who may end leases of others looks at all devices, not at those only where something is free.
     preempting = may_preempt(ledger)
     scope = everything(ledger) if preempting else stirred(ledger, now.instant)

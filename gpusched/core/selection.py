@@ -21,6 +21,9 @@ _SELECTING = attrgetter(
     "gpu_types", "mig_profile", "allow_larger_mig", "devices", "available", "pool"
 )
 
+NO_DEVICES: Hashable = ()
+"""The selection of requests for none: they wait for quotas alone."""
+
 _WISHING = attrgetter(
     "count",
     "min_count",
@@ -41,7 +44,7 @@ def wish_of(request: Request) -> Hashable:
 
 def selection_of(request: Request) -> Hashable:
     """Give what of a request says which devices it can mean."""
-    return _SELECTING(request)
+    return _SELECTING(request) if request.count else NO_DEVICES
 
 
 def kind_of(device: Device) -> Kind:

@@ -196,6 +196,20 @@ def test_nothing_is_kept_once_nobody_waits() -> None:
     assert not host.ledger.holds
 
 
+def test_nothing_is_kept_for_who_can_never_be_served() -> None:
+    """A request that the host cannot serve any more keeps nobody from what is free."""
+    host = busy(2)
+    pair = host.queue(wish("pair", 2))
+    named = host.queue(wish("named", 2, devices=(ONE.uuid, TWO.uuid)))
+    single = host.queue(wish("single"), BOB)
+    host.devices = (ONE, replace(TWO, mig_enabled=True))
+    host.tick()
+    let_go(host, "held-0")
+    assert places(host.served(single)) == [ONE.uuid]
+    assert host.waits(pair)
+    assert host.waits(named)
+
+
 def test_the_same_wish_twice_keeps_two_devices() -> None:
     """What the second of two like requests is to get is kept for it, too, and no more."""
     host = busy(3)

@@ -113,3 +113,17 @@ def test_a_pool_that_comes_serves_who_waits_for_it() -> None:
     moved = replace(pooled("training", training=0), by_index={0: "training", 1: "training"})
     host.do(PolicyRead(replace(host.ledger.policy, pools=moved), {}))
     assert host.served(mine).shares[0].device == THREE[1].uuid
+
+
+def test_who_wants_no_device_waits_for_his_quota_alone() -> None:
+    """A lease of no devices is granted once a quota leaves one, whatever the devices are."""
+    host = quoted(user(ADA.uid, leases=1))
+    host.grant(wish("all", 3), BOB)
+    held, first = host.grant(wish("held", 0)), host.queue(wish("first", 0))
+    host.queue(wish("one"), BOB)
+    host.later(1)
+    host.tick()
+    assert order(host) == ["first", "one"]
+    host.release(held)
+    assert host.served(first).shares == ()
+    assert order(host) == ["one"]
