@@ -9,9 +9,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TypeAlias
 
-from gpusched.core.device import Device
 from gpusched.core.durations import in_words
-from gpusched.core.gputype import matches
 from gpusched.core.ids import Caller, Instant
 from gpusched.core.ledger import Ledger
 from gpusched.core.pool import DEFAULT_POOL
@@ -20,6 +18,7 @@ from gpusched.core.preferences import Sharing
 from gpusched.core.quota import Bound, QuotaExcess, Resource, sentence_of, used_of
 from gpusched.core.replies import Holder, Refusal, Rejected
 from gpusched.core.request import Request
+from gpusched.core.selection import unsuitable
 from gpusched.core.tally import Subject
 
 Count: TypeAlias = Callable[[Subject], int]
@@ -184,24 +183,10 @@ def _of_each(request: Request, largest: int) -> int:
 
 def _totals(ledger: Ledger, request: Request) -> Iterator[int]:
     """Give the memory of the devices that *request* can mean."""
-    named = request.devices or request.available
     pool = request.pool or DEFAULT_POOL
     for device in ledger.devices.values():
-        if named and device.uuid not in named:
-            continue
-        if _of_kind(device, request) and configured(ledger, device) == pool:
+        if unsuitable(device, request) is None and configured(ledger, device) == pool:
             yield device.memory_total or 0
-
-
-def _of_kind(device: Device, request: Request) -> bool:
-    """Say whether a device is of the type and the MIG profile that *request* is for."""
-    if request.gpu_types and not any(matches(one, device.gpu_type) for one in request.gpu_types):
-        return False
-    if request.devices:
-        return True
-    if device.mig is None or request.mig_profile is None:
-        return device.mig is None and request.mig_profile is None
-    return request.allow_larger_mig or device.mig.profile == request.mig_profile
 
 
 def _never(excess: QuotaExcess) -> Rejected:

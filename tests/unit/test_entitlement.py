@@ -1,7 +1,10 @@
 """What a caller may have: the pool that he asks for, and what his quotas leave."""
 
+from dataclasses import replace
+
 import pytest
 
+from gpusched.core.device import Device
 from gpusched.core.entitlement import bounds_on, hindrance, nobody_waits
 from gpusched.core.events import ExplainRequested
 from gpusched.core.ids import SECOND
@@ -13,7 +16,7 @@ from gpusched.core.sizes import GIB
 from gpusched.core.tally import Subject
 from tests.fakes.bounding import bounded, each, group, label, user
 from tests.fakes.builders import A100, ADA, BOB, L4, ROOT, A, B, C, caller, device, labelled, mig
-from tests.fakes.host import Host, name
+from tests.fakes.host import Host, name, places
 
 FOUR = tuple(device(at) for at in range(4))
 MIXED = (device(0, A100), device(1, L4, 24 * GIB))
@@ -154,6 +157,24 @@ def test_memory_of_instances_is_theirs(request_: Request, wanted: int) -> None:
     host = Host(device(1, A100), LARGE, SMALL, policy=bounded(user(ADA.uid, memory=1)))
     no = hindrance(host.ledger, ADA, request_, host.now.instant)
     assert excess(no)[3] == wanted * GIB
+
+
+def of_profile(instance: Device, profile: str) -> Device:
+    """A MIG instance as one of another profile."""
+    assert instance.mig is not None
+    return replace(instance, mig=replace(instance.mig, profile=profile))
+
+
+def test_memory_of_what_is_not_handed_out_does_not_count() -> None:
+    """A partitioned GPU, and an instance that is not larger in all, are not asked for."""
+    parted = replace(PARENT, mig_enabled=True)
+    host = Host(parted, MIXED[1], policy=bounded(user(ADA.uid, memory=24 * GIB)))
+    assert places(host.grant(Request(A))) == [MIXED[1].uuid]
+    compute = of_profile(mig(PARENT, 1, memory=10 * GIB), "2g.10gb")
+    memory = of_profile(mig(PARENT, 2, memory=20 * GIB), "1g.20gb")
+    host = Host(parted, compute, memory, policy=bounded(user(ADA.uid, memory=10 * GIB)))
+    asked = Request(A, mig_profile="2g.10gb", allow_larger_mig=True)
+    assert places(host.grant(asked)) == [compute.uuid]
 
 
 def test_memory_that_is_too_much_says_what_would_be_less() -> None:
