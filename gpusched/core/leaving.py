@@ -69,7 +69,8 @@ def timed_out(ledger: Ledger, now: Moment) -> Decision:
         over = waiting.deadline is not None and waiting.deadline <= now.instant
         why = "its time to wait is over" if over else GONE
         changes += [WaitingGone(waiting.key), left(waiting, why, now)]
-        answers.append(Answer(waiting.key, waiting.lease_id, _in_vain(ledger, waiting, now)))
+        reply = _in_vain(ledger, waiting, now, heard=over)
+        answers.append(Answer(waiting.key, waiting.lease_id, reply))
     return Decision(tuple(changes), tuple(answers))
 
 
@@ -102,9 +103,14 @@ def extended(waiting: Waiting, by: int) -> Waiting:
     return replace(waiting, deadline=later(waiting.deadline), abandoned=later(waiting.abandoned))
 
 
-def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment) -> Rejected:
-    """Say what was still in the way when a request left."""
+def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:
+    """Say what was still in the way when a request left, where somebody hears it.
+
+    After a start all whose clients did not come back leave at once: that must not take long.
+    """
     waited = f"waited {in_words(now.instant - waiting.arrived.instant)}"
+    if not heard:
+        return Rejected(Refusal.LATER, f"{waited}: {GONE}")
     found = why_waits(ledger, waiting, now.instant)
     return replace(found, sentence=f"{waited}: {found.sentence}")
 

@@ -80,6 +80,7 @@ def test_a_client_that_is_gone_keeps_its_place_for_a_while(host: Host) -> None:
     assert host.waits(waiting)
     host.later(1)
     assert sentences(host.tick()) == ["waits no longer: its client is gone"]
+    assert refusal(host, waiting).sentence == "waited 1m: its client is gone"
     assert not host.waits(waiting)
 
 
