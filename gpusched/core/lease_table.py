@@ -111,6 +111,14 @@ class LeaseTable:
         """Give the priority classes that live leases were asked for in, each once."""
         return self._classes.keys()
 
+    def _take_over(self, leases: Iterable[Lease]) -> None:
+        """Put in what a store kept, in the order in which it came."""
+        found = sorted(leases, key=lambda one: one.created.wall)
+        for lease in found:
+            self._remember(lease)
+        for lease in sorted(found, key=_place):
+            self._put(lease)
+
     def _put(self, lease: Lease) -> None:
         before = self._live.get(lease.id)
         self._tallies.follow(before, lease)
@@ -120,8 +128,7 @@ class LeaseTable:
         self._leases[lease.id] = lease
         if lease.giving_way is not None:
             self._ways[lease.id] = lease.giving_way.key
-        if key := lease.request.affinity_key:
-            self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
+        self._remember(lease)
         if lease.live:
             self._live[lease.id] = lease
             self._classes[lease.request.priority] += 1
@@ -135,6 +142,11 @@ class LeaseTable:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
         self._open(before, lease)
+
+    def _remember(self, lease: Lease) -> None:
+        """Take note of a lease with a key, once, when it begins: the newest is the last one."""
+        if key := lease.request.affinity_key:
+            self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
 
     def _open(self, before: Lease | None, lease: Lease) -> None:
         """Let the index of what may be free follow what a lease has now."""
@@ -197,3 +209,13 @@ class LeaseTable:
         for name in names:
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the leases"
+
+
+def _place(lease: Lease) -> tuple[bool, int]:
+    """Give the place of a lease that a store kept: by its end, or by its beginning where it lives.
+
+    Of this boot are all that live, so no clock on the wall matters to them.
+    """
+    if lease.ended is not None:
+        return False, lease.ended.wall
+    return True, lease.created.instant

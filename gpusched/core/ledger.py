@@ -158,9 +158,7 @@ class Ledger(LeaseTable):
         self.ghosts.update(ghosts)
         self.marks.update(marks)
         self.released = released
-        # Live ones come in the order in which they began, ended ones in that of their end.
-        for lease in sorted(leases, key=lambda one: (one.ended or one.created).wall):
-            self._put(lease)
+        self._take_over(leases)
         self.stories.extend(stories)
         self._sequence = self.stories[-1].sequence if self.stories else 0
         self.generation = generation

@@ -32,3 +32,23 @@ def test_another_users_key_is_another_key() -> None:
     host.release(host.grant(Request(A, affinity_key="worker", devices=(OTHER.uuid,))))
     assert on(host.grant(Request(A, affinity_key="worker"), BOB)) == [0]
     assert on(host.grant(Request(B, affinity_key="worker"))) == [1]
+
+
+def test_a_restart_remembers_which_lease_was_the_last() -> None:
+    """The last lease with a key is the one that began last, whichever ended last, also for the
+    next daemon.
+    """
+    host = Host(GPU, OTHER)
+    first = host.grant(Request(A, affinity_key="k"))
+    host.later(1)
+    second = host.grant(Request(B, affinity_key="k"))
+    host.release(second)
+    host.later(1)
+    host.release(first)
+    after = Host(GPU, OTHER)
+    after.ledger.restore(host.ledger.ended(), (), 1)
+    for one in (host, after):
+        last = one.ledger.last_with(ADA.uid, "k")
+        assert last is not None
+        assert last.id == second.id
+    assert [one.id for one in after.ledger.ended()] == [second.id, first.id]
