@@ -6,7 +6,8 @@ from gpusched.core.ids import DeviceUuid, Instant, LeaseId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.room import share_of
+from gpusched.core.room import missing_on
+from gpusched.core.strangers import stays_taken
 
 _SOON = (Obstacle.SETTLING, Obstacle.STARTING)
 _LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE)
@@ -51,11 +52,11 @@ def _leases_end(ledger: Ledger, verdict: Verdict, request: Request) -> Instant |
         for (lease_id, _), share in holding.shares.items()
         if (limit := _limit(ledger, lease_id)) is not None
     ]
-    wanted = share_of(ledger, verdict.device, request)
-    if wanted is None or holding.exclusive is not None:
+    missing = missing_on(ledger, verdict.device, request)
+    if missing is None or holding.exclusive is not None:
         every = 0 < len(limits) == len(holding.shares)
-        return max(limits)[0] if every else None
-    missing = wanted - (verdict.room or 0)
+        stays = request.exclusive and stays_taken(ledger, verdict.device)
+        return max(limits)[0] if every and not stays else None
     for limit, memory in sorted(limits):
         missing -= memory
         if missing <= 0:

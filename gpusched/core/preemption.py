@@ -16,7 +16,8 @@ from gpusched.core.overuse_choice import ended_for
 from gpusched.core.placement import choose
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
-from gpusched.core.room import share_of
+from gpusched.core.room import missing_on
+from gpusched.core.strangers import stays_taken
 from gpusched.core.waiting import Order
 
 MOST_LOOKS = 256
@@ -103,10 +104,11 @@ def _fits(ledger: Ledger, request: Request, verdict: Verdict, gone: Collection[L
     if verdict.obstacle not in _LEASED:
         return verdict.obstacle is None
     holding = ledger.holding(ledger.devices[verdict.device].memory_domain)
-    wanted = share_of(ledger, verdict.device, request)
-    if wanted is None or holding.exclusive is not None:
-        return all(lease_id in gone for lease_id, _ in holding.shares)
+    missing = missing_on(ledger, verdict.device, request)
+    if missing is None or holding.exclusive is not None:
+        every = all(lease_id in gone for lease_id, _ in holding.shares)
+        return every and not (request.exclusive and stays_taken(ledger, verdict.device))
     freed = sum(
         share.memory or 0 for (lease_id, _), share in holding.shares.items() if lease_id in gone
     )
-    return wanted <= (verdict.room or 0) + freed
+    return missing <= freed

@@ -15,9 +15,14 @@ def room_on(ledger: Ledger, device: Device, memory: Memory) -> int:
     promised; card room is what the driver calls free, less what is withheld and what leases were
     promised and have not used yet.
     """
+    return max(0, margin_on(ledger, device, memory))
+
+
+def margin_on(ledger: Ledger, device: Device, memory: Memory) -> int:
+    """Say the same, less than 0 where more is in use than was promised."""
     book = allocatable(ledger, memory) - ledger.holding(device.memory_domain).promised
     card = memory.free - ledger.policy.withheld - _promised_unused(ledger, device)
-    return max(0, min(book, card))
+    return min(book, card)
 
 
 def allocatable(ledger: Ledger, memory: Memory) -> int:
@@ -32,15 +37,17 @@ def wanted_of(ledger: Ledger, request: Request, memory: Memory) -> int | None:
     return max(1, int(allocatable(ledger, memory) * request.memory_fraction))
 
 
-def share_of(ledger: Ledger, device: DeviceUuid, request: Request) -> int | None:
-    """Give the bytes of a share of *device* that *request* wants.
+def missing_on(ledger: Ledger, device: DeviceUuid, request: Request) -> int | None:
+    """Say how many bytes have to come free for the share of *device* that *request* wants.
 
     None where all of the device is wanted, or where its memory is not known.
     """
     use = ledger.uses.get(device)
     if request.exclusive or use is None or isinstance(use.reading.memory, Unavailable):
         return None
-    return wanted_of(ledger, request, use.reading.memory)
+    memory = use.reading.memory
+    wanted = wanted_of(ledger, request, memory)
+    return None if wanted is None else wanted - margin_on(ledger, ledger.devices[device], memory)
 
 
 def _promised_unused(ledger: Ledger, device: Device) -> int:

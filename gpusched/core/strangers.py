@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind
-from gpusched.core.ids import Instant, Moment
+from gpusched.core.attribution import Attributed, DeviceUse, ProcessKind, beside, of_memory
+from gpusched.core.ghost import Ghost
+from gpusched.core.ids import DeviceUuid, Instant, Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import in_words
@@ -19,6 +20,21 @@ def in_the_way(ledger: Ledger, use: DeviceUse) -> tuple[Attributed, ...]:
     if ledger.policy.strays.of(use.reading.device) is not StrayPolicy.REPORT:
         return use.strangers
     return tuple(one for one in use.strangers if one.kind is ProcessKind.UNKNOWN)
+
+
+def ghost_on(ledger: Ledger, use: DeviceUse) -> tuple[DeviceUuid, Ghost] | None:
+    """Give the ghost memory that keeps the whole device from being granted, and where it is."""
+    for one in beside(use, ledger.uses):
+        ghost = ledger.ghosts.get(one.reading.device.uuid)
+        if ghost is not None:
+            return one.reading.device.uuid, ghost
+    return None
+
+
+def stays_taken(ledger: Ledger, device: DeviceUuid) -> bool:
+    """Say whether something keeps the whole device even once all leases on it have ended."""
+    use = of_memory(ledger.uses[device], ledger.uses)
+    return bool(in_the_way(ledger, use)) or ghost_on(ledger, use) is not None
 
 
 def named(ledger: Ledger, strangers: Iterable[Attributed], now: Instant) -> str:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 
-from gpusched.core.attribution import DeviceUse, beside, of_memory
+from gpusched.core.attribution import DeviceUse, of_memory
 from gpusched.core.company import closed, others_on
 from gpusched.core.device import Device
 from gpusched.core.ids import SECOND, DeviceUuid, Instant, LeaseId
@@ -20,7 +20,7 @@ from gpusched.core.sample import NOT_SAMPLED, Memory, Unavailable
 from gpusched.core.selection import unsuitable
 from gpusched.core.sizes import in_words, of_size
 from gpusched.core.starting import starts_on
-from gpusched.core.strangers import first_seen, in_the_way, named
+from gpusched.core.strangers import first_seen, ghost_on, in_the_way, named
 from gpusched.core.tenants import ago, held, lost, settling
 
 UNSUITABLE = FOR_EVER - {Obstacle.TOO_SMALL}
@@ -138,16 +138,14 @@ def _whole(device: Device, ledger: Ledger, use: DeviceUse, now: Instant) -> Verd
     if strangers := in_the_way(ledger, use):
         sentence, since = named(ledger, strangers, now), first_seen(ledger, strangers)
         return Verdict(device.uuid, Obstacle.STRANGER, sentence, since=since)
-    for one in beside(use, ledger.uses):
-        haunted = one.reading.device.uuid
-        ghost = ledger.ghosts.get(haunted)
-        if ghost is not None:
-            whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
-            sentence = (
-                f"{in_words(ghost.memory)}{whose} did not come back{ago(ghost.since, now)};"
-                f" `gpusched forget {haunted}` when that does not matter"
-            )
-            return Verdict(device.uuid, Obstacle.GHOST, sentence, since=ghost.since)
+    if (found := ghost_on(ledger, use)) is not None:
+        haunted, ghost = found
+        whose = f" of {ghost.lease}" if ledger.policy.others.device else ""
+        sentence = (
+            f"{in_words(ghost.memory)}{whose} did not come back{ago(ghost.since, now)};"
+            f" `gpusched forget {haunted}` when that does not matter"
+        )
+        return Verdict(device.uuid, Obstacle.GHOST, sentence, since=ghost.since)
     return Verdict(device.uuid, None, "free")
 
 

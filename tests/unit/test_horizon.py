@@ -4,10 +4,12 @@ import pytest
 
 from gpusched.core.horizon import horizon
 from gpusched.core.ids import SECOND, RequestId
+from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
+from gpusched.core.stray import StrayPolicy, StrayRules
 from gpusched.core.verdicts import judge
-from tests.fakes.builders import device
+from tests.fakes.builders import context, device, facts, reading
 from tests.fakes.host import Host
 
 ONE = device(0)
@@ -85,3 +87,13 @@ def test_what_is_not_read_serves_nobody_knows_when() -> None:
     (verdict,) = judge(host.ledger, WHOLE, host.now.instant)
     found = horizon(host.ledger, verdict, WHOLE, host.now.instant)
     assert (found.at, found.distance[0]) == (None, 4)
+
+
+def test_a_stray_beside_a_lease_makes_no_promise() -> None:
+    """That a lease ends in time says nothing where somebody without one is on the device, too."""
+    host = Host(ONE, policy=Policy(strays=StrayRules(StrayPolicy.AVOID)))
+    host.grant(Request(RequestId("held"), memory=40 * GIB, time_limit=50 * SECOND))
+    host.tick(reading(ONE, context(7, 60 * GIB)), known=[facts(7)])
+    assert ends_in(host, WHOLE) is None
+    assert ends_in(host, Request(RequestId("much"), memory=30 * GIB)) is None
+    assert ends_in(host, Request(RequestId("little"), memory=10 * GIB)) == 50

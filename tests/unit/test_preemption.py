@@ -1,6 +1,5 @@
 """Which leases give way to a request of a higher class, and how they end."""
 
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -70,18 +69,6 @@ def test_the_fewest_and_youngest_give_way(
     host, _ = hosting(*classes)
     host.queue(wish("urgent", count), BOB)
     assert giving_way(host) == expected
-
-
-def test_the_youngest_is_the_one_that_began_last() -> None:
-    """A clock on the wall that is put back makes no lease older."""
-    host, _ = hosting("low")
-    host.devices = (ONE, TWO)
-    host.now = replace(host.now, wall=host.now.wall - 3600 * SECOND)
-    host.later(1)
-    host.tick()
-    host.grant(Request(RequestId("held-1"), priority="low"))
-    host.queue(wish("urgent"), BOB)
-    assert giving_way(host) == ["held-1"]
 
 
 def test_nobody_gives_way_to_an_equal() -> None:
