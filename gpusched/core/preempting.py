@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gpusched.core.changes import Change, LeaseChanged, NoticeGiven
 from gpusched.core.ending import Manner
+from gpusched.core.entitlement import hindrance
 from gpusched.core.giving_way import GivingWay
 from gpusched.core.hold import Holds
 from gpusched.core.ids import Instant, Moment
@@ -13,9 +14,21 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
 from gpusched.core.preemption import those_who_give_way
 from gpusched.core.queue_story import gives_way, stays
-from gpusched.core.replies import Verdict
+from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.tenants import who_waits
+from gpusched.core.verdicts import verdict_on
 from gpusched.core.waiting import Waiting
+
+_PASSES = (
+    Obstacle.HELD,
+    Obstacle.TOO_LITTLE_FREE,
+    Obstacle.SETTLING,
+    Obstacle.STARTING,
+    Obstacle.UNREAD,
+    None,
+)
+"""What is in the way on a device of a lease whose end may be of use: it goes with the lease, or
+soon. A reading that fails is no reason to begin the notice anew."""
 
 
 def may_preempt(ledger: Ledger) -> bool:
@@ -68,7 +81,21 @@ def spared(ledger: Ledger, now: Moment) -> list[Change]:
     changes: list[Change] = []
     for lease in ledger.making_way():
         way = lease.giving_way
-        if way is not None and ledger.waiting.get(way.key) is None:
+        waiting = None if way is None else ledger.waiting.get(way.key)
+        if waiting is None or (lease.usable and not _helps(ledger, lease, waiting, now.instant)):
             changes.append(LeaseChanged(replace(lease, giving_way=None)))
             changes += [stays(lease, now)] if lease.usable else []
     return changes
+
+
+def _helps(ledger: Ledger, lease: Lease, waiting: Waiting, now: Instant) -> bool:
+    """Say whether the end of a lease may still be of use to a request."""
+    if not ledger.policy.queue.preemption:
+        return False
+    if hindrance(ledger, waiting.caller, waiting.request, now) is not None:
+        return False
+    devices = [ledger.devices.get(share.device) for share in lease.shares]
+    verdicts = (
+        verdict_on(one, ledger, waiting.request, now, waiting.uid) for one in devices if one
+    )
+    return any(one.obstacle in _PASSES for one in verdicts)

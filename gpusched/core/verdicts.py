@@ -39,7 +39,7 @@ def judge(
         asker: Uid of who asks; None: nobody in particular.
     """
     verdicts = tuple(
-        _verdict(device, ledger, request, now, asker) for device in ledger.devices.values()
+        verdict_on(device, ledger, request, now, asker) for device in ledger.devices.values()
     )
     if request.sized and request.most > 1 and ledger.openings.joined:
         return _together(ledger, request, verdicts)
@@ -72,7 +72,7 @@ def serving(
     most = request.most if few and _by_place(ledger, request) else None
     found: list[Verdict] = []
     for devices in ledger.openings.to(request):
-        verdicts = (_verdict(device, ledger, request, now, asker) for device in devices)
+        verdicts = (verdict_on(device, ledger, request, now, asker) for device in devices)
         found += islice((one for one in verdicts if one.obstacle is None), most)
     return tuple(found)
 
@@ -86,9 +86,10 @@ def _by_place(ledger: Ledger, request: Request) -> bool:
     return not marked and not lies and not known
 
 
-def _verdict(
+def verdict_on(
     device: Device, ledger: Ledger, request: Request, now: Instant, asker: int | None
 ) -> Verdict:
+    """Say of one device whether it serves *request* now, and if not why."""
     never = unsuitable(device, request) or elsewhere(ledger, device, request)
     if never is not None:
         return Verdict(device.uuid, *never)

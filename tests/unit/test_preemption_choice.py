@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from gpusched.core.changes import MarksChanged
+from gpusched.core.events import PolicyRead
 from gpusched.core.ids import SECOND, RequestId
+from gpusched.core.marks import Cordon, Marks
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
+from gpusched.core.sample import Unavailable
 from gpusched.core.sizes import GIB
 from gpusched.core.stray import StrayPolicy, StrayRules
+from tests.fakes.bounding import bounded, user
 from tests.fakes.builders import BOB, context, facts, reading
 from tests.fakes.host import Host
 from tests.fakes.queued_host import wish
@@ -52,3 +57,44 @@ def test_nobody_ends_for_memory_that_a_stray_has(wanted: int, expected: list[str
     host = strange(Request(RequestId("held"), memory=40 * GIB))
     host.queue(wish("urgent", memory=wanted * GIB), BOB)
     assert giving_way(host) == expected
+
+
+def test_who_would_end_for_nothing_stays() -> None:
+    """Where a device is taken out of service, its lease does not end for who cannot have it; one
+    that helps does instead.
+    """
+    host, (_, second) = hosting("low", "low")
+    host.queue(wish("urgent"), BOB)
+    assert giving_way(host) == ["held-1"]
+    host.apply([MarksChanged(TWO.uuid, Marks(cordon=Cordon("dust", 0, "root", host.now)))])
+    host.tick()
+    assert giving_way(host) == ["held-0"]
+    host.later(20)
+    host.tick()
+    assert host.lease(second.id).usable
+    assert [one.uid for one in host.ledger.live()] == [second.uid, BOB.uid]
+
+
+def test_who_is_not_read_for_a_moment_still_gives_way() -> None:
+    """A reading that fails changes nothing of who ends, and when."""
+    host, _ = hosting("low", "low")
+    host.queue(wish("urgent"), BOB)
+    (before,) = [one.giving_way for one in host.ledger.live() if one.giving_way]
+    host.later(5)
+    unread = replace(reading(TWO), contexts=Unavailable("a test"))
+    host.tick(unread)
+    assert [one.giving_way for one in host.ledger.live()] == [None, before]
+
+
+def test_what_the_configuration_forbids_ends_nobody() -> None:
+    """Where preemption is switched off, or a quota is exceeded, those who were told stay."""
+    host, _ = hosting("low")
+    host.queue(wish("urgent"), BOB)
+    for policy in (
+        Policy(queue=replace(RULES, preemption=False)),
+        replace(bounded(user(BOB.uid, devices=0)), queue=RULES),
+    ):
+        host.do(PolicyRead(Policy(queue=RULES), {}))
+        assert giving_way(host) == ["held-0"]
+        host.do(PolicyRead(policy, {}))
+        assert giving_way(host) == []
