@@ -13,8 +13,8 @@ from gpusched.core.hold import Hold, Holds, kept_from
 from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
 from gpusched.core.ledger import Ledger
-from gpusched.core.replies import Verdict
-from gpusched.core.selection import NO_DEVICES, Kind, selection_of
+from gpusched.core.replies import Obstacle, Verdict
+from gpusched.core.selection import NO_DEVICES, Kind, selection_of, wish_of
 from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge, shut
 from gpusched.core.waiting import Key, Order, Waiting
@@ -91,6 +91,7 @@ class Walk:
         self._ledger, self._scope, self._now = ledger, scope, now
         self._steps = ledger.waiting.by_shape(scope.selections)
         self._judged: dict[Hashable, tuple[Verdict, ...]] = {}
+        self._vain: set[Hashable] = set()
         self.holds: dict[str, Hold] = _made_room(ledger, scope, now)
         self._ahead: set[Key] = {one.key for one in self.holds.values()}
         self.first = True
@@ -100,21 +101,39 @@ class Walk:
         steps = self._steps
         while (one := steps.next()) and not self._all_kept():
             self._ahead.discard(one.key)
+            if wish_of(one.request) in self._vain:
+                steps.leave_out()
+                continue
             self.first = steps.shape not in self._judged
             # It waits for leases of its own account: no device is kept for it.
             if self.first and hindrance(self._ledger, one.caller, one.request, self._now):
                 steps.leave_out()
                 continue
             yield one
-            if _keep(self._ledger, one, self.verdicts_for(one), self.holds, self._now):
+            verdicts = self.verdicts_for(one)
+            if _keep(self._ledger, one, verdicts, self.holds, self._now):
                 steps.passed()
-            else:
-                steps.leave_out()
+                continue
+            steps.leave_out()
+            if not self._ahead and self._in_vain(verdicts):
+                self._vain.add(wish_of(one.request))
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.
         domains = self._scope.domains
         return bool(domains) and not self._ahead and self.holds.keys() >= domains
+
+    def _in_vain(self, verdicts: Sequence[Verdict]) -> bool:
+        """Say whether nothing is free, or left to be kept, for all who wish the same.
+
+        Whoever they are: a device that others have may be free for who they are.
+        """
+        devices = self._ledger.devices
+        return all(
+            one.obstacle not in (None, Obstacle.OTHER_HOLDER)
+            and devices[one.device].memory_domain in self.holds
+            for one in could_serve(verdicts)
+        )
 
     def verdicts_for(self, waiting: Waiting) -> tuple[Verdict, ...]:
         """Give the verdicts on all devices for the present request, as if nobody waited."""

@@ -95,7 +95,9 @@ def _helps(ledger: Ledger, lease: Lease, waiting: Waiting, now: Instant) -> bool
     if hindrance(ledger, waiting.caller, waiting.request, now) is not None:
         return False
     devices = [ledger.devices.get(share.device) for share in lease.shares]
-    verdicts = (
-        verdict_on(one, ledger, waiting.request, now, waiting.uid) for one in devices if one
+    # Before the first reading after a start no device is known: that is no reason either.
+    return any(
+        one is None
+        or verdict_on(one, ledger, waiting.request, now, waiting.uid).obstacle in _PASSES
+        for one in devices
     )
-    return any(one.obstacle in _PASSES for one in verdicts)

@@ -113,6 +113,16 @@ def test_one_after_the_other_is_kept_until_there_are_enough(*, again: bool) -> N
     assert (held(host), order(host)) == (["held-0", "urgent"], ["old"])
 
 
+def test_a_restart_gives_no_new_notice() -> None:
+    """Who was told ends at the time that he was told, also where a daemon starts meanwhile."""
+    host = waiting_low(3)
+    host.queue(wish("urgent", 2), BOB)
+    before = [one.giving_way for one in host.ledger.live()]
+    host.later(5)
+    host.tick()
+    assert [one.giving_way for one in restarted(host).ledger.live()] == before
+
+
 def restarted(host: Host) -> Host:
     """The daemon again, with what it had stored."""
     after = Host(policy=host.ledger.policy)
@@ -149,9 +159,9 @@ def test_who_is_over_his_quota_has_no_claim() -> None:
     host = waiting_low(3)
     host.queue(wish("urgent", 2), BOB)
     quotas = Quotas(each=Bounds("each user", {Resource.DEVICES: 1}), exempt=Exempt.ADMINS)
-    host.do(PolicyRead(replace(POLICY, quotas=quotas), {}))
     release(host, "held-1")
-    assert host.ledger.holds == {}
+    host.do(PolicyRead(replace(POLICY, quotas=quotas), {}))
+    assert (told(host), host.ledger.holds) == ([], {})
     host.do(PolicyRead(POLICY, {}))
     assert host.ledger.holds[TWO.uuid].key == (BOB.uid, "urgent")
 
