@@ -17,6 +17,7 @@ from gpusched.core.leaving import kept_until
 from gpusched.core.ledger import Ledger
 from gpusched.core.placement import choose
 from gpusched.core.preempting import made_way, may_preempt, spared
+from gpusched.core.priority import QueueRules
 from gpusched.core.queue_story import queued, served
 from gpusched.core.replies import Granted, Queued, Refusal, Rejected
 from gpusched.core.request import Request
@@ -55,20 +56,27 @@ def arriving(
 
 def not_admitted(ledger: Ledger, caller: Caller, request: Request) -> Rejected | None:
     """Say why *caller* may not ask in the priority class of *request*; None: it may."""
-    if request.priority is None:
-        return None
-    classes = ledger.policy.queue.classes
-    found = classes.get(request.priority)
-    if found is None:
-        sentence = (
-            f"priority: there is no class {request.priority!r}; there is {', '.join(classes)}"
-        )
+    rules = ledger.policy.queue
+    classes, name = rules.classes, rules.named(request.priority)
+    if name not in classes and request.priority is not None:
+        sentence = f"priority: there is no class {name!r}; there is {', '.join(classes)}"
         return Rejected(Refusal.BAD_REQUEST, sentence, "priority")
-    if not found.rights.admit(caller):
-        who = caller.user or caller.uid
-        sentence = f"priority: {who} may not use the class {request.priority!r}; leave it out"
-        return Rejected(Refusal.NOT_ALLOWED, sentence, "priority")
-    return None
+    # Who names none is in the default one: to say nothing is no way into a class of others.
+    if rules.class_of(name).rights.admit(caller):
+        return None
+    who = caller.user or caller.uid
+    sentence = f"priority: {who} may not use the class {name!r}; {_instead(rules, caller)}"
+    return Rejected(Refusal.NOT_ALLOWED, sentence, "priority")
+
+
+def _instead(rules: QueueRules, caller: Caller) -> str:
+    """Say what *caller* can ask for instead of a class that he may not use."""
+    if rules.class_of(None).rights.admit(caller):
+        return "leave it out"
+    may = [name for name, one in rules.classes.items() if one.rights.admit(caller)]
+    if not may:
+        return "no class is open to you; ask an administrator"
+    return f"open to you: {', '.join(may)}; name one as `priority` (`--priority`)"
 
 
 def turn(ledger: Ledger, now: Moment) -> Decision:

@@ -1,13 +1,18 @@
 """Priority classes: who passes whom, for how long, and who may use which."""
 
+from dataclasses import replace
+
 import pytest
 
 from gpusched.core.events import ExplainRequested
 from gpusched.core.ids import Caller, RequestId
+from gpusched.core.policy import Policy
+from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.replies import Explained, Granted, Refusal, Rejected
 from gpusched.core.request import Request
+from gpusched.core.rights import Rights
 from tests.fakes.builders import ADA, BOB, ROOT, device
-from tests.fakes.host import places
+from tests.fakes.host import Host, places
 from tests.fakes.queued_host import busy, host_of, let_go, order, wish
 
 ONE, TWO, THREE, FOUR = (device(place) for place in range(4))
@@ -66,6 +71,28 @@ def test_who_may_use_a_class(priority: str, allowed: list[Caller]) -> None:
             assert isinstance(reply, Rejected)
             assert reply.why is Refusal.NOT_ALLOWED
             assert f"may not use the class '{priority}'" in reply.sentence
+
+
+def test_who_may_not_use_the_default_class_names_another() -> None:
+    """A class that is not for the caller is not his by naming none either, and he is told which
+    ones are.
+    """
+    rights = Rights(uids=frozenset({ADA.uid}), words="ada")
+    classes = {"adas": PriorityClass(rights=rights), "low": PriorityClass(-1)}
+    rules = QueueRules(classes=classes, default="adas")
+    host = Host(ONE, policy=Policy(queue=rules))
+    refusal = host.refusal(Request(RequestId("a")), BOB)
+    assert (refusal.why, refusal.field) == (Refusal.NOT_ALLOWED, "priority")
+    assert refusal.sentence == (
+        f"priority: {BOB.user} may not use the class 'adas';"
+        " open to you: low; name one as `priority` (`--priority`)"
+    )
+    host.grant(Request(RequestId("a"), priority="low"), BOB)
+    closed = Host(ONE, policy=Policy(queue=replace(rules, classes={"adas": classes["adas"]})))
+    assert closed.refusal(Request(RequestId("a")), BOB).sentence.endswith(
+        "no class is open to you; ask an administrator"
+    )
+    closed.grant(Request(RequestId("a")))
 
 
 def test_a_class_is_explained_as_it_would_be_refused() -> None:
