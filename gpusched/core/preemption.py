@@ -23,7 +23,7 @@ from gpusched.core.waiting import Order
 MOST_LOOKS = 256
 """Sets of leases that are looked at for the smallest one; beyond, one that will do is taken."""
 
-_LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE)
+_LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE, Obstacle.OTHER_HOLDER)
 
 
 def those_who_give_way(
@@ -108,6 +108,9 @@ def _fits(ledger: Ledger, request: Request, verdict: Verdict, gone: Collection[L
     if missing is None or holding.exclusive is not None:
         every = all(lease_id in gone for lease_id, _ in holding.shares)
         return every and not (request.exclusive and stays_taken(ledger, verdict.device))
+    # Who may be there beside nobody but his own leases is in the way whatever room there is.
+    if verdict.obstacle is Obstacle.OTHER_HOLDER and not {*verdict.leases} <= {*gone}:
+        return False
     freed = sum(
         share.memory or 0 for (lease_id, _), share in holding.shares.items() if lease_id in gone
     )

@@ -1,5 +1,6 @@
 """Which leases give way to a request of a higher class, and how they end."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -13,6 +14,7 @@ from gpusched.core.lease import EndReason, Lease
 from gpusched.core.notice import NoticeAction, NoticeKind
 from gpusched.core.policy import Policy
 from gpusched.core.preemption import those_who_give_way
+from gpusched.core.preferences import Sharing
 from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
@@ -69,6 +71,18 @@ def test_the_fewest_and_youngest_give_way(
     host, _ = hosting(*classes)
     host.queue(wish("urgent", count), BOB)
     assert giving_way(host) == expected
+
+
+def test_a_clock_that_jumps_makes_nobody_younger() -> None:
+    """Who is youngest is told by the clock that does not jump."""
+    host = Host(ONE, TWO, policy=Policy(queue=RULES))
+    for name in ("old", "young"):
+        host.grant(Request(RequestId(name), priority="low"))
+        later = host.later(1)
+        host.now = replace(later, wall=later.wall - 3600 * SECOND)
+    host.tick()
+    host.queue(wish("urgent"), BOB)
+    assert giving_way(host) == ["young"]
 
 
 def test_nobody_gives_way_to_an_equal() -> None:
@@ -196,6 +210,43 @@ def test_all_shares_give_way_to_a_whole_device() -> None:
     host = shared(10, 20)
     host.queue(wish("urgent"), BOB)
     assert giving_way(host) == ["held-0", "held-1"]
+
+
+def sharing(how: Sharing, size: int, priority: str = "low") -> Request:
+    """A request for a share."""
+    words = f"{how.value} {size} {priority}"
+    return replace(wish(words, memory=size * GIB, priority=priority), sharing=how)
+
+
+def test_who_lets_nobody_else_in_gives_way() -> None:
+    """A lease of the class with the mark that is there beside its holder's own only gives way to
+    who may not be beside it, however much room there is; with it all such leases, and no others.
+    """
+    host = Host(ONE, policy=Policy(queue=RULES))
+    host.grant(sharing(Sharing.OWN, 10))
+    host.grant(sharing(Sharing.ANY, 20))
+    host.queue(sharing(Sharing.ANY, 30, "high"), BOB)
+    assert giving_way(host) == ["own 10 low"]
+    firm = Host(ONE, policy=Policy(queue=RULES))
+    firm.grant(sharing(Sharing.OWN, 10, "normal"))
+    firm.grant(sharing(Sharing.OWN, 10))
+    firm.queue(sharing(Sharing.ANY, 30, "high"), BOB)
+    assert giving_way(firm) == []
+
+
+def test_all_others_give_way_to_who_wants_nobody_beside() -> None:
+    """Who shares with his own leases only needs all leases of others gone, and room enough."""
+    host = Host(ONE, policy=Policy(queue=RULES))
+    host.grant(sharing(Sharing.ANY, 30), BOB)
+    host.grant(sharing(Sharing.ANY, 10))
+    host.grant(sharing(Sharing.ANY, 20))
+    host.queue(sharing(Sharing.OWN, 40, "high"), BOB)
+    assert giving_way(host) == ["any 10 low", "any 20 low"]
+    full = Host(ONE, policy=Policy(queue=RULES))
+    full.grant(sharing(Sharing.ANY, 70, "normal"), BOB)
+    full.grant(sharing(Sharing.ANY, 5))
+    full.queue(sharing(Sharing.OWN, 20, "high"), BOB)
+    assert giving_way(full) == []
 
 
 def test_whoever_cannot_be_ended_does_not_give_way() -> None:
