@@ -12,9 +12,11 @@ from gpusched.core.device import Device
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.joining import Choice, best
 from gpusched.core.ledger import Ledger
+from gpusched.core.pooling import configured
 from gpusched.core.preferences import Placement, Topology
 from gpusched.core.replies import Verdict
 from gpusched.core.request import Request
+from gpusched.core.strangers import in_the_way
 
 Rank: TypeAlias = tuple[int, int, tuple[str, int]]
 Key: TypeAlias = Callable[[Verdict, Device, int], Rank]
@@ -119,6 +121,9 @@ class Arranger:
         self, devices: Sequence[DeviceUuid], count: int, fixed: tuple[DeviceUuid, ...]
     ) -> tuple[DeviceUuid, ...] | None:
         """Give the best set that lies as the request prefers; None where there is none."""
+        if count == 1 and self._request.topology in (Topology.NVLINK, Topology.SAME_NUMA_NODE):
+            # One alone lies to nobody.
+            return self._set(devices, count, _Wish(fixed))
         if self._request.topology is Topology.NVLINK:
             return self._set(devices, count, _Wish(fixed, joined=True))
         if self._request.topology is Topology.SAME_NUMA_NODE:
@@ -175,21 +180,24 @@ class Arranger:
 def broken_by(ledger: Ledger) -> Mapping[DeviceUuid, int]:
     """Say of each whole device that is free what it is worth to the other ones that are.
 
-    So much of good pairs is broken where it is taken alone; a device that is in use breaks none.
+    So much of good pairs is broken where it is taken alone; a device that is in use breaks none,
+    and devices of two pools are no pair: nobody gets both.
     """
     topology = ledger.topology
-    free = [one for one in topology.reading.gpus if _whole(ledger, one)]
+    free = {one: pool for one in topology.reading.gpus if (pool := _free_in(ledger, one))}
     return {
-        one: sum(worth.get(two, 0) for two in free)
-        for one, worth in ((one, topology.worth_to(one)) for one in free)
+        one: sum(worth for two, worth in topology.worth_to(one).items() if free.get(two) == pool)
+        for one, pool in free.items()
     }
 
 
-def _whole(ledger: Ledger, uuid: DeviceUuid) -> bool:
-    device = ledger.devices.get(uuid)
-    return (
-        device is not None
-        and not device.mig_enabled
-        and uuid not in ledger.lost
-        and not ledger.holding(uuid).shares
-    )
+def _free_in(ledger: Ledger, uuid: DeviceUuid) -> str | None:
+    """Give the pool of a whole device that is free to be granted; None: it is not."""
+    device, use = ledger.devices.get(uuid), ledger.uses.get(uuid)
+    if device is None or device.mig_enabled or uuid in ledger.lost:
+        return None
+    if ledger.holding(uuid).shares or ledger.marks_of(uuid).cordon is not None:
+        return None
+    if use is not None and use.strangers and in_the_way(ledger, use):
+        return None
+    return configured(ledger, device)

@@ -9,16 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpusched.core.arranging import broken_by
+from gpusched.core.changes import MarksChanged
 from gpusched.core.device import Device
 from gpusched.core.ids import RequestId
 from gpusched.core.lease import Lease
+from gpusched.core.marks import Cordon, Marks
 from gpusched.core.policy import Policy
+from gpusched.core.pool import Pools
 from gpusched.core.preferences import Placement, Sharing, Topology
 from gpusched.core.replies import Refusal
 from gpusched.core.request import Request
+from gpusched.core.rights import EVERYBODY
 from gpusched.core.sizes import GIB
+from gpusched.core.stray import StrayPolicy, StrayRules
 from gpusched.core.topology import TopologyReading
-from tests.fakes.builders import L4, A, B, device, mig
+from tests.fakes.builders import L4, A, B, context, device, facts, mig, reading
 from tests.fakes.host import Host, places
 from tests.fakes.topologies import flat, nvswitch, paired, reading_of
 
@@ -161,6 +166,23 @@ def test_a_lost_or_partitioned_gpu_is_no_partner() -> None:
     assert on(host_of(paired(cut), cut).grant(Request(A))) == [4]
 
 
+def test_a_gpu_that_is_not_to_be_had_is_no_partner() -> None:
+    """A pair of which one is cordoned, has a stray, or is in another pool is no good one."""
+    host = host_of(paired(EIGHT))
+    host.apply([MarksChanged(EIGHT[3].uuid, Marks(Cordon("broken fan", 0, "root", host.now)))])
+    assert on(host.grant(Request(A))) == [2]
+    host = host_of(paired(EIGHT))
+    host.tick(reading(EIGHT[5], context(7)), known=[facts(7)])
+    assert on(host.grant(Request(A))) == [4]
+    reported = Policy(strays=StrayRules(policy=StrayPolicy.REPORT))
+    host = host_of(paired(EIGHT), policy=reported)
+    host.tick(reading(EIGHT[5], context(7)), known=[facts(7)])
+    assert on(host.grant(Request(A))) == [0]
+    pools = Pools({"default": EVERYBODY, "other": EVERYBODY}, {EIGHT[7].uuid: "other"})
+    host = host_of(paired(EIGHT), policy=Policy(pools=pools))
+    assert on(host.grant(Request(A))) == [6]
+
+
 def test_what_is_not_in_the_inventory_breaks_nothing() -> None:
     """A GPU that is in the topology alone is nobody's partner."""
     host = host_of(paired(EIGHT), EIGHT[:2])
@@ -229,7 +251,14 @@ def test_a_gpu_whose_numa_node_is_not_known_is_on_none() -> None:
     """Where the NUMA node is not known, being on one together is not known either."""
     unknown = [replace(one, numa_node=None) for one in EIGHT]
     no = host_of(nvswitch(unknown), unknown).refusal(replace(ONE_NODE, count=2))
-    assert no.sentence.endswith("at most 0 of them are on one NUMA node")
+    assert no.sentence.endswith("at most 1 of them are on one NUMA node")
+
+
+def test_one_alone_lies_as_is_demanded() -> None:
+    """A condition on how devices lie to one another keeps nobody from one device."""
+    unknown = [replace(one, numa_node=None) for one in EIGHT]
+    for asked in (ONE_NODE, NVLINK):
+        assert on(host_of(flat(unknown), unknown).grant(replace(asked, max_count=2))) == [0]
 
 
 def test_instances_are_never_joined() -> None:
