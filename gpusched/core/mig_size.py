@@ -1,12 +1,14 @@
 """Which MIG profile is larger than another: by memory, then by compute slices.
 
-Source: NVIDIA MIG user guide, "Device names": `[<c>c.]<g>g.<m>gb[+attribute]`.
+Source: NVIDIA MIG user guide, "Device names" and "Supported MIG Profiles":
+`[<c>c.]<g>g.<m>gb[attribute]`. `+me` and `+me.all` have engines that no profile without it has
+(JPEG, OFA), `+gfx` has graphics, `-me` has no media engines at all.
 """
 
 import re
 from typing import NamedTuple
 
-_PROFILE = re.compile(r"(?:(\d+)c\.)?(\d+)g\.(\d+)gb(\+\S+)?", re.IGNORECASE)
+_PROFILE = re.compile(r"(?:(\d+)c\.)?(\d+)g\.(\d+)gb([+-]\S+)?", re.IGNORECASE)
 
 
 class MigSize(NamedTuple):
@@ -32,6 +34,15 @@ def size_of(profile: str) -> MigSize | None:
 def larger(profile: str, wanted: str) -> bool:
     """Say whether an instance of *profile* has all that one of *wanted* has, and more."""
     this, that = size_of(profile), size_of(wanted)
-    if this is None or that is None or this == that:
+    if this is None or that is None:
         return False
-    return this.memory >= that.memory and this.slices >= that.slices
+    has, needed = _engines(profile), _engines(wanted)
+    enough = this.memory >= that.memory and this.slices >= that.slices and has >= needed
+    return enough and (this, has) != (that, needed)
+
+
+def _engines(profile: str) -> frozenset[str]:
+    """Give what the attribute of a profile says it has beside memory and slices."""
+    found = _PROFILE.fullmatch(profile)
+    attribute = ((found and found[4]) or "").lower()
+    return frozenset() if attribute.startswith("-") else frozenset({"", attribute})

@@ -250,10 +250,38 @@ def test_the_smallest_larger_instance() -> None:
     assert held.refusal(asked).why is Refusal.LATER
 
 
+LARGER = [
+    ("2g.20gb", "1g.10gb"),
+    ("2g.20gb", "1g.20gb"),
+    ("1g.10gb+me", "1g.10gb"),
+    ("2g.48gb+gfx", "1g.24gb+gfx"),
+    ("1g.24gb", "1g.24gb-me"),
+    ("2g.48gb-me", "1g.24gb-me"),
+]
+NOT_LARGER = [
+    *((wanted, profile) for profile, wanted in LARGER),
+    ("1g.20gb", "2g.10gb"),
+    ("1g.10gb", "1g.10gb"),
+    ("2g.20gb", "1g.10gb+me"),
+    ("2g.48gb+gfx", "1g.24gb+me"),
+    ("2g.48gb-me", "1g.24gb"),
+    ("strange", "1g.10gb"),
+]
+
+
+def test_a_larger_instance_has_all_that_is_wanted() -> None:
+    """A profile is larger that has as much memory, as many slices and the engines that the wanted
+    one's attribute names, and more of one of them.
+    """
+    assert [pair for pair in LARGER if not larger(*pair)] == []
+    assert [pair for pair in NOT_LARGER if larger(*pair)] == []
+
+
 @pytest.mark.parametrize(
     ("profile", "size"),
     [
         ("1g.10gb", (10, 1)),
+        ("1g.24gb-me", (24, 1)),
         ("1c.3g.40gb", (40, 1)),
         ("1G.10GB+me", (10, 1)),
         ("strange", None),
