@@ -13,7 +13,15 @@ from gpusched.api.v1 import leases_pb2, process_pb2, request_pb2
 from gpusched.core.durations import LONGEST
 from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import SECOND, DeviceUuid, ProcessId, RequestId
-from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
+from gpusched.core.request import (
+    MAX_COUNT,
+    MAX_TEXT,
+    Enforce,
+    MaskFormat,
+    OverUse,
+    Owner,
+    Request,
+)
 from gpusched.rpc.call import Call, Code, Refused
 from gpusched.rpc.convert_preferences import preferences_of, preferring
 from gpusched.rpc.convert_reading import process_of
@@ -25,6 +33,7 @@ Resolve = Callable[[str, str], DeviceUuid]
 name of the field."""
 
 MAX_BYTES = (1 << 63) - 1
+MAX_TYPES = 64
 MAX_SECONDS = LONGEST // SECOND
 """Longest duration of a request."""
 
@@ -73,6 +82,7 @@ def request_of(
         InvalidRequest: It is wrong whatever the host.
         Refused: This version cannot do it, or the caller may not.
     """
+    _bounded(wish)
     said = _checked(wish, call)
     named = _devices(wish.device_uuids, "device_uuids", resolve)
     asked = Request(
@@ -199,6 +209,27 @@ def named_pid(identity: process_pb2.ProcessIdentity, field: str) -> int:
     if not 0 < identity.pid < 1 << 31:
         raise InvalidRequest(f"{field}.pid", f"{identity.pid} is no process id")
     return identity.pid
+
+
+def _bounded(wish: Wish) -> None:
+    """Refuse lists and words of any length: they are remembered, and compared with each device.
+
+    Raises:
+        InvalidRequest: One is too long.
+    """
+    for name in ("device_uuids", "available_uuids", "must_include_uuids"):
+        if len(getattr(wish, name)) > MAX_COUNT:
+            raise InvalidRequest(name, f"names more than {MAX_COUNT} devices")
+    if len(wish.gpu_types) > MAX_TYPES:
+        raise InvalidRequest("gpu_types", f"more than {MAX_TYPES}")
+    for name, words in (
+        ("gpu_types", wish.gpu_types),
+        ("mig_profile", (wish.mig_profile,)),
+        ("pool", (wish.pool,)),
+        ("priority", (wish.priority,)),
+    ):
+        if any(len(word) > MAX_TEXT for word in words):
+            raise InvalidRequest(name, f"has more than {MAX_TEXT} characters")
 
 
 def _checked(wish: Wish, call: Call) -> set[str]:

@@ -143,6 +143,13 @@ def test_values() -> None:
         (Wish(keepalive=Duration()), "keepalive"),
         (Wish(attach_deadline=Duration(nanos=SECOND)), "attach_deadline"),
         (Wish(request_id="x" * 257), "request_id"),
+        (Wish(gpu_types=["l4", "x" * 257]), "gpu_types"),
+        (Wish(gpu_types=["l4"] * 65), "gpu_types"),
+        (Wish(mig_profile="x" * 257), "mig_profile"),
+        (Wish(pool="x" * 257), "pool"),
+        (Wish(priority="x" * 257), "priority"),
+        (Wish(device_uuids=["0"] * 1025), "device_uuids"),
+        (Wish(available_uuids=["0"] * 1025), "available_uuids"),
         (Wish(topology=17), "topology"),  # type: ignore[arg-type]  # a client may send any number
         (Wish(placement=17), "placement"),  # type: ignore[arg-type]  # a client may send any number
         (Wish(topology_required=True), "topology_required"),
