@@ -11,12 +11,13 @@ from gpusched.core.tally import Subject
 EACH = "*"
 """As a user: each one, on his own account."""
 
+_MOST = 1_000_000_000
 _WHOSE = ("user", "group", "label")
 
 
 def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is not a whole number of 0 or more")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise ValueError(f"{value!r} is not a whole number from 0 to {_MOST}")
     return value
 
 

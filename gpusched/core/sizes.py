@@ -6,6 +6,8 @@ from gpusched.core.errors import InvalidRequest
 
 MIB = 1 << 20
 GIB = 1 << 30
+LARGEST = 1 << 63
+"""More bytes than this have no name on the wire."""
 
 _UNITS = {
     "KB": 10**3,
@@ -24,12 +26,16 @@ def parse_size(text: str, field: str = "memory") -> int:
     """Read `4GiB`, `4000MiB` or `4GB` (decimal) as bytes.
 
     Raises:
-        InvalidRequest: It is not a positive size with a unit; a bare number is none.
+        InvalidRequest: It is not a positive size below 2^63 bytes with a unit; a bare number is
+            none.
     """
     found = _SIZE.fullmatch(text.strip())
     unit = _UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None:
         raise InvalidRequest(field, f"{text!r} is not a size such as 4GiB, 4000MiB or 4GB")
+    # Compared before it is made whole: so many digits may be no number that can be.
+    if float(found[1]) * unit >= LARGEST:
+        raise InvalidRequest(field, f"{text!r} is not less than 2^63 bytes")
     size = int(float(found[1]) * unit)
     if size <= 0:
         raise InvalidRequest(field, f"{text!r} is not more than nothing")

@@ -140,6 +140,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         QUOTA + 'user = "ann"\ngroup = "students"\ndevices = 1',
         "quotas, number 1: says user and group; write one of user, group, label",
     ),
+    "more than anybody has": (
+        QUOTA + 'user = "ann"\ndevices = 18446744073709551616',  # 2^64
+        f"quotas, number 1: devices: {1 << 64} is not a whole number from 0 to 1000000000",
+    ),
     "nothing": (
         QUOTA + 'user = "ann"',
         f"quotas, number 1: bounds nothing; write one of {BOUNDS}",
@@ -150,11 +154,11 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "number": (
         QUOTA + 'user = "ann"\ndevices = -1',
-        "quotas, number 1: devices: -1 is not a whole number of 0 or more",
+        "quotas, number 1: devices: -1 is not a whole number from 0 to 1000000000",
     ),
     "truth": (
         QUOTA + 'user = "ann"\nleases = true',
-        "quotas, number 1: leases: True is not a whole number of 0 or more",
+        "quotas, number 1: leases: True is not a whole number from 0 to 1000000000",
     ),
     "size": (
         QUOTA + 'user = "ann"\nmemory = 5',

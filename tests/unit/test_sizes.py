@@ -45,6 +45,15 @@ def test_no_size_at_all_is_refused(text: str) -> None:
     assert str(caught.value) == f"withheld: {text!r} is not more than nothing"
 
 
+@pytest.mark.parametrize("text", ["8388608TiB", "9" * 400 + "GiB"])
+def test_more_than_can_be_told_is_refused(text: str) -> None:
+    """A size that has no number on the wire is refused, however many digits it has."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse_size(text)
+    assert caught.value.why == f"{text!r} is not less than 2^63 bytes"
+    assert parse_size("8388607TiB") < 1 << 63
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [
