@@ -193,6 +193,8 @@ def _never(excess: QuotaExcess) -> Rejected:
     advice = "ask for no more than the quota"
     if excess.resource is Resource.MEMORY:
         advice = "ask for fewer devices, for a share by `memory_bytes`, or for a smaller type"
+    elif excess.resource is Resource.WAITING:
+        advice = "ask without a time to wait"
     return Rejected(Refusal.NEVER_HERE, f"{sentence_of(excess)}; {advice}", excess=excess)
 
 

@@ -269,3 +269,5 @@ def test_requests_that_wait_are_bounded() -> None:
     assert [one.used for one in bounds_on(ledger, ADA, waiting)] == [2]
     never = hindrance(ledger, BOB, Request(A), now, waiting)
     assert excess(never) == (Refusal.NEVER_HERE, "waiting", 0, 1, 0)
+    assert never is not None
+    assert never.sentence.endswith("0 of 0 used, 1 wanted; ask without a time to wait")
