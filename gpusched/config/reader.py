@@ -1,6 +1,7 @@
 """Takes options and tables out of what TOML has, and collects every fault of them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from gpusched.config import options, rules
@@ -12,7 +13,7 @@ from gpusched.config.quotas import quotas_of
 from gpusched.core.ids import DeviceUuid
 from gpusched.core.pool import Pools
 from gpusched.core.priority import QueueRules
-from gpusched.core.quota import Quotas
+from gpusched.core.quota import Exempt, Quotas
 from gpusched.core.stray import StrayPolicy
 
 T = TypeVar("T")
@@ -57,12 +58,16 @@ class Reader:
         exempt = self.get(options.QUOTA_EXEMPT)
         quotas, faults = quotas_of(self.tables.get(options.QUOTAS, []), exempt, self.names)
         self.faults += faults
+        # Whom they do not bound is an option of its own.
+        self.written[options.QUOTAS] = str(replace(quotas, exempt=Exempt.NOBODY))
         return quotas
 
     def queue(self) -> QueueRules:
         """Take how requests wait."""
         classes, faults = priorities_of(self.tables.get(options.PRIORITIES, {}), self.names)
         self.faults += faults
+        told = (f"{name}: {one}" for name, one in classes.items())
+        self.written[options.PRIORITIES] = "; ".join(told)
         default = self.get(rules.QUEUE_DEFAULT)
         if default not in classes:
             key = rules.QUEUE_DEFAULT.key
@@ -82,6 +87,7 @@ class Reader:
         """Take the pools."""
         pools, faults = pools_of(self.tables.get(options.POOLS, {}), self.names)
         self.faults += faults
+        self.written[options.POOLS] = str(pools)
         return pools
 
     def stray_devices(self) -> dict[DeviceUuid, StrayPolicy]:

@@ -50,3 +50,34 @@ def test_what_a_reload_changes() -> None:
         "enforcement.guard": "off (after a restart)",
         "prices": "none (after a restart)",
     }
+
+
+def test_what_a_reload_changes_of_quotas_pools_and_classes() -> None:
+    """Quotas, pools and priority classes are told whole, in the words of the file."""
+    text = """
+[access]
+quota_exempt = "root"
+[[quotas]]
+user = "*"
+devices = 2
+[pools.training]
+devices = ["GPU-1", "0"]
+users = [7]
+[priorities.batch]
+value = -5
+preemptible = true
+"""
+    usual = "high: 10, for administrators; normal: 0; low: -10, preemptible"
+    assert changed(parse(""), parse(text)) == {
+        "access.quota_exempt": "root",
+        "quotas": "each user: devices 2",
+        "pools": "default: all others; training: GPU-1 0 for uid 7",
+        "priorities": f"{usual}; batch: -5, preemptible",
+    }
+    assert changed(parse(text), parse("")) == {
+        "access.quota_exempt": "nobody",
+        "quotas": "none",
+        "pools": "default: all others",
+        "priorities": usual,
+    }
+    assert changed(parse(text), parse(text)) == {}
