@@ -112,6 +112,8 @@ class Lease:
             the account of each of them it counts.
         idle: How long it has shown no use of its devices, once that has lasted; None: it has not.
         giving_way: For whom it was told that it ends; None: for nobody.
+        priority: Name of its priority class since it was asked for, whatever the default is by
+            now; None: the default one.
     """
 
     id: LeaseId
@@ -139,6 +141,7 @@ class Lease:
     groups: tuple[int, ...] = ()
     idle: Idle | None = None
     giving_way: GivingWay | None = None
+    priority: str | None = None
 
     @property
     def limit(self) -> int | None:

@@ -108,7 +108,7 @@ class LeaseTable:
         return [self._live[lease_id] for lease_id in self._tallies.of(subject).leases]
 
     def classes(self) -> Iterable[str | None]:
-        """Give the priority classes that live leases were asked for in, each once."""
+        """Give the priority classes of live leases, each once."""
         return self._classes.keys()
 
     def _take_over(self, leases: Iterable[Lease]) -> None:
@@ -131,7 +131,7 @@ class LeaseTable:
         self._remember(lease)
         if lease.live:
             self._live[lease.id] = lease
-            self._classes[lease.request.priority] += 1
+            self._classes[lease.priority] += 1
             if lease.usable:
                 self._requests[lease.uid, lease.request.request_id] = lease.id
             for share in lease.shares:
@@ -166,9 +166,9 @@ class LeaseTable:
     def _unindex(self, lease: Lease) -> None:
         if lease.usable:
             del self._requests[lease.uid, lease.request.request_id]
-        self._classes[lease.request.priority] -= 1
-        if not self._classes[lease.request.priority]:
-            del self._classes[lease.request.priority]
+        self._classes[lease.priority] -= 1
+        if not self._classes[lease.priority]:
+            del self._classes[lease.priority]
         if lease.cgroup is not None:
             here = self._cgroups[lease.cgroup.path]
             del here[lease.id]

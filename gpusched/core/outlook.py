@@ -58,7 +58,7 @@ def outlook_of(ledger: Ledger, waiting: Waiting, now: Instant) -> Outlook:
     holds = kept_in_full(ledger, now)
     preempted = tuple(giving_way_to(ledger, waiting))
     if not waits and ledger.policy.queue.preemption:
-        preempted = those_who_give_way(ledger, waiting.request, waiting.order, verdicts, holds)
+        preempted = those_who_give_way(ledger, waiting.classed, waiting.order, verdicts, holds)
     by = latest_start(ledger, waiting, verdicts, holds, now)
     return Outlook(waiting, position, count, why, by, preempted)
 

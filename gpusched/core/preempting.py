@@ -56,7 +56,7 @@ def made_way(
     if not rules.preemption or ledger.gives_way_to(waiting.key):
         return []
     changes: list[Change] = []
-    for lease in those_who_give_way(ledger, waiting.request, waiting.order, verdicts, holds):
+    for lease in those_who_give_way(ledger, waiting.classed, waiting.order, verdicts, holds):
         way = GivingWay(waiting.key, Instant(now.instant + rules.notice))
         told = gives_way(lease, waiting, who_waits(ledger, waiting), rules.notice, now)
         what = told.line.sentence

@@ -79,7 +79,7 @@ def _candidates(ledger: Ledger, request: Request, usable: Iterable[Verdict]) -> 
     ids = {one for verdict in usable if verdict.obstacle in _LEASED for one in verdict.leases}
     leases = [one for one in map(ledger.get, ids) if one is not None]
     for lease in sorted(leases, key=lambda one: (one.created.instant, one.id), reverse=True):
-        its = rules.class_of(lease.request.priority)
+        its = rules.class_of(lease.priority)
         gives_way = its.preemptible and its.value < least and lease.giving_way is None
         if gives_way and lease.usable and _can_be_ended(ledger, lease):
             yield lease

@@ -5,6 +5,8 @@ get are kept: what comes free of them is not given to who comes later, unless th
 What is kept for the first is found first, so nobody's start is put off by somebody behind.
 """
 
+from dataclasses import replace
+
 from gpusched.core.actions import Answer
 from gpusched.core.changes import Change, HoldsFound, LeaseChanged, WaitingChanged, WaitingGone
 from gpusched.core.decision import Decision
@@ -116,7 +118,7 @@ def _granted(
     ledger: Ledger, waiting: Waiting, chosen: tuple[DeviceUuid, ...], now: Moment
 ) -> Decision:
     fresh = reserved(ledger, waiting.caller, waiting.request, waiting.lease_id, chosen, now)
-    lease = kept_until(waiting, fresh)
+    lease = replace(kept_until(waiting, fresh), priority=waiting.priority)
     changes: tuple[Change, ...] = (
         WaitingGone(waiting.key),
         LeaseChanged(lease),

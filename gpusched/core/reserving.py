@@ -161,6 +161,7 @@ def reserved(
         created=now,
         clocks=_clocks(ledger, caller, request, now),
         groups=caller.groups,
+        priority=ledger.policy.queue.named(request.priority),
     )
 
 

@@ -1,7 +1,7 @@
 """A request that waits for devices: one durable row, with its place in the order of service."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -72,6 +72,11 @@ class Waiting:
         """The first of its deadlines; None: none runs."""
         running = [one for one in (self.deadline, self.abandoned) if one is not None]
         return min(running, default=None)
+
+    @property
+    def classed(self) -> Request:
+        """What is asked for, in the class that it came in: the default may be another by now."""
+        return replace(self.request, priority=self.priority)
 
     @property
     def caller(self) -> Caller:

@@ -16,8 +16,8 @@ def priority_of(
     own, rules = call.may_see(lease.uid), ledger.policy.queue
     message = lease_pb2.Lease()
     if own:
-        message.priority = rules.named(lease.request.priority)
-        message.preemptible = rules.class_of(lease.request.priority).preemptible
+        message.priority = rules.named(lease.priority)
+        message.preemptible = rules.class_of(lease.priority).preemptible
     way = _giving_way(lease, ledger, now, call) if own or seen.device else None
     if way is not None:
         message.giving_way.CopyFrom(way)

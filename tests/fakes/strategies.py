@@ -211,6 +211,7 @@ def leases(ids: SearchStrategy[LeaseId] = lease_ids) -> SearchStrategy[Lease]:
         violations=st.lists(violations, max_size=2).map(tuple),
         idle=st.none() | idles,
         giving_way=st.none() | ways,
+        priority=st.none() | words,
         adopted=st.booleans(),
         groups=st.lists(uids, max_size=3).map(tuple),
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpusched.core.changes import NoticeGiven, StoryKind
-from gpusched.core.events import CancelRequested
+from gpusched.core.events import CancelRequested, PolicyRead
 from gpusched.core.ids import SECOND, LeaseId, RequestId
 from gpusched.core.lease import EndReason, Lease
 from gpusched.core.notice import NoticeAction, NoticeKind
@@ -71,6 +71,27 @@ def test_the_fewest_and_youngest_give_way(
     host, _ = hosting(*classes)
     host.queue(wish("urgent", count), BOB)
     assert giving_way(host) == expected
+
+
+def test_another_default_class_marks_nobody() -> None:
+    """Who named no class has the one that was the default when he asked: a reload that makes a
+    class with the mark the default gives the mark to no lease, nor a right to who waits.
+    """
+    host, (held, _) = hosting(None, "low")
+    host.queue(wish("waits", devices=(ONE.uuid,)))
+    low, high = (Policy(queue=replace(RULES, default=name)) for name in ("low", "high"))
+    host.do(PolicyRead(low, {}))
+    host.queue(wish("urgent", devices=(ONE.uuid,), priority="high"), BOB)
+    assert giving_way(host) == []
+    host.do(CancelRequested(BOB, RequestId("urgent")))
+    host.release(held)
+    (served,) = (one for one in host.ledger.live() if one.request.request_id == "waits")
+    assert (held.priority, served.priority, served.request.priority) == ("normal", "normal", None)
+    other, _ = hosting("low", "normal", rules=replace(RULES, default="low"))
+    other.queue(wish("waits", devices=(ONE.uuid,)), BOB)
+    other.queue(wish("urgent", devices=(TWO.uuid,), priority="high"), BOB)
+    other.do(PolicyRead(high, {}))
+    assert giving_way(other) == []
 
 
 def test_a_clock_that_jumps_makes_nobody_younger() -> None:

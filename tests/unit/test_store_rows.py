@@ -113,6 +113,7 @@ FULL_LEASE = Lease(
         deadline=Instant(105),
     ),
     giving_way=GivingWay((1001, RequestId("urgent")), Instant(106)),
+    priority="high",
 )
 
 

@@ -101,6 +101,7 @@ def lease_row(lease: Lease) -> dict[str, object]:
         "groups": lease.groups,
         "idle": None if lease.idle is None else idle_row(lease.idle),
         "giving_way": None if lease.giving_way is None else way_row(lease.giving_way),
+        "priority": lease.priority,
     }
 
 
@@ -183,6 +184,7 @@ def _lease(row: Fields) -> Lease:
         groups=row.numbers("groups"),
         idle=row.maybe("idle", lambda key: idle_of(row.fields(key))),
         giving_way=row.maybe("giving_way", lambda key: way_of(row.fields(key))),
+        priority=row.maybe("priority", row.text),
     )
 
 

@@ -114,6 +114,7 @@ class _Row(TypedDict):
     groups: list[int]
     idle: None
     giving_way: None
+    priority: None
 
 
 def _with_mask(row: _Row) -> _Row:
@@ -141,7 +142,8 @@ def _with_peaks(row: _Row) -> _Row:
 def _with_preferences(row: _Row) -> _Row:
     if row["format"] != 3:  # noqa: PLR2004 - the format before
         raise ValueError("not a row of this schema")
-    row["format"], row["idle"], row["giving_way"], request = 4, None, None, row["request"]
+    row["format"], request = 4, row["request"]
+    row["idle"] = row["giving_way"] = row["priority"] = None
     request["min_count"] = request["max_count"] = request["memory_fraction"] = None
     request["pool"] = request["priority"] = request["wait"] = None
     request["sharing"] = request["topology"] = request["placement"] = "configured"
