@@ -128,9 +128,13 @@ class AsyncClient:
         """
         return await self._call(self._leases.Attach, attach_request(lease, pid, cgroup))
 
-    async def renew(self, lease: str) -> lease_pb2.Lease:
-        """Set the keepalive clock of a lease back."""
-        return await self._call(self._leases.Renew, leases_pb2.RenewRequest(lease_id=lease))
+    async def renew(self, lease: str, *, automatic: bool = False) -> lease_pb2.Lease:
+        """Set the keepalive clock of a lease back, and keep it though it was told to be idle.
+
+        With *automatic* only the former: a program does it by the clock.
+        """
+        message = leases_pb2.RenewRequest(lease_id=lease, automatic=automatic)
+        return await self._call(self._leases.Renew, message)
 
     async def release(
         self, lease: str, *, kill: bool = False, grace: str | float | None = None

@@ -97,7 +97,7 @@ def _renew(client: Client, held: HeldLease, over: threading.Event) -> None:
     """Renew until the block is over; a daemon that restarts is asked again."""
     while not over.wait(held.renewal):
         try:
-            client.renew(held.id)
+            client.renew(held.id, automatic=True)
         except DaemonUnreachable:
             continue
         except GpuschedError:
@@ -109,7 +109,7 @@ async def _renew_async(client: AsyncClient, held: HeldLease) -> None:
     while held.renewal is not None:
         await asyncio.sleep(held.renewal)
         try:
-            await client.renew(held.id)
+            await client.renew(held.id, automatic=True)
         except DaemonUnreachable:
             continue
         except GpuschedError:

@@ -65,10 +65,14 @@ class AttachRequested:
 
 @dataclass(frozen=True, slots=True)
 class RenewRequested:
-    """The holder says that it still needs the lease."""
+    """The holder says that it still needs the lease; *automatic*: a program does, by the clock.
+
+    The latter says nothing of the need.
+    """
 
     caller: Caller
     lease_id: LeaseId
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,7 @@ class GuardRequested:
 
 @dataclass(frozen=True, slots=True)
 class GuardSet:
-    """The guard was turned on or off, or not: then *failure* says why.
-
-    Attributes:
-        on: What it is now.
-        failure: Why it is not what was asked for.
-    """
+    """The guard is *on* now, or off; where that is not what was asked for *failure* says why."""
 
     on: bool
     failure: str | None = None

@@ -87,7 +87,7 @@ def renew(ledger: Ledger, event: RenewRequested, now: Moment) -> Decision:
     if not lease.usable:
         return Decision(reply=_over(lease))
     keepalive = lease.request.keepalive or ledger.policy.keepalive
-    renewed, told = keep(ledger, lease, now)
+    renewed, told = (lease, ()) if event.automatic else keep(ledger, lease, now)
     if keepalive is not None and lease.clocks.keepalive is not None:
         clocks = replace(lease.clocks, keepalive=Instant(now.instant + keepalive))
         renewed = replace(renewed, clocks=clocks)

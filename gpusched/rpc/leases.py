@@ -95,7 +95,7 @@ class Leases(LeaseViews):
     async def Renew(self, request: leases_pb2.RenewRequest, call: Call) -> lease_pb2.Lease:
         """Set the keepalive clock back."""
         lease = named_lease(self._world.authority.ledger, request, call)
-        done = decided(self._world, RenewRequested(call.caller, lease.id), Done)
+        done = decided(self._world, RenewRequested(call.caller, lease.id, request.automatic), Done)
         return self._message(done.leases[0], call)
 
     async def Release(

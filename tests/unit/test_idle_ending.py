@@ -5,13 +5,14 @@ from dataclasses import replace
 from gpusched.core.actions import Terminate
 from gpusched.core.changes import PolicyChanged
 from gpusched.core.enforcement import LeaseCgroup
-from gpusched.core.events import Recovered
+from gpusched.core.events import Recovered, RenewRequested
 from gpusched.core.ids import SECOND, BootId, Instant, Moment
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.notice import NoticeAction, NoticeKind
 from gpusched.core.policy import IdleRules, Policy
 from gpusched.core.replies import Done
 from gpusched.core.ticking import next_deadline
+from tests.fakes.builders import ADA
 from tests.fakes.host import Host, changed_leases, sentences
 from tests.fakes.idling import (
     AFTER,
@@ -134,6 +135,20 @@ def test_renewing_starts_the_keepalive_too() -> None:
     made.later(1)
     renew(made)
     assert made.lease(FIRST).clocks.keepalive == made.now.instant + 500 * SECOND
+
+
+def test_a_program_that_renews_by_the_clock_keeps_no_idle_lease() -> None:
+    """Such a renewal starts the keepalive anew and answers no question: the lease still ends."""
+    kept = holder()
+    request = replace(kept.request, keepalive=500 * SECOND)
+    clocks = replace(kept.clocks, keepalive=Instant(9000 * SECOND))
+    made = told(replace(kept, request=request, clocks=clocks))
+    made.later(1)
+    made.do(RenewRequested(ADA, FIRST, automatic=True))
+    assert made.lease(FIRST).clocks.keepalive == made.now.instant + 500 * SECOND
+    assert idle(made).reported
+    tick(made, seconds=GRACE)
+    assert made.lease(FIRST).reason is EndReason.IDLE
 
 
 def test_renewing_right_after_a_restart() -> None:

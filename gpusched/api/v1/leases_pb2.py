@@ -30,7 +30,7 @@ from gpusched.api.v1 import rejection_pb2 as gpusched_dot_v1_dot_rejection__pb2
 from gpusched.api.v1 import request_pb2 as gpusched_dot_v1_dot_request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gpusched/v1/leases.proto\x12\x0bgpusched.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gpusched/v1/event.proto\x1a\x17gpusched/v1/lease.proto\x1a\x19gpusched/v1/process.proto\x1a\x1bgpusched/v1/rejection.proto\x1a\x19gpusched/v1/request.proto\"o\n\x0e\x41llocateUpdate\x12.\n\x07waiting\x18\x01 \x01(\x0b\x32\x1b.gpusched.v1.WaitingRequestH\x00\x12#\n\x05grant\x18\x02 \x01(\x0b\x32\x12.gpusched.v1.GrantH\x00\x42\x08\n\x06update\"\xa5\x01\n\rAttachRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x10\n\x06\x63\x61ller\x18\x02 \x01(\x08H\x00\x12/\n\x07process\x18\x03 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentityH\x00\x12\x0e\n\x04unit\x18\x04 \x01(\tH\x00\x12\x13\n\tcontainer\x18\x05 \x01(\tH\x00\x12\x10\n\x06\x63group\x18\x06 \x01(\tH\x00\x42\x08\n\x06target\"o\n\x0b\x41ttachReply\x12!\n\x05lease\x18\x01 \x01(\x0b\x32\x12.gpusched.v1.Lease\x12+\n\nattachment\x18\x02 \x01(\x0b\x32\x17.gpusched.v1.Attachment\x12\x10\n\x08warnings\x18\x03 \x03(\t\"F\n\x0cRenewRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x42\x07\n\x05lease\"\x8f\x01\n\x0eReleaseRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12\x0c\n\x04kill\x18\x03 \x01(\x08\x12-\n\x05grace\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x01\x88\x01\x01\x42\x07\n\x05leaseB\x08\n\x06_grace\"2\n\x0cReleaseReply\x12\"\n\x06leases\x18\x01 \x03(\x0b\x32\x12.gpusched.v1.Lease\"K\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\nholder_uid\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_holder_uid\"?\n\x0b\x43\x61ncelReply\x12&\n\x05lease\x18\x01 \x01(\x0b\x32\x12.gpusched.v1.LeaseH\x00\x88\x01\x01\x42\x08\n\x06_lease\"`\n\x0fGetLeaseRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12\x15\n\rinclude_story\x18\x03 \x01(\x08\x42\x07\n\x05lease\"\xed\x01\n\x11ListLeasesRequest\x12\x0c\n\x04mine\x18\x01 \x01(\x08\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x03uid\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x17\n\x0fowner_reference\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12:\n\x06labels\x18\x06 \x03(\x0b\x32*.gpusched.v1.ListLeasesRequest.LabelsEntry\x12\r\n\x05limit\x18\x07 \x01(\r\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04_uid\"4\n\x12WatchLeasesRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0c\n\x04mine\x18\x02 \x01(\x08\"\x83\x02\n\tLeaseList\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\"\n\x06leases\x18\x02 \x03(\x0b\x32\x12.gpusched.v1.Lease\x12,\n\x07waiting\x18\x03 \x03(\x0b\x32\x1b.gpusched.v1.WaitingRequest\x12$\n\x07notices\x18\x04 \x03(\x0b\x32\x13.gpusched.v1.Notice\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x33\n\nsampled_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x18\n\x10\x64\x65\x66\x61ult_priority\x18\x07 \x01(\tB\r\n\x0b_sampled_at\"\x88\x01\n\x0e\x45xplainRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1c.gpusched.v1.AllocateRequestH\x00\x12\x12\n\x08lease_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x64\x65vice\x18\x03 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x04 \x01(\tH\x00\x42\t\n\x07subject\"\xd0\x02\n\x0c\x45xplainReply\x12\x10\n\x08sentence\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_uuids\x18\x02 \x03(\t\x12.\n\trejection\x18\x03 \x01(\x0b\x32\x16.gpusched.v1.RejectionH\x00\x88\x01\x01\x12,\n\x08verdicts\x18\x04 \x03(\x0b\x32\x1a.gpusched.v1.DeviceVerdict\x12\x31\n\x07waiting\x18\x05 \x01(\x0b\x32\x1b.gpusched.v1.WaitingRequestH\x01\x88\x01\x01\x12!\n\x05story\x18\x06 \x03(\x0b\x32\x12.gpusched.v1.Event\x12-\n\x0b\x65nforcement\x18\x07 \x01(\x0b\x32\x18.gpusched.v1.Enforcement\x12\x1b\n\x13preempted_lease_ids\x18\x08 \x03(\tB\x0c\n\n_rejectionB\n\n\x08_waiting\"\x83\x01\n\rRevokeRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x88\x01\x01\x12\x17\n\x0fsignal_in_place\x18\x04 \x01(\x08\x42\x08\n\x06_grace\"z\n\x12\x45nvironmentRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12,\n\x0bmask_format\x18\x03 \x01(\x0e\x32\x17.gpusched.v1.MaskFormatB\x07\n\x05lease\"j\n\x0c\x41\x64optRequest\x12/\n\x07process\x18\x01 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentityH\x00\x12\r\n\x03\x61ll\x18\x02 \x01(\x08H\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x42\t\n\x07subject\"\xc3\x01\n\x08\x41\x64option\x12/\n\tprocesses\x18\x01 \x03(\x0b\x32\x1c.gpusched.v1.ProcessIdentity\x12\x0e\n\x06\x63group\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x14\n\x0c\x64\x65vice_uuids\x18\x04 \x03(\t\x12&\n\x05lease\x18\x05 \x01(\x0b\x32\x12.gpusched.v1.LeaseH\x00\x88\x01\x01\x12\x10\n\x08sentence\x18\x06 \x01(\t\x12\x0f\n\x07refused\x18\x07 \x01(\x08\x42\x08\n\x06_lease\"6\n\nAdoptReply\x12(\n\tadoptions\x18\x01 \x03(\x0b\x32\x15.gpusched.v1.Adoption2\xe4\x06\n\x06Leases\x12<\n\x08\x41llocate\x12\x1c.gpusched.v1.AllocateRequest\x1a\x12.gpusched.v1.Grant\x12M\n\x0e\x41llocateStream\x12\x1c.gpusched.v1.AllocateRequest\x1a\x1b.gpusched.v1.AllocateUpdate0\x01\x12>\n\x06\x41ttach\x12\x1a.gpusched.v1.AttachRequest\x1a\x18.gpusched.v1.AttachReply\x12\x36\n\x05Renew\x12\x19.gpusched.v1.RenewRequest\x1a\x12.gpusched.v1.Lease\x12\x41\n\x07Release\x12\x1b.gpusched.v1.ReleaseRequest\x1a\x19.gpusched.v1.ReleaseReply\x12>\n\x06\x43\x61ncel\x12\x1a.gpusched.v1.CancelRequest\x1a\x18.gpusched.v1.CancelReply\x12<\n\x03Get\x12\x1c.gpusched.v1.GetLeaseRequest\x1a\x12.gpusched.v1.Lease\"\x03\x90\x02\x01\x12\x43\n\x04List\x12\x1e.gpusched.v1.ListLeasesRequest\x1a\x16.gpusched.v1.LeaseList\"\x03\x90\x02\x01\x12G\n\x05Watch\x12\x1f.gpusched.v1.WatchLeasesRequest\x1a\x16.gpusched.v1.LeaseList\"\x03\x90\x02\x01\x30\x01\x12\x46\n\x07\x45xplain\x12\x1b.gpusched.v1.ExplainRequest\x1a\x19.gpusched.v1.ExplainReply\"\x03\x90\x02\x01\x12\x38\n\x06Revoke\x12\x1a.gpusched.v1.RevokeRequest\x1a\x12.gpusched.v1.Lease\x12G\n\x0b\x45nvironment\x12\x1f.gpusched.v1.EnvironmentRequest\x1a\x12.gpusched.v1.Grant\"\x03\x90\x02\x01\x12;\n\x05\x41\x64opt\x12\x19.gpusched.v1.AdoptRequest\x1a\x17.gpusched.v1.AdoptReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gpusched/v1/leases.proto\x12\x0bgpusched.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gpusched/v1/event.proto\x1a\x17gpusched/v1/lease.proto\x1a\x19gpusched/v1/process.proto\x1a\x1bgpusched/v1/rejection.proto\x1a\x19gpusched/v1/request.proto\"o\n\x0e\x41llocateUpdate\x12.\n\x07waiting\x18\x01 \x01(\x0b\x32\x1b.gpusched.v1.WaitingRequestH\x00\x12#\n\x05grant\x18\x02 \x01(\x0b\x32\x12.gpusched.v1.GrantH\x00\x42\x08\n\x06update\"\xa5\x01\n\rAttachRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x10\n\x06\x63\x61ller\x18\x02 \x01(\x08H\x00\x12/\n\x07process\x18\x03 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentityH\x00\x12\x0e\n\x04unit\x18\x04 \x01(\tH\x00\x12\x13\n\tcontainer\x18\x05 \x01(\tH\x00\x12\x10\n\x06\x63group\x18\x06 \x01(\tH\x00\x42\x08\n\x06target\"o\n\x0b\x41ttachReply\x12!\n\x05lease\x18\x01 \x01(\x0b\x32\x12.gpusched.v1.Lease\x12+\n\nattachment\x18\x02 \x01(\x0b\x32\x17.gpusched.v1.Attachment\x12\x10\n\x08warnings\x18\x03 \x03(\t\"Y\n\x0cRenewRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12\x11\n\tautomatic\x18\x03 \x01(\x08\x42\x07\n\x05lease\"\x8f\x01\n\x0eReleaseRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12\x0c\n\x04kill\x18\x03 \x01(\x08\x12-\n\x05grace\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationH\x01\x88\x01\x01\x42\x07\n\x05leaseB\x08\n\x06_grace\"2\n\x0cReleaseReply\x12\"\n\x06leases\x18\x01 \x03(\x0b\x32\x12.gpusched.v1.Lease\"K\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\nholder_uid\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_holder_uid\"?\n\x0b\x43\x61ncelReply\x12&\n\x05lease\x18\x01 \x01(\x0b\x32\x12.gpusched.v1.LeaseH\x00\x88\x01\x01\x42\x08\n\x06_lease\"`\n\x0fGetLeaseRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12\x15\n\rinclude_story\x18\x03 \x01(\x08\x42\x07\n\x05lease\"\xed\x01\n\x11ListLeasesRequest\x12\x0c\n\x04mine\x18\x01 \x01(\x08\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x03uid\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x17\n\x0fowner_reference\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12:\n\x06labels\x18\x06 \x03(\x0b\x32*.gpusched.v1.ListLeasesRequest.LabelsEntry\x12\r\n\x05limit\x18\x07 \x01(\r\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04_uid\"4\n\x12WatchLeasesRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0c\n\x04mine\x18\x02 \x01(\x08\"\x83\x02\n\tLeaseList\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\"\n\x06leases\x18\x02 \x03(\x0b\x32\x12.gpusched.v1.Lease\x12,\n\x07waiting\x18\x03 \x03(\x0b\x32\x1b.gpusched.v1.WaitingRequest\x12$\n\x07notices\x18\x04 \x03(\x0b\x32\x13.gpusched.v1.Notice\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x33\n\nsampled_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x18\n\x10\x64\x65\x66\x61ult_priority\x18\x07 \x01(\tB\r\n\x0b_sampled_at\"\x88\x01\n\x0e\x45xplainRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1c.gpusched.v1.AllocateRequestH\x00\x12\x12\n\x08lease_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x64\x65vice\x18\x03 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x04 \x01(\tH\x00\x42\t\n\x07subject\"\xd0\x02\n\x0c\x45xplainReply\x12\x10\n\x08sentence\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_uuids\x18\x02 \x03(\t\x12.\n\trejection\x18\x03 \x01(\x0b\x32\x16.gpusched.v1.RejectionH\x00\x88\x01\x01\x12,\n\x08verdicts\x18\x04 \x03(\x0b\x32\x1a.gpusched.v1.DeviceVerdict\x12\x31\n\x07waiting\x18\x05 \x01(\x0b\x32\x1b.gpusched.v1.WaitingRequestH\x01\x88\x01\x01\x12!\n\x05story\x18\x06 \x03(\x0b\x32\x12.gpusched.v1.Event\x12-\n\x0b\x65nforcement\x18\x07 \x01(\x0b\x32\x18.gpusched.v1.Enforcement\x12\x1b\n\x13preempted_lease_ids\x18\x08 \x03(\tB\x0c\n\n_rejectionB\n\n\x08_waiting\"\x83\x01\n\rRevokeRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x88\x01\x01\x12\x17\n\x0fsignal_in_place\x18\x04 \x01(\x08\x42\x08\n\x06_grace\"z\n\x12\x45nvironmentRequest\x12\x12\n\x08lease_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fowner_reference\x18\x02 \x01(\tH\x00\x12,\n\x0bmask_format\x18\x03 \x01(\x0e\x32\x17.gpusched.v1.MaskFormatB\x07\n\x05lease\"j\n\x0c\x41\x64optRequest\x12/\n\x07process\x18\x01 \x01(\x0b\x32\x1c.gpusched.v1.ProcessIdentityH\x00\x12\r\n\x03\x61ll\x18\x02 \x01(\x08H\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x42\t\n\x07subject\"\xc3\x01\n\x08\x41\x64option\x12/\n\tprocesses\x18\x01 \x03(\x0b\x32\x1c.gpusched.v1.ProcessIdentity\x12\x0e\n\x06\x63group\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x14\n\x0c\x64\x65vice_uuids\x18\x04 \x03(\t\x12&\n\x05lease\x18\x05 \x01(\x0b\x32\x12.gpusched.v1.LeaseH\x00\x88\x01\x01\x12\x10\n\x08sentence\x18\x06 \x01(\t\x12\x0f\n\x07refused\x18\x07 \x01(\x08\x42\x08\n\x06_lease\"6\n\nAdoptReply\x12(\n\tadoptions\x18\x01 \x03(\x0b\x32\x15.gpusched.v1.Adoption2\xe4\x06\n\x06Leases\x12<\n\x08\x41llocate\x12\x1c.gpusched.v1.AllocateRequest\x1a\x12.gpusched.v1.Grant\x12M\n\x0e\x41llocateStream\x12\x1c.gpusched.v1.AllocateRequest\x1a\x1b.gpusched.v1.AllocateUpdate0\x01\x12>\n\x06\x41ttach\x12\x1a.gpusched.v1.AttachRequest\x1a\x18.gpusched.v1.AttachReply\x12\x36\n\x05Renew\x12\x19.gpusched.v1.RenewRequest\x1a\x12.gpusched.v1.Lease\x12\x41\n\x07Release\x12\x1b.gpusched.v1.ReleaseRequest\x1a\x19.gpusched.v1.ReleaseReply\x12>\n\x06\x43\x61ncel\x12\x1a.gpusched.v1.CancelRequest\x1a\x18.gpusched.v1.CancelReply\x12<\n\x03Get\x12\x1c.gpusched.v1.GetLeaseRequest\x1a\x12.gpusched.v1.Lease\"\x03\x90\x02\x01\x12\x43\n\x04List\x12\x1e.gpusched.v1.ListLeasesRequest\x1a\x16.gpusched.v1.LeaseList\"\x03\x90\x02\x01\x12G\n\x05Watch\x12\x1f.gpusched.v1.WatchLeasesRequest\x1a\x16.gpusched.v1.LeaseList\"\x03\x90\x02\x01\x30\x01\x12\x46\n\x07\x45xplain\x12\x1b.gpusched.v1.ExplainRequest\x1a\x19.gpusched.v1.ExplainReply\"\x03\x90\x02\x01\x12\x38\n\x06Revoke\x12\x1a.gpusched.v1.RevokeRequest\x1a\x12.gpusched.v1.Lease\x12G\n\x0b\x45nvironment\x12\x1f.gpusched.v1.EnvironmentRequest\x1a\x12.gpusched.v1.Grant\"\x03\x90\x02\x01\x12;\n\x05\x41\x64opt\x12\x19.gpusched.v1.AdoptRequest\x1a\x17.gpusched.v1.AdoptReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,39 +56,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHREPLY']._serialized_start=520
   _globals['_ATTACHREPLY']._serialized_end=631
   _globals['_RENEWREQUEST']._serialized_start=633
-  _globals['_RENEWREQUEST']._serialized_end=703
-  _globals['_RELEASEREQUEST']._serialized_start=706
-  _globals['_RELEASEREQUEST']._serialized_end=849
-  _globals['_RELEASEREPLY']._serialized_start=851
-  _globals['_RELEASEREPLY']._serialized_end=901
-  _globals['_CANCELREQUEST']._serialized_start=903
-  _globals['_CANCELREQUEST']._serialized_end=978
-  _globals['_CANCELREPLY']._serialized_start=980
-  _globals['_CANCELREPLY']._serialized_end=1043
-  _globals['_GETLEASEREQUEST']._serialized_start=1045
-  _globals['_GETLEASEREQUEST']._serialized_end=1141
-  _globals['_LISTLEASESREQUEST']._serialized_start=1144
-  _globals['_LISTLEASESREQUEST']._serialized_end=1381
-  _globals['_LISTLEASESREQUEST_LABELSENTRY']._serialized_start=1328
-  _globals['_LISTLEASESREQUEST_LABELSENTRY']._serialized_end=1373
-  _globals['_WATCHLEASESREQUEST']._serialized_start=1383
-  _globals['_WATCHLEASESREQUEST']._serialized_end=1435
-  _globals['_LEASELIST']._serialized_start=1438
-  _globals['_LEASELIST']._serialized_end=1697
-  _globals['_EXPLAINREQUEST']._serialized_start=1700
-  _globals['_EXPLAINREQUEST']._serialized_end=1836
-  _globals['_EXPLAINREPLY']._serialized_start=1839
-  _globals['_EXPLAINREPLY']._serialized_end=2175
-  _globals['_REVOKEREQUEST']._serialized_start=2178
-  _globals['_REVOKEREQUEST']._serialized_end=2309
-  _globals['_ENVIRONMENTREQUEST']._serialized_start=2311
-  _globals['_ENVIRONMENTREQUEST']._serialized_end=2433
-  _globals['_ADOPTREQUEST']._serialized_start=2435
-  _globals['_ADOPTREQUEST']._serialized_end=2541
-  _globals['_ADOPTION']._serialized_start=2544
-  _globals['_ADOPTION']._serialized_end=2739
-  _globals['_ADOPTREPLY']._serialized_start=2741
-  _globals['_ADOPTREPLY']._serialized_end=2795
-  _globals['_LEASES']._serialized_start=2798
-  _globals['_LEASES']._serialized_end=3666
+  _globals['_RENEWREQUEST']._serialized_end=722
+  _globals['_RELEASEREQUEST']._serialized_start=725
+  _globals['_RELEASEREQUEST']._serialized_end=868
+  _globals['_RELEASEREPLY']._serialized_start=870
+  _globals['_RELEASEREPLY']._serialized_end=920
+  _globals['_CANCELREQUEST']._serialized_start=922
+  _globals['_CANCELREQUEST']._serialized_end=997
+  _globals['_CANCELREPLY']._serialized_start=999
+  _globals['_CANCELREPLY']._serialized_end=1062
+  _globals['_GETLEASEREQUEST']._serialized_start=1064
+  _globals['_GETLEASEREQUEST']._serialized_end=1160
+  _globals['_LISTLEASESREQUEST']._serialized_start=1163
+  _globals['_LISTLEASESREQUEST']._serialized_end=1400
+  _globals['_LISTLEASESREQUEST_LABELSENTRY']._serialized_start=1347
+  _globals['_LISTLEASESREQUEST_LABELSENTRY']._serialized_end=1392
+  _globals['_WATCHLEASESREQUEST']._serialized_start=1402
+  _globals['_WATCHLEASESREQUEST']._serialized_end=1454
+  _globals['_LEASELIST']._serialized_start=1457
+  _globals['_LEASELIST']._serialized_end=1716
+  _globals['_EXPLAINREQUEST']._serialized_start=1719
+  _globals['_EXPLAINREQUEST']._serialized_end=1855
+  _globals['_EXPLAINREPLY']._serialized_start=1858
+  _globals['_EXPLAINREPLY']._serialized_end=2194
+  _globals['_REVOKEREQUEST']._serialized_start=2197
+  _globals['_REVOKEREQUEST']._serialized_end=2328
+  _globals['_ENVIRONMENTREQUEST']._serialized_start=2330
+  _globals['_ENVIRONMENTREQUEST']._serialized_end=2452
+  _globals['_ADOPTREQUEST']._serialized_start=2454
+  _globals['_ADOPTREQUEST']._serialized_end=2560
+  _globals['_ADOPTION']._serialized_start=2563
+  _globals['_ADOPTION']._serialized_end=2758
+  _globals['_ADOPTREPLY']._serialized_start=2760
+  _globals['_ADOPTREPLY']._serialized_end=2814
+  _globals['_LEASES']._serialized_start=2817
+  _globals['_LEASES']._serialized_end=3685
 # @@protoc_insertion_point(module_scope)

@@ -156,19 +156,25 @@ class RenewRequest(_message.Message):
 
     LEASE_ID_FIELD_NUMBER: _builtins.int
     OWNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Lease id or a unique prefix of it."""
     owner_reference: _builtins.str
     """Reference of its owner."""
+    automatic: _builtins.bool
+    """A program renews by the clock, nobody has decided it: the keepalive starts anew, and a lease
+    that was told to be idle is not kept for it.
+    """
     def __init__(
         self,
         *,
         lease_id: _builtins.str = ...,
         owner_reference: _builtins.str = ...,
+        automatic: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "lease_id", b"lease_id", "owner_reference", b"owner_reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "lease_id", b"lease_id", "owner_reference", b"owner_reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "lease", b"lease", "lease_id", b"lease_id", "owner_reference", b"owner_reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_lease: _TypeAlias = _typing.Literal["lease_id", "owner_reference"]  # noqa: Y015
     _WhichOneofArgType_lease: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
