@@ -1,6 +1,5 @@
 """Which leases give way to a request of a higher class, and how they end."""
 
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -8,48 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpusched.core.changes import NoticeGiven, StoryKind
-from gpusched.core.events import CancelRequested, PolicyRead
+from gpusched.core.events import CancelRequested
 from gpusched.core.ids import SECOND, LeaseId, RequestId
-from gpusched.core.lease import EndReason, Lease
+from gpusched.core.lease import EndReason
 from gpusched.core.notice import NoticeAction, NoticeKind
 from gpusched.core.policy import Policy
 from gpusched.core.preemption import those_who_give_way
-from gpusched.core.preferences import Sharing
-from gpusched.core.priority import PriorityClass, QueueRules
+from gpusched.core.priority import QueueRules
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.ticking import next_deadline
 from gpusched.core.verdicts import judge
-from tests.fakes.builders import BOB, ROOT, device, reading
+from tests.fakes.builders import BOB, ROOT, reading
 from tests.fakes.host import Host, places, sentences
+from tests.fakes.preempting import CLASSES, NOTICE, ONE, RULES, TWO, giving_way, hosting
 from tests.fakes.queued_host import wish
-
-NOTICE = 20
-CLASSES = {
-    "high": PriorityClass(10),
-    "normal": PriorityClass(),
-    "firm": PriorityClass(-10),
-    "low": PriorityClass(-10, preemptible=True),
-    "lowest": PriorityClass(-20, preemptible=True),
-}
-RULES = QueueRules(classes=CLASSES, notice=NOTICE * SECOND)
-ONE, TWO, THREE = (device(place) for place in range(3))
-
-
-def hosting(*classes: str | None, rules: QueueRules = RULES) -> tuple[Host, list[Lease]]:
-    """A host of as many devices, each granted to a lease of a class, the first one oldest."""
-    host = Host(*(device(place) for place in range(len(classes))), policy=Policy(queue=rules))
-    leases = []
-    for place, priority in enumerate(classes):
-        host.later(1)
-        leases.append(host.grant(Request(RequestId(f"held-{place}"), priority=priority)))
-    host.tick()
-    return host, leases
-
-
-def giving_way(host: Host) -> list[str]:
-    """The requests whose leases were told that they end."""
-    return [one.request.request_id for one in host.ledger.live() if one.giving_way]
 
 
 @pytest.mark.parametrize(
@@ -71,39 +43,6 @@ def test_the_fewest_and_youngest_give_way(
     host, _ = hosting(*classes)
     host.queue(wish("urgent", count), BOB)
     assert giving_way(host) == expected
-
-
-def test_another_default_class_marks_nobody() -> None:
-    """Who named no class has the one that was the default when he asked: a reload that makes a
-    class with the mark the default gives the mark to no lease, nor a right to who waits.
-    """
-    host, (held, _) = hosting(None, "low")
-    host.queue(wish("waits", devices=(ONE.uuid,)))
-    low, high = (Policy(queue=replace(RULES, default=name)) for name in ("low", "high"))
-    host.do(PolicyRead(low, {}))
-    host.queue(wish("urgent", devices=(ONE.uuid,), priority="high"), BOB)
-    assert giving_way(host) == []
-    host.do(CancelRequested(BOB, RequestId("urgent")))
-    host.release(held)
-    (served,) = (one for one in host.ledger.live() if one.request.request_id == "waits")
-    assert (held.priority, served.priority, served.request.priority) == ("normal", "normal", None)
-    other, _ = hosting("low", "normal", rules=replace(RULES, default="low"))
-    other.queue(wish("waits", devices=(ONE.uuid,)), BOB)
-    other.queue(wish("urgent", devices=(TWO.uuid,), priority="high"), BOB)
-    other.do(PolicyRead(high, {}))
-    assert giving_way(other) == []
-
-
-def test_a_clock_that_jumps_makes_nobody_younger() -> None:
-    """Who is youngest is told by the clock that does not jump."""
-    host = Host(ONE, TWO, policy=Policy(queue=RULES))
-    for name in ("old", "young"):
-        host.grant(Request(RequestId(name), priority="low"))
-        later = host.later(1)
-        host.now = replace(later, wall=later.wall - 3600 * SECOND)
-    host.tick()
-    host.queue(wish("urgent"), BOB)
-    assert giving_way(host) == ["young"]
 
 
 def test_nobody_gives_way_to_an_equal() -> None:
@@ -231,43 +170,6 @@ def test_all_shares_give_way_to_a_whole_device() -> None:
     host = shared(10, 20)
     host.queue(wish("urgent"), BOB)
     assert giving_way(host) == ["held-0", "held-1"]
-
-
-def sharing(how: Sharing, size: int, priority: str = "low") -> Request:
-    """A request for a share."""
-    words = f"{how.value} {size} {priority}"
-    return replace(wish(words, memory=size * GIB, priority=priority), sharing=how)
-
-
-def test_who_lets_nobody_else_in_gives_way() -> None:
-    """A lease of the class with the mark that is there beside its holder's own only gives way to
-    who may not be beside it, however much room there is; with it all such leases, and no others.
-    """
-    host = Host(ONE, policy=Policy(queue=RULES))
-    host.grant(sharing(Sharing.OWN, 10))
-    host.grant(sharing(Sharing.ANY, 20))
-    host.queue(sharing(Sharing.ANY, 30, "high"), BOB)
-    assert giving_way(host) == ["own 10 low"]
-    firm = Host(ONE, policy=Policy(queue=RULES))
-    firm.grant(sharing(Sharing.OWN, 10, "normal"))
-    firm.grant(sharing(Sharing.OWN, 10))
-    firm.queue(sharing(Sharing.ANY, 30, "high"), BOB)
-    assert giving_way(firm) == []
-
-
-def test_all_others_give_way_to_who_wants_nobody_beside() -> None:
-    """Who shares with his own leases only needs all leases of others gone, and room enough."""
-    host = Host(ONE, policy=Policy(queue=RULES))
-    host.grant(sharing(Sharing.ANY, 30), BOB)
-    host.grant(sharing(Sharing.ANY, 10))
-    host.grant(sharing(Sharing.ANY, 20))
-    host.queue(sharing(Sharing.OWN, 40, "high"), BOB)
-    assert giving_way(host) == ["any 10 low", "any 20 low"]
-    full = Host(ONE, policy=Policy(queue=RULES))
-    full.grant(sharing(Sharing.ANY, 70, "normal"), BOB)
-    full.grant(sharing(Sharing.ANY, 5))
-    full.queue(sharing(Sharing.OWN, 20, "high"), BOB)
-    assert giving_way(full) == []
 
 
 def test_whoever_cannot_be_ended_does_not_give_way() -> None:

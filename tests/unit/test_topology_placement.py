@@ -9,47 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpusched.core.arranging import broken_by
-from gpusched.core.changes import MarksChanged
-from gpusched.core.device import Device
 from gpusched.core.ids import RequestId
-from gpusched.core.lease import Lease
-from gpusched.core.marks import Cordon, Marks
 from gpusched.core.policy import Policy
-from gpusched.core.pool import Pools
-from gpusched.core.preferences import Placement, Sharing, Topology
+from gpusched.core.preferences import Sharing, Topology
 from gpusched.core.replies import Refusal
 from gpusched.core.request import Request
-from gpusched.core.rights import EVERYBODY
 from gpusched.core.sizes import GIB
-from gpusched.core.stray import StrayPolicy, StrayRules
 from gpusched.core.topology import TopologyReading
-from tests.fakes.builders import L4, A, B, context, device, facts, mig, reading
-from tests.fakes.host import Host, places
+from tests.fakes.builders import L4, A, B, device, mig
+from tests.fakes.placed import EIGHT, NVLINK, ONE_NODE, PACK, host_of, on
 from tests.fakes.topologies import flat, nvswitch, paired, reading_of
-
-EIGHT = [replace(device(place), numa_node=place // 4) for place in range(8)]
-NVLINK = Request(A, topology=Topology.NVLINK, topology_required=True)
-ONE_NODE = Request(A, topology=Topology.SAME_NUMA_NODE, topology_required=True)
-PACK = Request(A, placement=Placement.PACK)
-
-
-def host_of(
-    topology: TopologyReading,
-    devices: Sequence[Device] = tuple(EIGHT),
-    taken: Sequence[int] = (),
-    policy: Policy | None = None,
-) -> Host:
-    """A host whose GPUs are joined so, with those at the places *taken* held."""
-    host = Host(*devices, policy=policy, topology=topology)
-    for place in taken:
-        host.grant(Request(RequestId(f"taken {place}"), devices=(devices[place].uuid,)))
-    return host
-
-
-def on(lease: Lease) -> list[int]:
-    """The places on the bus of the GPUs that a lease has."""
-    return [int(uuid.removeprefix("GPU-")) for uuid in places(lease)]
-
 
 PAIRED: dict[str, tuple[list[int], Request, list[int]]] = {
     "two are a pair": ([], Request(A, count=2), [0, 1]),
@@ -166,23 +135,6 @@ def test_a_lost_or_partitioned_gpu_is_no_partner() -> None:
     assert on(host_of(paired(cut), cut).grant(Request(A))) == [4]
 
 
-def test_a_gpu_that_is_not_to_be_had_is_no_partner() -> None:
-    """A pair of which one is cordoned, has a stray, or is in another pool is no good one."""
-    host = host_of(paired(EIGHT))
-    host.apply([MarksChanged(EIGHT[3].uuid, Marks(Cordon("broken fan", 0, "root", host.now)))])
-    assert on(host.grant(Request(A))) == [2]
-    host = host_of(paired(EIGHT))
-    host.tick(reading(EIGHT[5], context(7)), known=[facts(7)])
-    assert on(host.grant(Request(A))) == [4]
-    reported = Policy(strays=StrayRules(policy=StrayPolicy.REPORT))
-    host = host_of(paired(EIGHT), policy=reported)
-    host.tick(reading(EIGHT[5], context(7)), known=[facts(7)])
-    assert on(host.grant(Request(A))) == [0]
-    pools = Pools({"default": EVERYBODY, "other": EVERYBODY}, {EIGHT[7].uuid: "other"})
-    host = host_of(paired(EIGHT), policy=Policy(pools=pools))
-    assert on(host.grant(Request(A))) == [6]
-
-
 def test_what_is_not_in_the_inventory_breaks_nothing() -> None:
     """A GPU that is in the topology alone is nobody's partner."""
     host = host_of(paired(EIGHT), EIGHT[:2])
@@ -252,13 +204,6 @@ def test_a_gpu_whose_numa_node_is_not_known_is_on_none() -> None:
     unknown = [replace(one, numa_node=None) for one in EIGHT]
     no = host_of(nvswitch(unknown), unknown).refusal(replace(ONE_NODE, count=2))
     assert no.sentence.endswith("at most 1 of them are on one NUMA node")
-
-
-def test_one_alone_lies_as_is_demanded() -> None:
-    """A condition on how devices lie to one another keeps nobody from one device."""
-    unknown = [replace(one, numa_node=None) for one in EIGHT]
-    for asked in (ONE_NODE, NVLINK):
-        assert on(host_of(flat(unknown), unknown).grant(replace(asked, max_count=2))) == [0]
 
 
 def test_instances_are_never_joined() -> None:
