@@ -76,7 +76,11 @@ def _candidates(ledger: Ledger, request: Request, usable: Iterable[Verdict]) -> 
     """Give the leases in the way that may be ended for it, the youngest first."""
     rules = ledger.policy.queue
     least = rules.class_of(request.priority).value
-    ids = {one for verdict in usable if verdict.obstacle in _LEASED for one in verdict.leases}
+    # All that are there: a verdict need not name who is in the way only for its memory.
+    domains = {
+        ledger.devices[one.device].memory_domain for one in usable if one.obstacle in _LEASED
+    }
+    ids = {one for domain in domains for one, _ in ledger.holding(domain).shares}
     leases = [one for one in map(ledger.get, ids) if one is not None]
     for lease in sorted(leases, key=lambda one: (one.created.instant, one.id), reverse=True):
         its = rules.class_of(lease.priority)

@@ -77,6 +77,11 @@ def test_all_others_give_way_to_who_wants_nobody_beside() -> None:
     host.grant(sharing(Sharing.ANY, 20))
     host.queue(sharing(Sharing.OWN, 40, "high"), BOB)
     assert giving_way(host) == ["any 10 low", "any 20 low"]
+    both = Host(ONE, policy=Policy(queue=RULES))
+    both.grant(sharing(Sharing.ANY, 30), BOB)
+    both.grant(sharing(Sharing.ANY, 20))
+    both.queue(sharing(Sharing.OWN, 60, "high"), BOB)
+    assert giving_way(both) == ["any 30 low", "any 20 low"]
     full = Host(ONE, policy=Policy(queue=RULES))
     full.grant(sharing(Sharing.ANY, 70, "normal"), BOB)
     full.grant(sharing(Sharing.ANY, 5))
