@@ -16,8 +16,8 @@ from gpusched.core.stray import StrayPolicy, StrayRules
 from tests.fakes.bounding import bounded, user
 from tests.fakes.builders import BOB, context, facts, reading
 from tests.fakes.host import Host
+from tests.fakes.preempting import ONE, RULES, TWO, giving_way, hosting
 from tests.fakes.queued_host import wish
-from tests.unit.test_preemption import ONE, RULES, TWO, giving_way, hosting
 
 
 def test_the_youngest_is_the_one_that_began_last() -> None:
