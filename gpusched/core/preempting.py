@@ -12,21 +12,14 @@ from gpusched.core.ids import Instant, Moment
 from gpusched.core.lease import EndReason, Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.notice import Notice, NoticeAction, NoticeKind
-from gpusched.core.preemption import those_who_give_way
+from gpusched.core.preemption import LEASED, those_who_give_way
 from gpusched.core.queue_story import gives_way, stays
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.tenants import who_waits
 from gpusched.core.verdicts import verdict_on
 from gpusched.core.waiting import Waiting
 
-_PASSES = (
-    Obstacle.HELD,
-    Obstacle.TOO_LITTLE_FREE,
-    Obstacle.SETTLING,
-    Obstacle.STARTING,
-    Obstacle.UNREAD,
-    None,
-)
+_PASSES = (*LEASED, Obstacle.SETTLING, Obstacle.STARTING, Obstacle.UNREAD, None)
 """What is in the way on a device of a lease whose end may be of use: it goes with the lease, or
 soon. A reading that fails is no reason to begin the notice anew."""
 

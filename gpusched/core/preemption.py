@@ -23,7 +23,8 @@ from gpusched.core.waiting import Order
 MOST_LOOKS = 256
 """Sets of leases that are looked at for the smallest one; beyond, one that will do is taken."""
 
-_LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE, Obstacle.OTHER_HOLDER)
+LEASED = (Obstacle.HELD, Obstacle.TOO_LITTLE_FREE, Obstacle.OTHER_HOLDER)
+"""What is in the way on a device and goes with its leases."""
 
 
 def those_who_give_way(
@@ -78,7 +79,7 @@ def _candidates(ledger: Ledger, request: Request, usable: Iterable[Verdict]) -> 
     least = rules.class_of(request.priority).value
     # All that are there: a verdict need not name who is in the way only for its memory.
     domains = {
-        ledger.devices[one.device].memory_domain for one in usable if one.obstacle in _LEASED
+        ledger.devices[one.device].memory_domain for one in usable if one.obstacle in LEASED
     }
     ids = {one for domain in domains for one, _ in ledger.holding(domain).shares}
     leases = [one for one in map(ledger.get, ids) if one is not None]
@@ -105,7 +106,7 @@ def _serves(
 
 
 def _fits(ledger: Ledger, request: Request, verdict: Verdict, gone: Collection[LeaseId]) -> bool:
-    if verdict.obstacle not in _LEASED:
+    if verdict.obstacle not in LEASED:
         return verdict.obstacle is None
     holding = ledger.holding(ledger.devices[verdict.device].memory_domain)
     missing = missing_on(ledger, verdict.device, request)
