@@ -50,7 +50,7 @@ unit: $(STAMP) ## the pure tests; fails when a line or branch of the core is not
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(PYTEST_ARGS)
 
 test: check unit ## everything this machine allows; what was skipped is listed with its reason
-	@$(BIN)/pytest --no-header -rs tests $(PYTEST_ARGS)
+	@$(BIN)/pytest --no-header -rs tests --ignore=tests/unit $(PYTEST_ARGS)
 
 proto: $(STAMP) ## write gpusched/api from protos/
 	@$(BIN)/python tools/proto.py
