@@ -27,9 +27,15 @@ def main() -> int:
         failed = guard_off(words)
         if failed is not None:
             return failed
+    from gpusched.cli.command import Invocation
     from gpusched.cli.main import main as command_line
 
-    return command_line(words, _serve)
+    def doctor(invocation: Invocation) -> int:
+        from gpusched.bootstrap.doctor import doctor as examine
+
+        return examine(invocation)
+
+    return command_line(words, _serve, doctor)
 
 
 def _serve(options: argparse.Namespace) -> int:

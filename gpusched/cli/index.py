@@ -126,7 +126,12 @@ INDEX: dict[str, Entry] = {
         "Install or upgrade the service of this host's systemd, or take it away.",
         "sudo gpusched setup",
     ),
-    "doctor": Entry("later", "", "Look for what is wrong on this host.", "gpusched doctor"),
+    "doctor": Entry(
+        "doctor",
+        "[--cuda VERSION]",
+        "Look for what is wrong on this host, and say what to do; needs no daemon and no GPU.",
+        "gpusched doctor --cuda 12.4",
+    ),
     "adopt": Entry(
         "adopting",
         "[PID | --all] [--dry-run]",

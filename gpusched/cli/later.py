@@ -7,7 +7,6 @@ from gpusched.cli.command import Command, Invocation, complain, no_arguments
 from gpusched.cli.exits import BAD_REQUEST
 
 INSTEAD = {
-    "doctor": "it arrives with health; instead: `gpusched status`, `gpusched config check`",
     "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
 }
 """By command: when it comes, and what would do today."""

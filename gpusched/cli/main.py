@@ -15,21 +15,24 @@ from gpusched.cli.parser import Help, parse
 from gpusched.client.errors import GpuschedError
 
 Serve = Callable[[argparse.Namespace], int]
+Doctor = Callable[[Invocation], int]
 
 _REPORT = "please report it with the output of GPUSCHED_DEBUG=1"
 
 
-def main(words: Sequence[str], serve: Serve) -> int:
+def main(words: Sequence[str], serve: Serve, doctor: Doctor | None = None) -> int:
     """Run the command line and give its exit code.
 
     Args:
         words: Everything behind `gpusched`.
         serve: Runs the daemon; an argument, because the command line knows the daemon as a
             client only.
+        doctor: Examines the host; an argument, because it takes adapters. None: a caller that
+            has none.
     """
     try:
         _print_anywhere()
-        code = _guarded(words, serve)
+        code = _guarded(words, serve, doctor)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
@@ -41,7 +44,7 @@ def main(words: Sequence[str], serve: Serve) -> int:
     return code
 
 
-def _guarded(words: Sequence[str], serve: Serve) -> int:
+def _guarded(words: Sequence[str], serve: Serve, doctor: Doctor | None) -> int:
     try:
         invocation, command = parse(words)
     except Help as shown:
@@ -52,8 +55,9 @@ def _guarded(words: Sequence[str], serve: Serve) -> int:
         return exits.BAD_REQUEST
     if invocation.name == "serve":
         return serve(invocation.options)
+    run = command.run if invocation.name != "doctor" or doctor is None else doctor
     try:
-        return command.run(invocation)
+        return run(invocation)
     except UsageError as error:
         complain(f"{invocation.name}: {error}; see `gpusched {invocation.name} --help`")
         return exits.BAD_REQUEST
