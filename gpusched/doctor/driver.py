@@ -16,7 +16,12 @@ _NOUVEAU: Final = (
 _BROKEN: Final = (
     "look at `dmesg | grep NVRM`; load it anew (`modprobe -r nvidia && modprobe nvidia`) or reboot"
 )
-_LIBRARIES: Final = ("libnvidia-ml.so.1", "libcuda.so.1")
+_REFUSALS: Final = {
+    "libnvidia-ml.so.1": "NVML answers `Driver/library version mismatch`",
+    "libcuda.so.1": "CUDA programs end with error 803",
+}
+"""The libraries, and what follows when one does not fit (cudaErrorSystemDriverMismatch)."""
+
 _FOLDERS: Final = (
     "/usr/lib/{machine}-linux-gnu",
     "/usr/lib/{machine}-linux-gnu/nvidia/current",
@@ -99,14 +104,13 @@ def _cards(situation: Situation) -> str:
 def check_libraries(situation: Situation) -> Remarks:
     """Compare the libraries of the driver with the loaded module: NVML refuses another version."""
     loaded = situation.loaded.version
-    for name in _LIBRARIES:
+    for name in _REFUSALS:
         path, version = _library(situation, name)
         if not path:
             yield _missing(name, loaded)
         elif version and loaded and version != loaded:
             yield fail(
-                f"{path} is of {version}, the loaded kernel module of {loaded}: NVML answers"
-                " `Driver/library version mismatch`",
+                f"{path} is of {version}, the loaded kernel module of {loaded}: {_REFUSALS[name]}",
                 "reboot, or unload the old module and load the new one; a running daemon takes it"
                 " up by itself (`gpusched nvml release` lets go of the old one)",
             )
@@ -117,7 +121,7 @@ def check_libraries(situation: Situation) -> Remarks:
 def _missing(name: str, loaded: str) -> Remark:
     if not loaded:
         return warn(f"{name} was not found", "it comes with the driver")
-    if name == _LIBRARIES[0]:
+    if name == "libnvidia-ml.so.1":
         return fail(
             f"{name} was not found: gpusched cannot read the devices",
             "install the libraries of the driver (Debian: libnvidia-ml1), or name their folder in"

@@ -39,16 +39,16 @@ def check_docker(situation: Situation) -> Remarks:
     if "host" in info and "store" in info:
         yield ok("the command is podman's")
         return
-    version = version_in(_text(info, "ServerVersion"))
+    said = _text(info, "ServerVersion")
+    version = version_in(said)
     if version is None:
         yield _no_docker(situation, info, output)
         return
     folders = info.get("CDISpecDirs")
-    yield _docker(version, with_cdi=isinstance(folders, list) and bool(folders))
+    yield _docker(said, version, with_cdi=isinstance(folders, list) and bool(folders))
 
 
-def _docker(version: Version, *, with_cdi: bool) -> Remark:
-    said = written(version)
+def _docker(said: str, version: Version, *, with_cdi: bool) -> Remark:
     if version < _FIRST_DOCKER:
         return fail(f"{said} is older than 19.03, which brought GPUs", "install a newer docker")
     if with_cdi:
@@ -124,7 +124,10 @@ def _version(situation: Situation, name: str) -> tuple[Version | None, Remark]:
     if output is None:
         return None, ok("not installed")
     version = version_in(output.text) if output.code == 0 else None
-    return version, warn(f"is there and does not work: {output.last_words}", "install it anew")
+    return version, warn(
+        f"is there and does not work for this user: {output.last_words}",
+        f"see what `{name} --version` says; install it anew where it says so to root, too",
+    )
 
 
 def _enabled(situation: Situation, *, default: bool) -> bool:

@@ -46,7 +46,7 @@ def _guarded(remarks: Remarks) -> Iterator[Remark]:
             str(error), "look at `dmesg`; a driver that is broken needs a reload or a reboot"
         )
     except Silent as error:
-        yield fail(str(error), "it hangs; look at `dmesg`, a driver that hangs needs a reboot")
+        yield fail(str(error), "see what it waits for; `dmesg` tells of drivers that hang")
     except Unstartable as error:
         yield warn(str(error), "install it anew")
 

@@ -14,6 +14,9 @@ from typing import Final
 from gpusched.doctor.execution import Execute, Output, execute
 
 _DRIVERS: Final = "/proc/driver/"
+DRIVER_PATIENCE: Final = 5.0
+"""Seconds for a driver to give one of its files."""
+
 _PATIENCE: Final = 5.0
 
 
@@ -30,16 +33,16 @@ class Node:
     """A device node, or what is in its place.
 
     Attributes:
-        character: Whether it is a character device.
         major: Major number; 0 for what is no device.
         minor: Minor number.
         mode: Permission bits, such as 0o666.
+        character: Whether it is a character device.
     """
 
-    character: bool
     major: int
     minor: int
     mode: int
+    character: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Host:
         Raises:
             Hidden: This user may not read it.
             Unreadable: It cannot be read.
-            Silent: A driver did not answer within five seconds.
+            Silent: A driver did not answer within `DRIVER_PATIENCE`.
         """
         place = self._at(path)
         if path.startswith(_DRIVERS):
@@ -171,7 +174,7 @@ class Host:
         """Read a driver's file in another process: a driver that hangs must not hang us."""
         if not self.exists(path):
             return None
-        output = execute(("cat", "--", str(place)), _PATIENCE)
+        output = execute(("cat", "--", str(place)), DRIVER_PATIENCE)
         if output is None or output.code:
             why = "there is no `cat`" if output is None else output.last_words.rpartition(": ")[2]
             raise Unreadable(f"{path} cannot be read: {why}")

@@ -8,8 +8,8 @@ from gpusched.doctor.situation import Situation
 from gpusched.doctor.versions import Version, version_in, written
 
 SINCE: Final[tuple[tuple[Version, str], ...]] = (
-    ((3, 10), "CUDA's own minimum"),
-    ((5, 3), "ends of processes heard and signals sent by pidfd: gpusched's minimum"),
+    ((3, 10), "the least for inference on GPUs"),
+    ((5, 3), "the least for gpusched: it hears ends and sends signals by pidfd"),
     ((5, 6), "device programs: the kernel holds the masks of leases"),
     ((5, 8), "denied opens told with process and device"),
     ((5, 13), "Landlock: `gpusched run` of an ordinary user holds its own mask"),
@@ -44,7 +44,7 @@ def check_kernel(situation: Situation) -> Remarks:
     if version < _GPUSCHED:
         least = _CUDA if version < _CUDA else _GPUSCHED
         yield fail(
-            f"{release} is older than {written(least)}: {missing[0]}",
+            f"{release} is older than {written(least)}, {dict(SINCE)[least]}",
             f"install Linux {written(_ALL)} or newer; masks need {written(_PROGRAMS)} at least",
         )
     elif version < _PROGRAMS:

@@ -38,8 +38,9 @@ def check_nodes(situation: Situation) -> Remarks:
     yield from _closed(nodes)
     yield from _left_over(host, minors)
     if not wrong:
-        there = sum(node is not None for node in nodes.values())
-        yield ok(f"{there} nodes, of them {len(minors)} GPUs; numbers as the driver says")
+        there = {path for path, node in nodes.items() if node is not None}
+        gpus = sum(f"/dev/nvidia{minor}" in there for minor in minors)
+        yield ok(f"{len(there)} nodes, of them {gpus} GPUs; numbers as the driver says")
     yield from _capabilities(host)
 
 
@@ -90,7 +91,11 @@ def _missing(
     needed = (*wanted, "/dev/nvidia-uvm") if uvm else wanted
     missing = [path for path in needed if nodes[path] is None]
     if missing:
-        yield warn(f"{', '.join(missing)}: not there; made when first used as root", _MAKE)
+        yield warn(
+            f"{', '.join(missing)}: not there; they are made when root first uses them, and a"
+            " container has those that it was given",
+            _MAKE,
+        )
     if not uvm:
         yield warn(
             "the module nvidia-uvm is not loaded: CUDA programs of ordinary users do not start",
@@ -133,7 +138,8 @@ def _capabilities(host: Host) -> Iterator[Remark]:
     if missing:
         yield warn(
             f"/dev/nvidia-caps lacks {', '.join(missing)} of MIG instances",
-            "`sudo nvidia-modprobe -f CAPABILITY-FILE` or `sudo nvidia-smi mig -lgi` makes them",
+            "`sudo nvidia-modprobe -f FILE` for each `access` below"
+            f" {FOLDER}/capabilities makes them",
         )
     if closed:
         yield warn(

@@ -24,7 +24,9 @@ def check_nvml(situation: Situation) -> Remarks:
         else:
             yield warn(f"not asked: {facts.reason}", "see `driver`")
         return
-    yield ok(f"answers for {len(facts.gpus)} GPUs")
+    answering, count = len(_gpus(situation)), len(facts.gpus)
+    all_of = f"{count}" if answering == count else f"{answering} of {count}"
+    yield ok(f"answers for {all_of} GPUs")
     for gpu in facts.gpus:
         if gpu.lost:
             yield fail(

@@ -135,6 +135,8 @@ class Situation:
         Without a driver in the kernel NVML is not asked: as root it would make device nodes.
         """
         if not self.loaded.version:
-            return Unavailable("no NVIDIA driver is loaded")
+            broken = self.loaded.there
+            why = "the driver in the kernel is broken" if broken else "no NVIDIA driver is loaded"
+            return Unavailable(why)
         served = self.daemon.facts
         return self.probes.driver() if served is None else served

@@ -1,0 +1,231 @@
+"""Specification: how `gpusched doctor` looks: at everything once, and it never hangs."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpusched.adapters.nvml.simulated import parse_scenario
+from gpusched.adapters.nvml.simulated.directory import prepare
+from gpusched.adapters.nvml.supervisor import child_command
+from gpusched.bootstrap.doctor import ask_nvml
+from gpusched.cli import main as command_line
+from gpusched.core.sample import Unavailable
+from gpusched.doctor import examine as examining
+from gpusched.doctor import host as looking
+from gpusched.doctor.asking import ask_daemon
+from gpusched.doctor.examine import examine
+from gpusched.doctor.execution import Silent, Unstartable, execute
+from gpusched.doctor.finding import Level
+from gpusched.doctor.host import Hidden, Host, Node
+from gpusched.doctor.situation import DaemonAnswer, DriverFacts
+from gpusched.doctor.versions import version_in
+from tests.fakes import nvml_child
+from tests.fakes.doctor_cases import diagnosed
+from tests.fakes.doctor_host import DRIVER, FakeHost, healthy, healthy_gpu
+from tests.fakes.gateway import gateway, reply
+from tests.fakes.surveyed import surveyed
+
+STATUS: dict[str, object] = {
+    "version": "0.1.0",
+    "enforcement": {"level": "ENFORCEMENT_LEVEL_GUARD"},
+}
+
+
+def never(_options: object) -> int:
+    """Stands where the daemon would be started."""
+    raise AssertionError
+
+
+def test_nvml_is_not_asked_without_a_driver(tmp_path: Path) -> None:
+    """As root a failing NVML makes a device node; the doctor leaves the host as it was."""
+    host = healthy(tmp_path)
+    host.remove("/proc/driver/nvidia")
+    situation = host.situation()
+
+    def asked() -> DriverFacts:
+        raise AssertionError
+
+    probes = replace(situation.probes, driver=asked)
+    assert list(examine(replace(situation, probes=probes), lambda _: None))
+
+
+def test_the_daemons_reading_goes_before_our_own(tmp_path: Path) -> None:
+    """Where a daemon serves real devices, its NVML process is asked, and no second one started."""
+    host = healthy(tmp_path)
+    host.daemon = DaemonAnswer("0.1.0", facts=DriverFacts(DRIVER, "12.4", (healthy_gpu(0),)))
+    found = {one.name: one.seen for one in examine(host.situation(), lambda _: None)}
+    assert found["cuda"].startswith("the driver offers 12.4,")
+
+
+def test_json_and_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` prints every finding as an object; `--quiet` leaves out what is in order."""
+
+    def change(host: FakeHost) -> None:
+        host.synchronised = False
+
+    assert diagnosed(tmp_path / "a", change, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["worst"] == "WARN"
+    assert document["findings"][-1] == {
+        "name": "clock",
+        "level": "WARN",
+        "seen": "not synchronised: times shown may be wrong; deadlines run on another clock",
+        "advice": "`sudo timedatectl set-ntp true`, or start chrony",
+    }
+    assert diagnosed(tmp_path / "b", change, "--quiet") == 0
+    assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["WARN  ", "      "]
+
+
+@pytest.mark.parametrize("text", ["twelve", "12.x", "", "1.2.3.4"])
+def test_a_cuda_version_is_a_version(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no version is refused with exit code 64."""
+    assert command_line.main(["doctor", "--cuda", text], never) == 64
+    assert "is not a version; write for example 12.4" in capsys.readouterr().err
+
+
+def test_a_check_that_takes_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a check takes longer than a second, somebody who waits is told which one."""
+    monkeypatch.setattr(examining, "QUIET", 0.05)
+    host = healthy(tmp_path)
+    situation = host.situation()
+
+    def slow() -> None:
+        execute(("sleep", "0.3"), 5)
+
+    told: list[str] = []
+    probes = replace(situation.probes, landlock=slow)
+    assert list(examine(replace(situation, probes=probes), told.append))
+    assert told == ["landlock"]
+
+
+def test_a_program_that_hangs_is_left_behind() -> None:
+    """A program that does not answer is killed with what it started, and said by its words."""
+    with pytest.raises(Silent, match=r"`sh -c sleep 60 & wait` did not answer within 0.2 s"):
+        execute(("sh", "-c", "sleep 60 & wait"), 0.2)
+
+
+def test_programs_that_are_not_there_or_do_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is absent is none; one of another machine is named."""
+    (tmp_path / "docker").write_bytes(b"\x7fELF nonsense")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert execute(("gpusched-no-such-program",), 1) is None
+    with pytest.raises(Unstartable, match="docker cannot be started: Exec format error"):
+        execute(("docker", "info"), 1)
+
+
+def test_a_driver_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's file that gives no answer is named after its time, and not waited for twice."""
+    monkeypatch.setattr(looking, "DRIVER_PATIENCE", 0.3)
+    host = healthy(tmp_path)
+    host.remove("/proc/driver/nvidia/version")
+    fifo = tmp_path / "proc/driver/nvidia/version"
+    os.mkfifo(fifo)
+    found = [one for one in examine(host.situation(), lambda _: None) if one.level is Level.FAIL]
+    assert [one.name for one in found] == ["driver"]
+    assert "did not answer within 0.3 s" in found[0].seen
+
+
+def test_nvml_is_asked_in_a_process(tmp_path: Path) -> None:
+    """Over the simulated library: versions and modes as nvidia-smi says them."""
+    prepare(tmp_path / "simulator", parse_scenario("2xH100"))
+    facts = ask_nvml(child_command(tmp_path / "simulator"))
+    assert isinstance(facts, DriverFacts)
+    assert version_in(facts.cuda) is not None
+    assert [(one.index, one.mig, one.compute_mode) for one in facts.gpus] == [
+        (0, "Disabled", "Default"),
+        (1, "Disabled", "Default"),
+    ]
+    assert {one.persistence for one in facts.gpus} <= {"Enabled", "Disabled"}
+
+
+def test_nvml_that_hangs_is_left_behind(tmp_path: Path) -> None:
+    """An NVML that does not answer is given up, and the reason says what that may mean."""
+    command = (sys.executable, "-m", nvml_child.__name__, "hang", str(tmp_path / "starts"))
+    (tmp_path / "starts").touch()
+    found = ask_nvml(command, patience=1.0)
+    assert isinstance(found, Unavailable)
+    assert found.reason.startswith("NVML did not answer within 1 s;")
+
+
+def test_the_daemon_is_asked(tmp_path: Path) -> None:
+    """Version, level and what NVML told the daemon are in its answer."""
+    script = {"Node/Status": reply(STATUS), "Node/Survey": reply(surveyed("2xH100"))}
+    with gateway(tmp_path, script) as served:
+        answer = ask_daemon(str(served.path))
+    assert (answer.version, answer.level, answer.reason) == ("0.1.0", "guard", "")
+    assert isinstance(answer.facts, DriverFacts)
+    assert [one.index for one in answer.facts.gpus] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ({"unavailable": "the driver has been let go"}, "the driver has been let go"),
+        (None, "answers with HTTP 500 and no reason"),
+    ],
+)
+def test_the_daemon_has_no_reading(
+    tmp_path: Path, script: dict[str, object] | None, reason: str
+) -> None:
+    """A daemon without a reading says why, and so does the doctor."""
+    survey = reply({}, 500) if script is None else reply(script)
+    with gateway(tmp_path, {"Node/Status": reply(STATUS), "Node/Survey": survey}) as served:
+        answer = ask_daemon(str(served.path))
+    assert isinstance(answer.facts, Unavailable)
+    assert reason in answer.facts.reason
+
+
+def test_a_simulated_daemon_says_nothing_about_the_driver(tmp_path: Path) -> None:
+    """Simulated devices are no reading of this host's driver."""
+    with gateway(tmp_path, {"Node/Status": reply({**STATUS, "simulated": True})}) as served:
+        assert ask_daemon(str(served.path)).facts is None
+
+
+def test_no_daemon(tmp_path: Path) -> None:
+    """No socket is told apart from a socket that nobody answers."""
+    assert ask_daemon(str(tmp_path / "none")).absent
+    (tmp_path / "left").touch()
+    answer = ask_daemon(str(tmp_path / "left"))
+    assert not answer.absent
+    assert "no daemon answers" in answer.reason
+
+
+def test_what_may_not_be_seen_raises(tmp_path: Path) -> None:
+    """A folder that is closed hides what is in it: it is never taken for absent."""
+    host = Host(root=tmp_path)
+    (tmp_path / "open").mkdir()
+    assert host.node("/open/none") is None
+    assert host.node("/open") == Node(
+        0, 0, (tmp_path / "open").stat().st_mode & 0o7777, character=False
+    )
+    assert host.changed_at("/open/none") is None
+    assert host.space("/open").free > 0
+    assert host.may_write("/open")
+    with contextlib.suppress(Hidden):
+        assert host.entries("/none") == ()
+
+
+def test_levels_are_coloured_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal the level has a colour, unless NO_COLOR is set."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for colour, expected in (("", "\x1b[32mOK    \x1b[0m"), ("1", "OK    ")):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stdout", terminal)
+        monkeypatch.setenv("NO_COLOR", colour)
+        diagnosed(tmp_path / (colour or "0"), lambda _: None)
+        assert terminal.getvalue().startswith(f"{expected}kernel")
