@@ -6,7 +6,7 @@ They are here so that a user who read about one is not told that he mistyped it.
 from gpusched.cli.command import Command, Invocation, complain, no_arguments
 from gpusched.cli.exits import BAD_REQUEST
 
-INSTEAD = {
+INSTEAD: dict[str, str] = {
     "bentoml": "it arrives with the integrations; instead: `gpusched run -- bentoml serve`",
 }
 """By command: when it comes, and what would do today."""

@@ -127,11 +127,10 @@ def overview() -> str:
         "",
     ]
     for title, later in (("commands:", False), ("not in this version:", True)):
-        lines.append(title)
-        lines += [
+        listed = [
             f"  {name:<12}{entry.summary}" for name, entry in INDEX.items() if entry.later is later
         ]
-        lines.append("")
+        lines += [title, *listed, ""] if listed else []
     lines += [GLOBAL_HELP, "", "example:", "  gpusched run --gpus 1 -- python train.py"]
     return "\n".join(lines)
 

@@ -16,7 +16,14 @@ from gpusched.core.lease import LIVE, LeaseState
 _ROOT = Path(__file__).parent.parent.parent
 _DOCS = _ROOT / "docs"
 _ADRS = sorted((_DOCS / "adr").glob("*.md"))
-_PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted(_DOCS.glob("*.md")), *_ADRS]
+_GUIDES = sorted((_DOCS / "guides").glob("*.md"))
+_PAGES = [
+    _ROOT / "README.md",
+    _ROOT / "CHANGELOG.md",
+    *sorted(_DOCS.glob("*.md")),
+    *_GUIDES,
+    *_ADRS,
+]
 _TRANSCRIPT_LINES = 15
 _LINK = re.compile(r"(?<!!)\[[^]\n]+]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -29,6 +29,7 @@ FLAGS = {
     "status": "--watch",
     "events": "--follow",
     "config": "--config",
+    "doctor": "--cuda --state-dir",
     "serve": "--socket --state-dir --config --simulate --advisory --log-level",
 }
 
