@@ -44,4 +44,5 @@ def mount_above(mounts: tuple[Mount, ...], path: str) -> Mount | None:
     on = [
         one for one in mounts if path == one.point or path.startswith(one.point.rstrip("/") + "/")
     ]
-    return max(on, key=lambda one: len(one.point), default=None)
+    # Of several at one place the last one covers the others.
+    return max(reversed(on), key=lambda one: len(one.point), default=None)

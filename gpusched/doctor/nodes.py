@@ -36,7 +36,8 @@ def check_nodes(situation: Situation) -> Remarks:
     yield from wrong
     yield from _missing(nodes, tuple(wanted), uvm="/dev/nvidia-uvm" in optional)
     yield from _closed(nodes)
-    yield from _left_over(host, minors)
+    if len(minors) == len(situation.gpus):  # else a node may be that of a GPU that says nothing
+        yield from _left_over(host, minors)
     if not wrong:
         there = {path for path, node in nodes.items() if node is not None}
         gpus = sum(f"/dev/nvidia{minor}" in there for minor in minors)

@@ -66,6 +66,7 @@ def _judged(situation: Situation, path: str, text: str) -> Remark:
     versions = sorted(set(_LIBRARY.findall(text)))
     named = {int(minor) for minor in _NODE.findall(text)}
     present = {gpu.minor for gpu in situation.gpus if gpu.minor is not None}
+    unknown = len(present) < len(situation.gpus)
     advice = _ANEW.replace("FILE", path)
     if loaded and versions and versions != [loaded]:
         return fail(
@@ -73,7 +74,7 @@ def _judged(situation: Situation, path: str, text: str) -> Remark:
             " containers by CDI do not start",
             advice,
         )
-    if loaded and named != present:
+    if loaded and named != present and not unknown:
         return warn(
             f"{path} is stale: it has the GPU nodes {_listed(named)}, the driver has"
             f" {_listed(present)}",

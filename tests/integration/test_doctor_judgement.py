@@ -77,6 +77,12 @@ def library_in_cache(host: FakeHost) -> None:
     host.says("ldconfig -p", "\tlibcuda.so.1 (libc6,x86-64) => /opt/nv/libcuda.so.1\n")
 
 
+def covered(host: FakeHost) -> None:
+    """A host whose state directory lies below a mount that another one covers."""
+    for kind in ("nfs4", "xfs"):
+        mounted(kind, "rw")(host)
+
+
 JUDGED: list[tuple[str, Callable[[FakeHost], None], Level, str]] = [
     ("kernel", release("6.5.0-1-amd64"), Level.OK, "guard, device programs and Landlock"),
     ("kernel", release("6.1.0-37-amd64"), Level.WARN, "masks can be held; it lacks callers"),
@@ -148,6 +154,7 @@ JUDGED: list[tuple[str, Callable[[FakeHost], None], Level, str]] = [
     ("nerdctl", lambda h: h.says("nerdctl --version", "nerdctl version 2.1.1"), Level.OK, "2.1.1"),
     ("cdi files", lambda h: h.remove("/var/run/cdi"), Level.WARN, "no CDI file of NVIDIA's"),
     ("state", mounted("nfs4", "rw"), Level.FAIL, "is on nfs4"),
+    ("state", covered, Level.OK, "on xfs"),
     ("state", mounted("tmpfs", "rw"), Level.WARN, "lost with a reboot"),
     ("state", mounted("ext4", "ro"), Level.FAIL, "is read-only"),
     ("state", set_to(space=Space(1 << 20, None)), Level.FAIL, "1 MiB free"),
