@@ -6,10 +6,10 @@ every call and its cold start is measured. Nothing may be imported at import tim
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from gpusched.client import AsyncClient, Client, async_lease, lease
+    from gpusched.client import AsyncClient, Client, async_lease, lease, worker_lease
 
 __version__ = "0.1.0.dev0"
-__all__ = ["AsyncClient", "Client", "__version__", "async_lease", "lease"]
+__all__ = ["AsyncClient", "Client", "__version__", "async_lease", "lease", "worker_lease"]
 
 
 def __getattr__(name: str) -> object:

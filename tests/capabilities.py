@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 REQUIRE_VARIABLE = "GPUSCHED_TEST_REQUIRE"
-_FETCHED_LIBRARY = Path(__file__).parent.parent / ".cache" / "nvml" / "libnvidia-ml.so.1"
+_CACHE = Path(__file__).parent.parent / ".cache"
+_FETCHED_LIBRARY = _CACHE / "nvml" / "libnvidia-ml.so.1"
+_FRAMEWORKS = _CACHE / "frameworks"
 _CAP_SYS_ADMIN = 21  # linux/capability.h
 
 
@@ -90,6 +92,19 @@ def _lacks_podman() -> str | None:
     return _lacks_root() or _lacks_namespaces()
 
 
+def framework(name: str) -> Path:
+    """The environment that tools/frameworks.sh makes for a file of tools/frameworks."""
+    return _FRAMEWORKS / name
+
+
+def _lacks_bentoml() -> str | None:
+    """Say which of the two is missing: one that overwrites masks, and a current one."""
+    for name in ("bentoml-1.3", "bentoml-1.4"):
+        if not (framework(name) / ".made").exists():
+            return f"no {name} in .cache/frameworks; `make frameworks` makes it"
+    return None
+
+
 _PROBES: dict[str, Callable[[], str | None]] = {
     "root": _lacks_root,
     "gpu": _lacks_gpu,
@@ -98,6 +113,7 @@ _PROBES: dict[str, Callable[[], str | None]] = {
     "namespaces": _lacks_namespaces,
     "nspawn": _lacks_nspawn,
     "podman": _lacks_podman,
+    "bentoml": _lacks_bentoml,
 }
 NAMES = tuple(_PROBES)
 

@@ -1,30 +1,27 @@
 """Exit codes of gpusched itself; `run` ends with the command's own."""
 
-from gpusched.client import errors
+from gpusched.client.exit_codes import (
+    BAD_REQUEST,
+    BROKEN_PIPE,
+    DEFECT,
+    INTERRUPTED,
+    LATER,
+    NEVER_HERE,
+    NOT_ALLOWED,
+    OK,
+    UNREACHABLE,
+    code_of,
+)
 
-OK = 0
-BAD_REQUEST = 64
-UNREACHABLE = 69
-DEFECT = 70
-LATER = 75
-NOT_ALLOWED = 77
-NEVER_HERE = 78
-INTERRUPTED = 128 + 2
-BROKEN_PIPE = 128 + 13
-
-_CODES: dict[type[errors.GpuschedError], int] = {
-    errors.BadRequest: BAD_REQUEST,
-    errors.CouldFitLater: LATER,
-    errors.NeverHere: NEVER_HERE,
-    errors.NotAllowed: NOT_ALLOWED,
-    errors.NotFound: BAD_REQUEST,
-    errors.NotYet: BAD_REQUEST,
-    errors.WrongState: BAD_REQUEST,
-    errors.DaemonUnreachable: UNREACHABLE,
-    errors.DaemonFault: DEFECT,
-}
-
-
-def code_of(error: errors.GpuschedError) -> int:
-    """Give the exit code for what the daemon said."""
-    return _CODES.get(type(error), DEFECT)
+__all__ = [
+    "BAD_REQUEST",
+    "BROKEN_PIPE",
+    "DEFECT",
+    "INTERRUPTED",
+    "LATER",
+    "NEVER_HERE",
+    "NOT_ALLOWED",
+    "OK",
+    "UNREACHABLE",
+    "code_of",
+]

@@ -22,11 +22,6 @@ class Entry:
         self.summary = summary
         self.example = example
 
-    @property
-    def later(self) -> bool:
-        """Whether it only says that it is not in this version."""
-        return self.module == "later"
-
 
 INDEX: dict[str, Entry] = {
     "run": Entry(
@@ -178,10 +173,10 @@ INDEX: dict[str, Entry] = {
         'gpusched nvml release --reason "driver upgrade"',
     ),
     "bentoml": Entry(
-        "later",
+        "bentoml",
         "serve …",
-        "Serve a Bento whose workers get their devices from gpusched.",
-        "gpusched bentoml serve service:svc",
+        "Run `bentoml serve …` with a lease for each service, made of its own `resources`.",
+        "gpusched bentoml serve service:MyService --port 3000",
     ),
     "nvidia-smi": Entry(
         "nvidia_smi",

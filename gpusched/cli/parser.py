@@ -126,11 +126,7 @@ def overview() -> str:
         "of a request that waits: see `gpusched leases`.",
         "",
     ]
-    for title, later in (("commands:", False), ("not in this version:", True)):
-        listed = [
-            f"  {name:<12}{entry.summary}" for name, entry in INDEX.items() if entry.later is later
-        ]
-        lines += [title, *listed, ""] if listed else []
+    lines += ["commands:", *(f"  {name:<12}{entry.summary}" for name, entry in INDEX.items()), ""]
     lines += [GLOBAL_HELP, "", "example:", "  gpusched run --gpus 1 -- python train.py"]
     return "\n".join(lines)
 
@@ -152,10 +148,10 @@ def _command_place(words: Sequence[str]) -> int:
 def _split(name: str, words: list[str]) -> tuple[list[str], list[str]]:
     """Part the command's own words from those that are another program's."""
     helps = [one for one in words if one in ("--help", "-h")]
-    if INDEX[name].later:
-        return helps, []  # what it will take is not known here
     if name == "nvidia-smi":  # its flags are NVIDIA's, also those that are spelled like ours
         return (helps, []) if helps else ([], words)
+    if name == "bentoml":  # what is behind `serve` is BentoML's, its help as well
+        return (words, []) if words[:1] in (["--help"], ["-h"]) else ([], words)
     if name != "run":
         return words, []
     if "--" in words:

@@ -11,7 +11,9 @@ _PLACES = {
     "Client": "gpusched.client.sync",
     "HeldLease": "gpusched.client.held",
     "async_lease": "gpusched.client.holding",
+    "WorkerLease": "gpusched.client.worker",
     "lease": "gpusched.client.holding",
+    "worker_lease": "gpusched.client.worker",
 }
 
 

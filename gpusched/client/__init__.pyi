@@ -5,3 +5,5 @@ from gpusched.client.held import HeldLease as HeldLease
 from gpusched.client.holding import async_lease as async_lease
 from gpusched.client.holding import lease as lease
 from gpusched.client.sync import Client as Client
+from gpusched.client.worker import WorkerLease as WorkerLease
+from gpusched.client.worker import worker_lease as worker_lease

@@ -102,6 +102,9 @@ async def _granted(world: World, reply: Reply, event: AllocateRequested, call: C
         reply = _as_it_is(world, reply, event)
     if isinstance(reply, Underway):
         reply = await world.authority.outcome(reply.lease.id, reply.process)
+        if isinstance(reply, Done):
+            # What was underway was an `Attach`: the lease has been granted before.
+            reply = Granted(reply.leases[0], repeated=True)
     granted = as_wanted(world, reply, event, Granted, event.request)
     lease = granted.lease
     if not event.request.attach_caller or lease.state is not LeaseState.RESERVED:

@@ -14,6 +14,11 @@ from gpusched.api.v1 import (
     rejection_pb2,
     request_pb2,
 )
+from gpusched.core.changes import LeaseChanged
+from gpusched.core.enforcement import Level
+from gpusched.core.ids import ProcessId
+from gpusched.core.lease import prepare, prepared
+from gpusched.core.replies import Done, Reply
 from tests.integration.serving_rpc import (
     Public,
     another_holds,
@@ -92,6 +97,27 @@ async def test_attach_caller(face: Public) -> None:
         leases_pb2.AttachRequest(lease_id=grant.lease.id, caller=True)
     )
     assert reply.lease.processes[0].pid == os.getpid()
+
+
+async def test_the_grant_again_while_a_process_is_attached(
+    face: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking again while another attaches itself waits for that, and is the grant all the same."""
+    granted = await face.leases.Allocate(Wish(request_id="mine"))
+    authority = face.authority
+    (reserved,) = authority.ledger.live()
+    preparing = prepare(reserved, ProcessId(os.getpid(), 1), "/", None)
+    authority.become(LeaseChanged(preparing))
+    active = prepared(preparing, None, Level.ADVISORY, "", face.clock.now())
+
+    async def attached(*_: object) -> Reply:
+        authority.become(LeaseChanged(active))
+        return Done((active,))
+
+    monkeypatch.setattr(authority, "outcome", attached)
+    again = await face.leases.Allocate(Wish(request_id="mine"))
+    assert again.lease.id == granted.lease.id
+    assert again.lease.state == lease_pb2.LEASE_STATE_ACTIVE
 
 
 async def test_list_filters(face: Public) -> None:

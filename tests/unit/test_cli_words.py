@@ -5,7 +5,6 @@ import pytest
 from gpusched.cli import main as command_line
 from gpusched.cli.completion import script
 from gpusched.cli.index import INDEX
-from gpusched.cli.later import INSTEAD
 from gpusched.cli.parser import Help, load, parse, parser_of
 
 PLANNED = {
@@ -42,7 +41,6 @@ def never(_options: object) -> int:
 def test_every_planned_command_is_there() -> None:
     """Nobody who read about a command is told that he mistyped it."""
     assert set(INDEX) == PLANNED
-    assert {name for name, entry in INDEX.items() if entry.later} == set(INSTEAD)
 
 
 @pytest.mark.parametrize("name", list(INDEX))
@@ -138,11 +136,6 @@ def test_a_mistake_is_one_line(
     assert part in error
     assert error.startswith("gpusched: ")
     assert error.count("\n") == 1
-
-
-def test_later_says_what_to_do_instead() -> None:
-    """Everything that comes later says when, and what would do today."""
-    assert all("; instead: " in sentence for sentence in INSTEAD.values())
 
 
 def test_serve_is_handed_on() -> None:
