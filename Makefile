@@ -14,7 +14,7 @@ STAMP := $(VENV)/.stamp
 CODE := gpusched tests tools $(wildcard bench demo)
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check unit frameworks proto proto-check bench mutation lock clean
+.PHONY: help demo test check unit bentoml proto proto-check bench mutation lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | sort \
@@ -52,8 +52,8 @@ unit: $(STAMP) ## the pure tests; fails when a line or branch of the core is not
 test: check unit ## everything this machine allows; what was skipped is listed with its reason
 	@$(BIN)/pytest --no-header -rs tests --ignore=tests/unit $(PYTEST_ARGS)
 
-frameworks: $(STAMP) ## the servers that tests run, each in an environment of its own
-	@tools/frameworks.sh
+bentoml: $(STAMP) ## BentoML in environments of its own, for the tests that run it
+	@tools/fetch_bentoml.sh
 
 proto: $(STAMP) ## write gpusched/api from protos/
 	@$(BIN)/python tools/proto.py
@@ -73,7 +73,7 @@ mutation: $(STAMP) ## mutants of the lease machine, the ledger and the placement
 lock: ## constraints.txt again, from the newest versions that pyproject.toml allows
 	@tools/lock.sh $(PYTHON)
 	@$(MAKE) $(STAMP)
-	@tools/frameworks.sh --lock
+	@tools/fetch_bentoml.sh --lock
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \

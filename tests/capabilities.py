@@ -19,7 +19,6 @@ import pytest
 REQUIRE_VARIABLE = "GPUSCHED_TEST_REQUIRE"
 _CACHE = Path(__file__).parent.parent / ".cache"
 _FETCHED_LIBRARY = _CACHE / "nvml" / "libnvidia-ml.so.1"
-_FRAMEWORKS = _CACHE / "frameworks"
 _CAP_SYS_ADMIN = 21  # linux/capability.h
 
 
@@ -92,16 +91,16 @@ def _lacks_podman() -> str | None:
     return _lacks_root() or _lacks_namespaces()
 
 
-def framework(name: str) -> Path:
-    """The environment that tools/frameworks.sh makes for a file of tools/frameworks."""
-    return _FRAMEWORKS / name
+def bentoml(version: str) -> Path:
+    """The environment that tools/fetch_bentoml.sh makes of BentoML `1.3` or `1.4`."""
+    return _CACHE / "bentoml" / version
 
 
 def _lacks_bentoml() -> str | None:
     """Say which of the two is missing: one that overwrites masks, and a current one."""
-    for name in ("bentoml-1.3", "bentoml-1.4"):
-        if not (framework(name) / ".made").exists():
-            return f"no {name} in .cache/frameworks; `make frameworks` makes it"
+    for version in ("1.3", "1.4"):
+        if not (bentoml(version) / ".made").exists():
+            return f"no BentoML {version} in .cache/bentoml; `make bentoml` installs it"
     return None
 
 

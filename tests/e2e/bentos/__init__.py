@@ -1,0 +1,1 @@
+"""Bentos as users write them, served by BentoML in environments of its own."""
