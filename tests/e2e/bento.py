@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpusched.client.document import Document
 from tests import capabilities
-from tests.e2e.host import Host, children_of, command_of
+from tests.e2e.host import Host, children_of, command_of, kill
 from tools.stage import GPUSCHED, waiting
 
 BENTOS = Path(__file__).parent / "bentos"
@@ -103,6 +103,13 @@ class Bento:
                 if len(found) == number:
                     break
         return [found[index] for index in sorted(found)]
+
+    def end(self) -> None:
+        """Kill parent and workers, as far as they live: BentoML's own end takes seconds."""
+        workers = self.workers()
+        kill(self.parent)
+        for pid in workers:
+            kill(pid)
 
     def replaced(self, gone: int, service: str) -> None:
         """Wait until a worker of *service* lives again, that is not *gone*."""

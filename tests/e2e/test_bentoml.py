@@ -58,8 +58,7 @@ def stories() -> Iterator[dict[tuple[str, str], Story]]:
             list(several.map(Story.go_on, made.values()))
         yield made
         for story in made.values():
-            for pid in story.bento.workers():
-                kill(pid)
+            story.bento.end()
 
 
 @pytest.fixture(params=_VERSIONS)
@@ -110,7 +109,7 @@ def test_a_respawned_worker_has_the_mask(run: Story) -> None:
 
 
 def test_each_service_has_a_lease_of_its_own(serve: Story) -> None:
-    """`gpusched bentoml serve` gives each service what its `resources` say, and all its workers."""
+    """`gpusched bentoml serve` gives all workers of a service what its `resources` say."""
     one, two = serve.entry
     assert one.lease == two.lease != serve.dep.lease
     assert one.devices == two.devices

@@ -122,6 +122,8 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
         (["release", "l", "--kill", "--grace", "3"], "--grace: '3' is not a time"),
         (["revoke", "l"], "required: --reason"),
         (["forget"], "required: DEVICE"),
+        (["bentoml"], "only `serve` takes devices"),
+        (["bentoml", "build", "--json"], "only `serve` takes devices"),
         (["config", "frob"], "invalid choice"),
         *[([name, "--all", "x"], f"`{name}` is not in this version") for name in INSTEAD],
     ],

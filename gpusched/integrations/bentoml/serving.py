@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import entry_points, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from itertools import pairwise
 from types import ModuleType
 from typing import Protocol
@@ -131,9 +131,16 @@ def wrap(leases: Leases) -> None:
         watchers.create_watcher = _entering(watchers.create_watcher, leases)  # type: ignore[attr-defined]
     except (ImportError, AttributeError) as error:
         raise NeverHere(
-            f"BentoML {version('bentoml')} has not what `gpusched bentoml` wraps ({error});"
+            f"BentoML {_version()} has not what `gpusched bentoml` wraps ({error});"
             f" instead, {INSTEAD}"
         ) from None
+
+
+def _version() -> str:
+    try:
+        return version("bentoml")
+    except PackageNotFoundError:
+        return "of no version"
 
 
 def _asking(

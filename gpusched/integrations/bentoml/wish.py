@@ -1,6 +1,7 @@
 """From what a service declares in `@bentoml.service(resources=…)` to a request for devices."""
 
 from collections.abc import Mapping
+from math import inf
 
 from gpusched.client.asking import bad
 
@@ -40,7 +41,7 @@ def request_of(service: str, resources: Mapping[str, object], parent: str) -> di
 def _amount(wanted: object) -> dict[str, object]:
     """Give a whole number of devices, or a part of one."""
     number = _number(wanted)
-    if number is None or number < 0:
+    if number is None or not 0 <= number < inf:
         raise bad("gpu", f"{wanted!r} is not a number of devices")
     if number == int(number):
         return {"count": int(number)}

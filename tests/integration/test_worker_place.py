@@ -1,0 +1,81 @@
+"""Which of its siblings a worker is, found out by real processes."""
+
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from gpusched.client import worker_place
+
+_FAMILY = """
+import os, signal, sys
+from gpusched.client.worker_place import identity, place
+
+def worker():
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        found = place()
+        assert place() == found
+        os.write(theirs, f"{found.group} {found.number}".encode())
+        signal.pause()
+    said = os.read(ours, 4096).decode().split()
+    assert said[0] == f"{os.getuid()}/{identity()}"
+    return child, int(said[1])
+
+def end(child):
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+workers = [worker() for _ in range(3)]
+print(*(number for _, number in workers))
+end(workers[1][0])
+workers[1] = worker()
+print(workers[1][1])
+if os.fork() == 0:
+    cousins = [worker() for _ in range(2)]
+    print(*(number for _, number in cousins), flush=True)
+    for child, _ in cousins:
+        end(child)
+    os._exit(0)
+os.wait()
+for child, _ in workers:
+    end(child)
+"""
+
+
+def test_a_replacement_gets_the_number_of_who_has_ended() -> None:
+    """Workers of one parent count from 0; another's children are counted for themselves."""
+    words = [sys.executable, "-u", "-c", _FAMILY]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    assert done.returncode == 0, done.stderr
+    first, replaced, cousins = done.stdout.splitlines()
+    assert (first, replaced, cousins) == ("0 1 2", "1", "0 1")
+
+
+@pytest.fixture
+def bentoml(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """BentoML as a worker of it has it loaded."""
+    context = SimpleNamespace(worker_index=3, service_name="Svc")
+    module = ModuleType("bentoml")
+    vars(module)["server_context"] = context
+    monkeypatch.setitem(sys.modules, "bentoml", module)
+    return context
+
+
+def test_bentoml_tells_its_workers(bentoml: SimpleNamespace) -> None:
+    """BentoML's own number counts from 1, in each service for itself."""
+    found = worker_place.place()
+    assert found.number == 2
+    assert found.group.endswith("/Svc")
+    bentoml.service_name = "Other"
+    assert worker_place.place().group.endswith("/Other")
+
+
+def test_a_number_that_is_given(bentoml: SimpleNamespace) -> None:
+    """What the worker says itself outweighs everything; in BentoML's parent there is no number."""
+    assert worker_place.place(7).number == 7
+    bentoml.worker_index = None
+    assert worker_place.place(7) == worker_place.place(7)
+    assert not worker_place.place(7).group.endswith("/Svc")
