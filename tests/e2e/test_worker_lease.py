@@ -1,0 +1,81 @@
+"""`gpusched.worker_lease` in programs; for BentoML's workers see test_bentoml_bad_luck."""
+
+import sys
+
+import pytest
+
+from tests.e2e.host import HELD, Host
+
+_OF_ITS_OWN = """
+import os, gpusched
+
+with gpusched.worker_lease(gpus=2) as worker, gpusched.Client() as client:
+    again = gpusched.worker_lease(gpus=2)
+    (pid,) = (one.pid for one in client.lease(worker.id).processes)
+    print(worker.id, again.id, pid == os.getpid(), worker.index, len(worker.devices))
+    print(os.environ["GPUSCHED_LEASE"], os.environ["GPUSCHED_DEVICES"] == ",".join(worker.devices))
+print("GPUSCHED_LEASE" in os.environ)
+"""
+_UNDER = """
+import os, warnings, gpusched
+
+warnings.simplefilter("error")
+whole = os.environ["GPUSCHED_DEVICES"].split(",")
+for number in (0, 1, 2):
+    with gpusched.worker_lease(number) as worker:
+        assert worker.id == os.environ["GPUSCHED_LEASE"]
+        print(os.environ["CUDA_VISIBLE_DEVICES"], whole.index(worker.devices[0]))
+for words in ({"gpus": 3}, {"gpus": 1, "memory": "4GiB"}):
+    try:
+        gpusched.worker_lease(**words)
+    except (gpusched.client.errors.BadRequest, UserWarning) as said:
+        print(type(said).__name__)
+"""
+_NOT_ITS_OWN = """
+import gpusched
+from gpusched.client.errors import BadRequest
+
+for words in ({"affinity": "a"}, {"request_id": "r"}):
+    try:
+        gpusched.worker_lease(**words)
+    except BadRequest as refused:
+        print(refused.field)
+"""
+
+
+def test_a_worker_has_a_lease_of_its_own(host: Host) -> None:
+    """Where there is no lease a worker takes one; asked again it is the same."""
+    lease, again, inside, number, devices, named, listed, left = host.program(_OF_ITS_OWN)
+    assert lease == again == named
+    assert (inside, number, devices, listed) == ("True", "0", "2", "True")
+    assert left == "False"
+    assert host.ended(lease) == "END_REASON_RELEASED"
+
+
+def test_a_lease_is_shared_out(host: Host) -> None:
+    """Below `gpusched run` workers get its devices one after another, and nothing else."""
+    words = ("run", "--device", "4,5", "--", sys.executable, "-c", _UNDER)
+    done = host.gpusched(*words)
+    assert done.returncode == 0, done
+    masks = ["0 0", "1 1", "0 0"] if HELD else ["4 0", "5 1", "4 0"]
+    assert done.stdout.splitlines() == [*masks, "BadRequest", "UserWarning"]
+
+
+def test_words_that_are_worker_leases_own(host: Host) -> None:
+    """`affinity` and `request_id` follow from the worker's number; they are refused by name."""
+    assert host.program(_NOT_ITS_OWN) == ["affinity", "request_id"]
+
+
+@pytest.mark.parametrize("key", [None, "reader"])
+def test_another_process_with_the_same_place_gets_the_same_device(
+    host: Host, key: str | None
+) -> None:
+    """By its number among its siblings, or by a key of its own, a replacement has its device."""
+    asks = f"import gpusched; print(*gpusched.worker_lease(0, key={key!r}, devices=%s).devices)"
+    family = f"""
+import subprocess, sys
+for devices in (["6"], None):
+    subprocess.run([sys.executable, "-c", {asks!r} % devices], check=True)
+"""
+    first, again = host.program(family)
+    assert first == again == host.devices()[6].text("uuid")
