@@ -61,7 +61,7 @@ proto: $(STAMP) ## write gpusched/api from protos/
 proto-check: $(STAMP)
 	@$(BIN)/python tools/proto.py --check
 
-bench: $(STAMP) ## benchmarks, each beside its goal
+bench: $(STAMP) bentoml ## benchmarks, each beside its goal
 	@$(BIN)/python -m bench
 
 mutation: $(STAMP) ## mutants of the lease machine, the ledger and the placement (minutes)

@@ -13,6 +13,7 @@ from time import perf_counter
 
 from bench.cold import cold
 from bench.figures import Figure
+from bench.first_response import first_response
 from bench.hanging import hanging
 from bench.hot_spots import profile
 from bench.idle import idle
@@ -30,6 +31,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "masks": masks,
     "splice": splice,
     "cold": cold,
+    "first_response": first_response,
     "idle": idle,
     "ticks": ticks,
     "hanging": hanging,

@@ -131,7 +131,7 @@ def _worker(
         return done, served.asked
 
 
-_GRANTED = {
+_GRANTED: Script = {
     "Node/Ping": reply({}),
     "Leases/AllocateStream": (reply({"grant": _GRANT}), b"\n"),
     "Leases/Attach": reply({"lease": _LEASE}),
@@ -153,6 +153,6 @@ def test_a_worker_that_is_refused_ends_with_the_code(socket_folder: Path) -> Non
     """What the daemon refuses ends the worker with the sentence; BentoML starts it again."""
     kind = {"kind": "REJECTION_KIND_NEVER_HERE"}
     answer = refusal("FAILED_PRECONDITION", "no such devices", kind, 409)
-    refusing = {**_GRANTED, "Leases/AllocateStream": answer}
+    refusing: Script = {**_GRANTED, "Leases/AllocateStream": answer}
     done, _ = _worker(socket_folder, refusing)
     assert _refused(done, 78) == "gpusched: worker of Svc: no such devices"
