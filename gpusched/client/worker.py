@@ -71,8 +71,7 @@ def worker_lease(
     counts then; what else is said is warned of. Elsewhere the worker takes a lease of its own,
     which ends with it; the worker that replaces it gets the same devices, where they are free.
 
-    To be called in the worker, not in the process that forks it, and before CUDA is loaded.
-    Asking again for the same gives the same.
+    Call it in the worker, not in what forks it, and before CUDA is loaded; repeatable.
 
     Args:
         index: The worker's number, from 0, where the server tells it. None: BentoML's number of
@@ -87,17 +86,22 @@ def worker_lease(
         GpuschedError: Nothing was granted, or the lease has too few devices.
         BadRequest: The wish says `affinity` or `request_id`.
     """
-    where = place(index)
+    group, number = place(index)
     ending = ExitStack()
-    under = os.environ.get(_LEASE)
-    if under and (os.getpid(), under) not in _taken:
-        grant = _shared_out(under, where.number, socket, wish)
+    if under := _above():
+        grant = _shared_out(under, number, socket, wish)
     else:
-        grant = _own(ending, key or f"{where.group}/{where.number}", socket, wish)
-    held = WorkerLease(grant, where.number, ending)
+        grant = _own(ending, key or f"{group}/{number}", socket, wish)
+    held = WorkerLease(grant, number, ending)
     if apply:
         held.apply()
     return held
+
+
+def _above() -> str | None:
+    """Give the lease that this process is under and has not taken itself."""
+    named = os.environ.get(_LEASE)
+    return None if (os.getpid(), named) in _taken else named
 
 
 def _shared_out(under: str, index: int, socket: str | None, wish: Wish) -> lease_pb2.Grant:

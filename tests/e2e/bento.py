@@ -85,9 +85,12 @@ class Bento:
     def ask(self, what: str = "who") -> Seen:
         """Call an endpoint; wait until the service is there."""
         for _ in waiting(START_SECONDS, f"{what} of {self.parent}"):
-            assert self.process.poll() is None or what == "who", self.process.returncode
             try:
                 return Seen(_post(f"http://127.0.0.1:{self.port}/{what}"))
+            except urllib.error.HTTPError as error:
+                # While it starts, what it depends on may not be there yet.
+                answer = error.read().decode(errors="replace")
+                assert what == "who", f"{what} is answered with {error.code}: {answer}"
             except (urllib.error.URLError, ConnectionError):
                 continue
         raise AssertionError

@@ -59,6 +59,7 @@ def stories() -> Iterator[dict[tuple[str, str], Story]]:
         yield made
         for story in made.values():
             story.bento.end()
+        host.sweep()
 
 
 @pytest.fixture(params=_VERSIONS)

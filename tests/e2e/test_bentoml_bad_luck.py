@@ -35,12 +35,13 @@ class Bentos:
         self.shared_out = self._workers(*_RUN, "--gpus", "2", "--", "bentoml")
         self.type = self._refused("1.4", "NeedsElsewhere")
         self.number = self._refused("1.3", "TooMany")
+        self.listed = self._refused("1.4", "Listed", "listed")
 
     def wait(self) -> None:
         """Wait until all have begun."""
         wait((self.held, self.advisory, self.own))
         wait((self.each, self.shared_out))
-        wait((self.type, self.number))
+        wait((self.type, self.number, self.listed))
 
     def end(self) -> None:
         """End all: not one after the other, as each would take seconds."""
@@ -69,11 +70,11 @@ class Bentos:
 
         return self._several.submit(begin)
 
-    def _refused(self, version: str, target: str) -> Future[Done]:
+    def _refused(self, version: str, target: str, module: str = "refused") -> Future[Done]:
         words = environment(self.host, version)
         where = ("--working-dir", str(BENTOS))
         return self._several.submit(
-            self.host.run, *words, *_SERVE, "serve", f"refused:{target}", *where
+            self.host.run, *words, *_SERVE, "serve", f"{module}:{target}", *where
         )
 
 
@@ -82,11 +83,13 @@ def bentos() -> Iterator[Bentos]:
     """All of them, on a host of their own."""
     with Host("8xA100-80GB,4xL4") as host, ThreadPoolExecutor() as several:
         host.start_daemon()
+        host.told("cordon", _ELSEWHERE, "--reason", "nobody is to have a lease of it")
         made = Bentos(host, several)
         # No test is to find processes that it did not begin with.
         made.wait()
         yield made
         made.end()
+        host.sweep()
 
 
 def test_a_type_that_is_not_here_ends_serve_with_the_types_of_the_host(bentos: Bentos) -> None:
@@ -109,6 +112,13 @@ def test_too_many_ends_serve_instead_of_inventing_indices(bentos: Bentos) -> Non
     assert line.startswith("gpusched: service TooMany: ")
     assert "99" in line
     assert "Traceback" not in done.stderr
+
+
+def test_a_list_of_workers_is_not_bentomls(bentos: Bentos) -> None:
+    """`workers=[…]` is refused by BentoML itself, which takes a number only."""
+    done = bentos.listed.result()
+    assert done.returncode, done
+    assert "should be instance of 'int'" in done.stderr
 
 
 def test_a_declared_mask_outside_the_lease_is_contained(bentos: Bentos) -> None:
