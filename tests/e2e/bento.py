@@ -11,7 +11,7 @@ from pathlib import Path
 from gpusched.client.document import Document
 from tests import capabilities
 from tests.e2e.host import Host, children_of, command_of, kill
-from tools.stage import GPUSCHED, waiting
+from tools.stage import GPUSCHED, Failed, waiting
 
 BENTOS = Path(__file__).parent / "bentos"
 START_SECONDS = 60.0
@@ -89,8 +89,8 @@ class Bento:
                 return Seen(_post(f"http://127.0.0.1:{self.port}/{what}"))
             except urllib.error.HTTPError as error:
                 # While it starts, what it depends on may not be there yet.
-                answer = error.read().decode(errors="replace")
-                assert what == "who", f"{what} is answered with {error.code}: {answer}"
+                if what != "who":
+                    raise Failed(f"{what}: {error.code} {error.read().decode()}") from error
             except (urllib.error.URLError, ConnectionError):
                 continue
         raise AssertionError

@@ -22,6 +22,11 @@ class Story:
     def __init__(self, bento: Bento) -> None:
         self.bento = bento
 
+    def play(self) -> None:
+        """Let it begin and go on."""
+        self.begin()
+        self.go_on()
+
     def begin(self) -> None:
         """Hear all workers; kill the first one of each service."""
         self.entry = self.bento.ask_each(2)
@@ -54,8 +59,7 @@ def stories() -> Iterator[dict[tuple[str, str], Story]]:
             for version in _VERSIONS
         }
         with ThreadPoolExecutor() as several:
-            list(several.map(Story.begin, made.values()))
-            list(several.map(Story.go_on, made.values()))
+            list(several.map(Story.play, made.values()))
         yield made
         for story in made.values():
             story.bento.end()
