@@ -86,6 +86,8 @@ def _first_answer(stage: Stage, before: Sequence[str]) -> float:
         "PATH": f"{_BENTOML}:{os.environ['PATH']}",
         "BENTOML_HOME": str(stage.folder / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
+        # Where BentoML leaves sockets, as it is killed.
+        "TMPDIR": str(stage.folder),
     }
     began = perf_counter()
     process = subprocess.Popen(

@@ -136,6 +136,8 @@ def environment(host: Host, version: str, **variables: str) -> list[str]:
         f"GPUSCHED_SIMULATOR={host.state / 'simulator'}",
         f"BENTOML_HOME={host.folder / 'bentoml'}",
         f"HOME={host.folder}",
+        # Where BentoML leaves sockets, if it is killed.
+        f"TMPDIR={host.folder}",
         "BENTOML_DO_NOT_TRACK=True",
         *(f"{name}={value}" for name, value in variables.items()),
     ]
