@@ -125,7 +125,6 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
         (["bentoml"], "only `serve` takes devices"),
         (["bentoml", "build", "--json"], "only `serve` takes devices"),
         (["config", "frob"], "invalid choice"),
-        *[([name, "--all", "x"], f"`{name}` is not in this version") for name in INSTEAD],
     ],
 )
 def test_a_mistake_is_one_line(
