@@ -14,7 +14,7 @@ STAMP := $(VENV)/.stamp
 CODE := gpusched tests tools $(wildcard bench demo)
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check unit bentoml proto proto-check bench mutation lock clean
+.PHONY: help demo test check unit bentoml frameworks proto proto-check bench mutation lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | sort \
@@ -54,6 +54,9 @@ test: check unit ## everything this machine allows; what was skipped is listed w
 
 bentoml: $(STAMP) ## BentoML in environments of its own, for the tests that run it
 	@tools/fetch_bentoml.sh
+
+frameworks: ## model servers and launchers into .cache/frameworks, for the tests that run them
+	@tools/fetch_frameworks.sh $(PYTHON)
 
 proto: $(STAMP) ## write gpusched/api from protos/
 	@$(BIN)/python tools/proto.py

@@ -19,6 +19,7 @@ import pytest
 REQUIRE_VARIABLE = "GPUSCHED_TEST_REQUIRE"
 _CACHE = Path(__file__).parent.parent / ".cache"
 _FETCHED_LIBRARY = _CACHE / "nvml" / "libnvidia-ml.so.1"
+_FRAMEWORKS = _CACHE / "frameworks"
 _CAP_SYS_ADMIN = 21  # linux/capability.h
 
 
@@ -104,6 +105,16 @@ def _lacks_bentoml() -> str | None:
     return None
 
 
+def _lacks_frameworks() -> str | None:
+    installed = (_FRAMEWORKS / ".servers").exists()
+    return None if installed else "no model servers in .cache/frameworks; see `make frameworks`"
+
+
+def _lacks_torch() -> str | None:
+    installed = (_FRAMEWORKS / ".torch").exists()
+    return None if installed else "no PyTorch in .cache/frameworks; see `make frameworks`"
+
+
 _PROBES: dict[str, Callable[[], str | None]] = {
     "root": _lacks_root,
     "gpu": _lacks_gpu,
@@ -113,6 +124,8 @@ _PROBES: dict[str, Callable[[], str | None]] = {
     "nspawn": _lacks_nspawn,
     "podman": _lacks_podman,
     "bentoml": _lacks_bentoml,
+    "frameworks": _lacks_frameworks,
+    "torch": _lacks_torch,
 }
 NAMES = tuple(_PROBES)
 
