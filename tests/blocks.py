@@ -1,20 +1,23 @@
-"""The fenced code blocks of a document, with the comment above each that says how it is tried.
+"""The fenced code blocks of a document, with the comments above each that say how it is tried.
 
-A block is run by tests/e2e/test_code_blocks.py as it stands, unless a comment in the line above it
-says otherwise:
+A block is run by tests/e2e/test_code_blocks.py as it stands, unless a comment in the lines above
+it says otherwise:
 
     <!-- not run: why it cannot be -->
-    <!-- file: NAME -->             it is written into the folder in which later blocks run
+    <!-- needs: CAPABILITY -->      of tests/capabilities.py; elsewhere it is skipped
+    <!-- file: NAME -->             it is written into the folder that blocks are run in
     <!-- until: TEXT -->            it does not end by itself: it is ended when it has said TEXT
-    <!-- fails: CODE -->            its last command ends with that code
-    <!-- output -->                 it is what the block before it prints
+    <!-- fails: CODE -->            it ends with that code
+    <!-- output -->                 it is what the block before it prints; … stands for anything
+    <!-- transcript -->             run by tests/e2e/test_transcript.py
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-VERBS = ("not run", "file", "until", "fails", "output")
+VERBS = frozenset({"not run", "needs", "file", "until", "fails", "output", "transcript"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n`]*)$")
 _MARKER = re.compile(r"^ *<!-- (?P<verb>[a-z ]+?)(?:: (?P<words>.+?))? -->$")
 
@@ -27,15 +30,13 @@ class Block:
         line: Of its fence, from 1.
         language: The word behind the fence; empty without one.
         text: What stands between the fences, with a line feed at its end.
-        verb: What the comment above it says is to be done with it; empty: it is run.
-        words: What the comment adds to that.
+        markers: What the comments above it say, by verb.
     """
 
     line: int
     language: str
     text: str
-    verb: str
-    words: str
+    markers: Mapping[str, str]
 
 
 def blocks_of(path: Path) -> list[Block]:
@@ -59,21 +60,24 @@ def blocks_of(path: Path) -> list[Block]:
             raise ValueError(f"{path.name}:{place + 1}: the block is not closed")
         indent = len(opened["indent"])
         text = "".join(f"{line[indent:]}\n" for line in lines[place + 1 : end])
-        verb, words = _marker(lines[place - 1] if place else "")
-        found.append(Block(place + 1, opened["language"].strip(), text, verb, words))
+        language = opened["language"].strip()
+        found.append(Block(place + 1, language, text, _markers(lines[:place])))
         place = end + 1
     return found
 
 
-def _marker(line: str) -> tuple[str, str]:
-    """Read the comment above a block; one that is none of ours says nothing about it."""
-    found = _MARKER.match(line)
-    if found is None or found["verb"] not in VERBS:
-        return "", ""
-    return found["verb"], found["words"] or ""
+def _markers(before: list[str]) -> dict[str, str]:
+    """Read the comments that end the lines *before* a block; others say nothing about it."""
+    found: dict[str, str] = {}
+    for line in reversed(before):
+        marker = _MARKER.match(line)
+        if marker is None or marker["verb"] not in VERBS:
+            break
+        found[marker["verb"]] = marker["words"] or ""
+    return found
 
 
 def file_in(path: Path, name: str) -> str:
     """Give the text of the block that a document marks as the file *name*."""
-    (found,) = (one for one in blocks_of(path) if (one.verb, one.words) == ("file", name))
+    (found,) = (one for one in blocks_of(path) if one.markers.get("file") == name)
     return found.text

@@ -50,7 +50,7 @@ class Server:
         question: tuple[str, str] = ("GET", "/"),
     ) -> None:
         self._socket = host.folder / f"{secrets.token_hex(4)}.sock"
-        self._port = _free_port() if "PORT" in command else None
+        self._port = free_port() if "PORT" in command else None
         self._question = question
         given = {"SOCKET": str(self._socket), "PORT": str(self._port)}
         words = [_filled(one, given) for one in command]
@@ -103,7 +103,8 @@ def _filled(word: str, given: dict[str, str]) -> str:
     return word
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a TCP port of this host that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

@@ -1,0 +1,54 @@
+"""The guides against the tests: what a guide says is shown by a test, and that test is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.blocks import blocks_of
+
+_ROOT = Path(__file__).parent.parent.parent
+_GUIDES = sorted((_ROOT / "docs/guides").glob("*.md"))
+_SEEDS = _ROOT / "docs/guides/seeds.md"
+_NAMED = re.compile(r"\btests/[\w/*]+\.py(?:::\w+)?")
+_PENDING = "*pending:*"
+
+
+def _is_there(test: str) -> bool:
+    name, _, function = test.partition("::")
+    path = _ROOT / name
+    if not path.is_file():
+        return False
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
+    return not function or function in names
+
+
+@pytest.mark.parametrize("path", _GUIDES, ids=lambda path: path.stem)
+def test_every_named_test_is_there(path: Path) -> None:
+    """A test that a guide names exists, but for what the guide says is pending."""
+    wrong = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if _PENDING not in line:
+            wrong += [f"{number}: {one}" for one in _NAMED.findall(line) if not _is_there(one)]
+    assert wrong == []
+
+
+def test_every_statement_of_the_seeds_has_a_test() -> None:
+    """Each row of the table of statements ends with a test, or with one that is pending."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in _SEEDS.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith("| statement")
+    ]
+    assert len(rows) > 30
+    assert [row for row in rows if len(row) != 3 or not _NAMED.search(row[2])] == []
+
+
+@pytest.mark.parametrize("path", _GUIDES, ids=lambda path: path.stem)
+def test_every_block_is_closed_and_has_a_language(path: Path) -> None:
+    """A block says what it is in, but for one that only shows what was printed."""
+    nameless = [one.line for one in blocks_of(path) if not one.language]
+    shown = {one.line for one in blocks_of(path) if "output" in one.markers}
+    assert [line for line in nameless if line not in shown] == []
