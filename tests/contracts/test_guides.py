@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocks import blocks_of
-
 _ROOT = Path(__file__).parent.parent.parent
 _GUIDES = sorted((_ROOT / "docs/guides").glob("*.md"))
 _SEEDS = _ROOT / "docs/guides/seeds.md"
@@ -44,11 +42,3 @@ def test_every_statement_of_the_seeds_has_a_test() -> None:
     ]
     assert len(rows) > 30
     assert [row for row in rows if len(row) != 3 or not _NAMED.search(row[2])] == []
-
-
-@pytest.mark.parametrize("path", _GUIDES, ids=lambda path: path.stem)
-def test_every_block_is_closed_and_has_a_language(path: Path) -> None:
-    """A block says what it is in, but for one that only shows what was printed."""
-    nameless = [one.line for one in blocks_of(path) if not one.language]
-    shown = {one.line for one in blocks_of(path) if "output" in one.markers}
-    assert [line for line in nameless if line not in shown] == []

@@ -183,14 +183,14 @@ class _Job:
 
 
 def _command(block: Block) -> tuple[str, ...]:
-    if block.language == "bash":
-        return (*_SHELL, block.text)
-    if block.language == "console":
-        typed = re.findall(r"^[$#] (.+)$", block.text, re.MULTILINE)
-        return (*_SHELL, "\n".join(typed))
+    if block.language in {"", "bash"}:
+        # Where there are prompts the other lines are what was printed.
+        typed = re.findall(r"^\$ (.+)$", block.text, re.MULTILINE)
+        prompted = block.text.startswith("$ ")
+        return (*_SHELL, "\n".join(typed) if prompted else block.text)
     if block.language == "python":
         return (sys.executable, "-c", block.text)
-    raise Wrong(f"nothing runs {block.language or 'a block without a language'}; mark it")
+    raise Wrong(f"nothing runs {block.language}; mark it")
 
 
 def _ini(text: str) -> None:

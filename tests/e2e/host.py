@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gpusched.client.document import Document
+from gpusched.launch import landlock
 from tests import capabilities
 from tests.e2e.cgroups import Cgroups
 from tests.e2e.opener import as_user as able_to_read
@@ -22,6 +23,8 @@ from tools.stage import GPUSCHED, Failed, Stage, waiting
 EIGHT = "4xA100-80GB,4xL4"
 HELD = capabilities.missing("root") is None
 """Whether the kernel holds the masks of leases here: CUDA then counts only a lease's devices."""
+CONFINED = HELD or (os.geteuid() != 0 and landlock.available() is None)
+"""Whether anything holds the mask of what `gpusched run` starts here."""
 MIB = 1 << 20
 GIB = 1 << 30
 # Strays and faults are seen by ticks only; ends of processes wake the daemon at once.

@@ -100,12 +100,12 @@ def test_what_is_not_run_says_why(path: Path) -> None:
 @pytest.mark.parametrize(
     ("language", "text", "markers", "why"),
     [
-        ("", "gpusched status\n", {}, "nothing runs a block without a language"),
+        ("", "gpusched: 1 device wanted\n", {}, "ended with 127"),
+        ("", "$ gpusched no-such-command\ngpusched: what?\n", {}, "ended with 64"),
         ("text", "anything\n", {}, "nothing runs text"),
         ("bash", "false | true\n", {}, "ended with 1 instead of 0"),
         ("bash", "gpusched run --gpus 99 -- true\n", {"fails": "75"}, "ended with 78"),
         ("bash", "echo begins\n", {"until": "ready"}, "has not said 'ready'"),
-        ("console", "$ gpusched no-such-command\n", {}, "ended with 64"),
         ("python", "import gpusched.no_such_module\n", {}, "ended with 1"),
         ("json", "{", {}, "is no json"),
         ("toml", "[sampling]\nintervall = '1s'\n", {}, "intervall"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from gpusched.client.document import Document
-from tests.e2e.host import HELD, Host
+from tests.e2e.host import CONFINED, Host
 from tests.e2e.servers import BIN, RUN
 from tools.stage import GPUSCHED
 
@@ -55,7 +55,7 @@ def test_torch_reads_every_format_of_a_mask(host: Host) -> None:
         "index": [6, 3],
         "relative": ordinals,
         "uuid": [uuids[6], uuids[3]],
-        "auto": ordinals if HELD else [6, 3],
+        "auto": ordinals if CONFINED else [6, 3],
         "none": [],
     }
 
@@ -85,10 +85,10 @@ def test_torchrun_has_a_rank_on_each_device(host: Host) -> None:
     ranks = Document(json.loads(done.stdout)).parts("ranks")
     uuids = [one.text("uuid") for one in host.devices()]
     assert [one.texts("on") for one in ranks] == [[uuids[6]], [uuids[3]]]
-    assert {one.text("mask") for one in ranks} == {"1,0" if HELD else "6,3"}
+    assert {one.text("mask") for one in ranks} == {"1,0" if CONFINED else "6,3"}
     # The mean of the gradients of both: they have talked to each other.
     assert [one.number("gradient") for one in ranks] == [4, 4]
-    if HELD:
+    if CONFINED:
         assert [one.texts("opens") for one in ranks] == [["3", "6"]] * 2
 
 

@@ -5,7 +5,6 @@ nodes and takes memory there, so `--device-index 0` is what `.to("cuda:0")` is.
 """
 
 import json
-import subprocess
 
 import pytest
 
@@ -29,10 +28,10 @@ def _on(line: str) -> list[str]:
     return Document(json.loads(line)).texts("devices")
 
 
-def _started(host: Host, *words: str) -> tuple[subprocess.Popen[str], list[str]]:
-    """Start a model that stays; give the devices that it is on."""
-    model = host.start(*words)
-    return model, _on(first_line(model))
+def _started(host: Host, *words: str) -> tuple[int, list[str]]:
+    """Start a model that stays; give its pid and the devices that it is on."""
+    said = Document(json.loads(first_line(host.start(*words))))
+    return said.number("pid"), said.texts("devices")
 
 
 def test_the_first_found_gpu_is_a_free_one(host: Host) -> None:
@@ -44,7 +43,7 @@ def test_the_first_found_gpu_is_a_free_one(host: Host) -> None:
     model, found = _started(host, *_RUN, "--", *_MODEL, "--devices", "first")
     assert len(found) == 1
     assert found[0] in {uuids[1], uuids[2], uuids[3], uuids[6], uuids[7]}
-    (device,) = host.leases()[lease_of(model.pid)].parts("devices")
+    (device,) = host.leases()[lease_of(model)].parts("devices")
     assert found == [device.text("uuid")]
 
 
@@ -62,7 +61,7 @@ def test_one_process_may_use_all_gpus_of_its_lease(host: Host) -> None:
     """What DataParallel does: one process has memory on each GPU, and all of it is accounted."""
     model, found = _started(host, *_RUN, "--device", "1,2", "--", *_MODEL)
     assert found == _uuids(host)[1:3]
-    host.until(lambda: host.leases()[lease_of(model.pid)].measured("used_memory") == 2 * GIB)
+    host.until(lambda: host.leases()[lease_of(model)].measured("used_memory") == 2 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +114,16 @@ def test_a_listed_type_can_be_asked_for(host: Host) -> None:
 def test_it_is_seen_that_the_gpu_is_used(host: Host) -> None:
     """Memory above idle, a python process in the list and the 4 GB that are expected, by lease."""
     idle = [one.part("memory").measured("used") for one in host.devices()]
-    model = host.worker(_DISTILBERT, "--memory", "5GiB", "--gpu-type", "l4")
-    lease = lease_of(model.pid)
+    wishes = ("--memory", "5GiB", "--gpu-type", "l4")
+    model, _ = _started(host, *_RUN, *wishes, "--", *_MODEL[:2], "--memory", _DISTILBERT)
+    lease = lease_of(model)
     host.until(lambda: host.leases()[lease].measured("used_memory") == 4 * GIB)
     (device,) = host.leases()[lease].parts("devices")
     index = device.number("index")
     assert host.devices()[index].part("memory").measured("used") == (idle[index] or 0) + 4 * GIB
     for command in ("processes", "nvidia-smi"):
         shown = host.gpusched(command).stdout.splitlines()
-        (line,) = (one for one in shown if str(model.pid) in one.replace("|", " ").split())
+        (line,) = (one for one in shown if str(model) in one.replace("|", " ").split())
         assert "python" in line
         assert "4096MiB" in line
     (line,) = (one for one in host.gpusched("leases").stdout.splitlines() if lease in one)
@@ -150,11 +150,11 @@ def test_a_service_that_overwrites_an_advisory_mask_is_reported(host: Host) -> N
     words = ("--device", "6", "--enforce", "advisory", "--", *_OVERWRITTEN, *_MODEL)
     model, found = _started(host, *_RUN, *words)
     assert found == _uuids(host)[:1]
-    lease = lease_of(model.pid)
+    lease = lease_of(model)
     host.until(lambda: host.leases()[lease].parts("violations"))
     (violation,) = host.leases()[lease].parts("violations")
     assert violation.text("kind") == "VIOLATION_KIND_OUTSIDE_MASK"
-    assert violation.part("process").number("pid") == model.pid
+    assert violation.part("process").number("pid") == model
 
 
 def test_the_lease_is_that_of_all_workers(host: Host) -> None:
@@ -162,7 +162,7 @@ def test_the_lease_is_that_of_all_workers(host: Host) -> None:
     script = '"$@" & "$@" & wait'
     parent = host.start(*_RUN, "--gpus", "1", "--", "sh", "-c", script, "sh", *_MODEL)
     assert first_line(parent)
-    lease = lease_of(parent.pid)
+    (lease,) = host.leases()
 
     def workers() -> list[int]:
         rows = host.processes().items()
@@ -172,5 +172,5 @@ def test_the_lease_is_that_of_all_workers(host: Host) -> None:
     parent.kill()
     parent.wait()
     host.until(lambda: parent.pid not in members(host.leases()[lease]))
-    assert len(workers()) == 2
+    host.until(lambda: len(workers()) == 2)
     assert not host.ended(lease)

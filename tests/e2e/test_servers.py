@@ -6,7 +6,7 @@ What a worker may open is asked of the kernel. docs/guides/frameworks.md names t
 import pytest
 
 from tests.blocks import file_in
-from tests.e2e.host import HELD, Host, kill, members
+from tests.e2e.host import CONFINED, HELD, Host, kill, members
 from tests.e2e.servers import BIN, GUIDE, RUN, Server, openable
 from tests.e2e.serving import LEASE_OF_ITS_OWN
 from tools.stage import GPUSCHED
@@ -14,7 +14,7 @@ from tools.stage import GPUSCHED
 _GUNICORN = ("gunicorn", "--bind", "unix:SOCKET", "--log-level", "warning")
 _UVICORN = ("uvicorn", "--uds", "SOCKET", "--log-level", "warning", "--workers", "2")
 _PAIR = (*RUN, "--device", "6,3", "--")
-_BOTH = "1,0" if HELD else "6,3"
+_BOTH = "1,0" if CONFINED else "6,3"
 _LITSERVE = """
 import sys
 import litserve
