@@ -1,7 +1,7 @@
 """The fenced code blocks of a document, with the comments above each that say how it is tried.
 
 A block is run by tests/e2e/test_code_blocks.py as it stands: by bash, if it names no language, and
-where it begins with a prompt, what is behind prompts. Comments in the lines above it say otherwise:
+where it begins with a prompt, what is behind prompts. Comments in the lines above say otherwise:
 
     <!-- not run: why it cannot be -->
     <!-- needs: CAPABILITY -->      of tests/capabilities.py; elsewhere it is skipped
