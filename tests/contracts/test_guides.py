@@ -42,3 +42,17 @@ def test_every_statement_of_the_seeds_has_a_test() -> None:
     ]
     assert len(rows) > 30
     assert [row for row in rows if len(row) != 3 or not _NAMED.search(row[2])] == []
+
+
+def test_the_tested_versions_are_those_that_are_installed() -> None:
+    """The table of frameworks names, as tested, the versions that `make frameworks` installs."""
+    table = (_ROOT / "docs/guides/frameworks.md").read_text(encoding="utf-8")
+    tested = dict(re.findall(r"^\| \*\*(\w+)\*\* ([\d.]+), \*tested\*", table, re.MULTILINE))
+    assert tested.pop("PyTorch") == tested["torchrun"]
+    tested["torch"] = tested.pop("torchrun")
+    files = sorted((_ROOT / "tools").glob("frameworks-*.txt"))
+    texts = "".join(path.read_text(encoding="utf-8") for path in files)
+    pinned = dict(re.findall(r"^(\w+)==([\d.]+)", texts, re.MULTILINE))
+    assert {name.lower() for name in tested} == pinned.keys()
+    for name, version in tested.items():
+        assert f"{pinned[name.lower()]}.".startswith(f"{version}.")
