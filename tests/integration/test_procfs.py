@@ -55,6 +55,17 @@ def test_children_of_every_thread(table: ProcfsProcessTable, processes: RealProc
     assert [one.process.pid for one in standing.tree] == [pid, child]
 
 
+def test_who_started_the_daemon_does_not_take_it_along(
+    table: ProcfsProcessTable, processes: RealProcesses
+) -> None:
+    """A lease of the process that started the daemon has neither the daemon nor what it starts."""
+    starter, child = identity(os.getppid()), processes.start()
+    members = table.members([Watched(LEASE, os.getuid(), (starter,))])[LEASE]
+    assert starter in members
+    assert not {identity(os.getpid()), identity(child)} & members
+    assert starter not in table.facts([child])[child].ancestors
+
+
 @pytest.mark.root
 def test_all_three_uids(
     table: ProcfsProcessTable, cgroups: RealCgroups, processes: RealProcesses

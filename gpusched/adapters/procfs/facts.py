@@ -4,6 +4,7 @@ Here psutil reads what only screens show. Nothing that is read of every process 
 who is described anew at a tick is for `known` to say.
 """
 
+import os
 import pwd
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -68,7 +69,8 @@ def _cgroup(stat: Stat, hierarchy: Hierarchy) -> str:
 
 def _ancestors(stat: Stat, stats: dict[int, Stat | None]) -> tuple[ProcessId, ...]:
     chain: list[ProcessId] = []
-    while len(chain) < _MAX_ANCESTORS:
+    # What the daemon has started is not of the lease of whoever started the daemon.
+    while len(chain) < _MAX_ANCESTORS and stat.identity.pid != os.getpid():
         if stat.parent not in stats:
             stats[stat.parent] = stat_of(stat.parent)
         parent = stats[stat.parent]

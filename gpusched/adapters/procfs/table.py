@@ -1,5 +1,6 @@
 """The host's process table: the port, put together from the modules beside it."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 import psutil
@@ -28,6 +29,8 @@ class ProcfsProcessTable:
         self._descent = Descent()
         self._known = KnownProcesses(self._hierarchy)
         self._held: Held = {}
+        own = stat_of(os.getpid())
+        self._own = frozenset[ProcessId]() if own is None else frozenset({own.identity})
 
     def identify(self, pid: int) -> ProcessId | None:
         """Give the identity of the process that has *pid* now; None where there is none.
@@ -96,7 +99,8 @@ class ProcfsProcessTable:
             if lease.cgroup is not None and (members := self._held_in(lease.cgroup)) is not None
         }
         self._held = held
-        apart = frozenset[ProcessId]().union(*held.values())
+        # Whoever started the daemon may take a lease, and does not take the daemon with it.
+        apart = self._own.union(*held.values())
         loose = [lease for lease in leases if lease.cgroup is None]
         return {**held, **self._descent.members(loose, apart)}
 
