@@ -26,7 +26,7 @@ class Entry:
 INDEX: dict[str, Entry] = {
     "run": Entry(
         "run",
-        "ALLOC -- CMD",
+        "ALLOC [--if-available] -- CMD",
         "Run CMD on devices that nobody else gets; the lease ends with it.",
         "gpusched run --gpus 1 --memory 8GiB -- python train.py",
     ),

@@ -1,5 +1,6 @@
 """`gpusched run`: reads the words; `launch` does the rest in this process."""
 
+import argparse
 import os
 
 from gpusched.cli.allocation import add_allocation, request_of
@@ -7,16 +8,33 @@ from gpusched.cli.command import Command, Invocation, UsageError, complain
 from gpusched.launch import run as launching
 
 
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_allocation(parser)
+    parser.add_argument(
+        "--if-available",
+        action="store_true",
+        help="where no daemon runs, run CMD all the same, without a lease; what a daemon refuses"
+        " stays refused",
+    )
+
+
 def _run(invocation: Invocation) -> int:
     options = invocation.options
     if not options.command:
         raise UsageError("no command behind `--`, such as `-- python train.py`")
+    if options.if_available and options.enforce == "required":
+        raise UsageError("--enforce required needs a daemon: leave out --if-available")
     code, why = launching.run(
-        invocation.client, request_of(options), options.command, os.environ, invocation.warn
+        invocation.client,
+        request_of(options),
+        options.command,
+        os.environ,
+        invocation.warn,
+        if_available=options.if_available,
     )
     if why:
         complain(why)
     return code
 
 
-COMMANDS = {"run": Command(add_allocation, _run)}
+COMMANDS = {"run": Command(_arguments, _run)}

@@ -50,9 +50,9 @@ def unreachable(path: str, error: OSError) -> DaemonUnreachable:
     """Say what a failed connection means, and what to do next."""
     number = error.errno
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return DaemonUnreachable(f"no daemon: there is no socket at {path}; {_start(path)}")
+        return _nobody(f"no daemon: there is no socket at {path}; {_start(path)}")
     if number in (errno.ECONNREFUSED, errno.ENOTSOCK):
-        return DaemonUnreachable(
+        return _nobody(
             f"no daemon answers at {path}: the socket was left behind by one that has ended;"
             " see why with `systemctl status gpusched`, or start it with `gpusched serve`"
         )
@@ -70,6 +70,12 @@ def unreachable(path: str, error: OSError) -> DaemonUnreachable:
         f"the daemon at {path} cannot be reached: {error.strerror or error}; name another socket"
         " with --socket or GPUSCHED_SOCKET"
     )
+
+
+def _nobody(sentence: str) -> DaemonUnreachable:
+    error = DaemonUnreachable(sentence)
+    error.nobody = True
+    return error
 
 
 def probe(path: str) -> DaemonUnreachable | None:

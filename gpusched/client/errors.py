@@ -44,17 +44,38 @@ class GpuschedError(Exception):
         """A command that tells more or that would do; empty: none."""
         return Document(self.rejection).text("hint_command")
 
+    @property
+    def devices(self) -> dict[str, str]:
+        """Why each device does not serve, a sentence by UUID; empty where none was looked at."""
+        found = Document(self.rejection).parts("verdicts")
+        return {one.text("uuid"): one.text("sentence") for one in found if not one.flag("fits")}
+
 
 class BadRequest(GpuschedError):
     """The request is wrong, whatever the host; `field` names where."""
 
+    @property
+    def allowed_values(self) -> list[str]:
+        """What `field` may be; empty where that cannot be listed."""
+        return Document(self.rejection).texts("allowed_values")
+
 
 class CouldFitLater(GpuschedError):
-    """It does not fit now and could later."""
+    """It does not fit now and could later; `wait_command` waits for it."""
+
+    @property
+    def waits_for(self) -> str:
+        """What would have to happen, in one sentence; empty: nobody knows."""
+        return Document(self.rejection).text("waits_for")
+
+    @property
+    def holders(self) -> list[str]:
+        """Ids of the leases in the way that the caller may see."""
+        return [one.text("lease_id") for one in Document(self.rejection).parts("holders")]
 
 
 class NeverHere(GpuschedError):
-    """It never fits on this host."""
+    """It never fits on this host; `nearest_command` would."""
 
 
 class NotAllowed(GpuschedError):
@@ -74,11 +95,21 @@ class WrongState(GpuschedError):
 
 
 class DaemonUnreachable(GpuschedError):
-    """No daemon answers, or it starts or stops right now."""
+    """No daemon answers, or it starts or stops right now.
+
+    Attributes:
+        nobody: Whether nobody listens at all, so that no daemon runs there.
+    """
+
+    nobody = False
 
 
 class DaemonFault(GpuschedError):
     """The daemon has a defect, or what answers is no gpusched daemon."""
+
+
+class NoSuchDevice(GpuschedError, IndexError):
+    """A lease has no such device, or CUDA has no number for it."""
 
 
 KINDS: dict[str, type[GpuschedError]] = {
