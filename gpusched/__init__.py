@@ -4,12 +4,34 @@ The names below load on first use (PEP 562): the command line imports this packa
 every call and its cold start is measured. Nothing may be imported at import time here.
 """
 
-TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
-if TYPE_CHECKING:
-    from gpusched.client import AsyncClient, Client, async_lease, lease, worker_lease
-
 __version__ = "0.1.0.dev0"
-__all__ = ["AsyncClient", "Client", "__version__", "async_lease", "lease", "worker_lease"]
+__all__ = [
+    "AsyncClient",
+    "BadRequest",
+    "Client",
+    "CouldFitLater",
+    "DaemonFault",
+    "DaemonUnreachable",
+    "Enforcement",
+    "GpuschedError",
+    "HeldLease",
+    "LeasedDevice",
+    "NeverHere",
+    "NoSuchDevice",
+    "NotAllowed",
+    "NotFound",
+    "NotYet",
+    "Notice",
+    "NoticeAction",
+    "NoticeKind",
+    "Wish",
+    "WorkerLease",
+    "WrongState",
+    "__version__",
+    "async_lease",
+    "lease",
+    "worker_lease",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ loaded on first use only.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -184,16 +184,22 @@ class AsyncClient:
         return await self._call(self._leases.List, message)
 
     def watch_leases(
-        self, lease: str = "", *, mine: bool = False
-    ) -> AsyncIterator[leases_pb2.LeaseList]:
-        """Give the full list now and after each change."""
-        message = leases_pb2.WatchLeasesRequest(lease_id=lease, mine=mine)
+        self, lease: str = "", *, mine: bool = False, past_notices: bool = False
+    ) -> AsyncGenerator[leases_pb2.LeaseList, None]:
+        """Give the full list now and after each change.
+
+        With *past_notices* the first list has those that were given since the daemon started.
+        """
+        message = leases_pb2.WatchLeasesRequest(
+            lease_id=lease, mine=mine, past_notices=past_notices
+        )
         return self._stream(self._leases.Watch, message)
 
     async def notices(self, lease: str) -> AsyncIterator[lease_pb2.Notice]:
         """Give what a lease is told before something is done to it, until it has ended.
 
         What was told before the call is not given; what lasts is in `lease(...).violations`.
+        `HeldLease.on_notice` does without a thread of one's own, and outlives a daemon.
         """
         async for listed in self.watch_leases(lease):
             for one in listed.notices:
@@ -244,7 +250,7 @@ class AsyncClient:
 
     async def _stream(
         self, method: "aio.UnaryStreamMultiCallable[Q, R]", message: Q
-    ) -> AsyncIterator[R]:
+    ) -> AsyncGenerator[R, None]:
         """Pass messages on; who stops reading ends the stream."""
         replies = method(message)
         try:

@@ -1,11 +1,16 @@
-"""A lease as a program holds it: its names, and its variables in the environment."""
+"""A lease as a program holds it: its names, its devices, its variables in the environment."""
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from gpusched.api.v1 import lease_pb2
+from gpusched.api.v1 import lease_pb2, request_pb2
 from gpusched.client.advice import settled
+from gpusched.client.errors import WrongState
 from gpusched.client.level import level_word
+from gpusched.client.listening import Callback, Listen
+from gpusched.client.ordinals import LeasedDevice, alone, ordinal_of
+
+C = TypeVar("C", bound=Callback)
 
 _THIRD = 3
 
@@ -23,29 +28,67 @@ class Enforcement(NamedTuple):
 
 
 class HeldLease:
-    """A lease that this process entered.
+    """A lease that this process entered: what `lease` and `async_lease` give to their block.
 
     Attributes:
         id: The lease's id.
-        devices: UUIDs, in the order granted.
+        devices: Its devices, in the order granted, which is that of `env["CUDA_VISIBLE_DEVICES"]`.
         env: The variables that tell a program which devices are its own.
         memory_limit: Bytes on each device, CUDA context included; None: no limit.
         enforcement: Who holds the mask.
         grant: Everything that the daemon said.
     """
 
-    def __init__(self, grant: lease_pb2.Grant) -> None:
+    def __init__(self, grant: lease_pb2.Grant, listen: Listen | None = None) -> None:
         self.grant = grant
         self.id = grant.lease.id
-        self.devices = tuple(one.uuid for one in grant.devices)
+        self.devices = tuple(_device(one) for one in grant.devices)
         self.env = dict(grant.environment)
-        limits = [
-            one.memory_limit_bytes for one in grant.devices if one.HasField("memory_limit_bytes")
-        ]
+        limits = [one.memory_limit for one in self.devices if one.memory_limit is not None]
         self.memory_limit = limits[0] if limits else None
         level = lease_pb2.EnforcementLevel.Name(grant.enforcement.level)
         self.enforcement = Enforcement(level_word(level), grant.enforcement.sentence)
+        self._listen = listen
         self._before: dict[str, str | None] = {}
+
+    def torch_device(self, place: int = 0) -> str:
+        """Give what PyTorch calls a device of the lease, such as `"cuda:0"`; torch is not loaded.
+
+        It is right in a process that had `env` before CUDA was loaded: this one within its
+        block, unless `apply=False`, and those that it starts.
+
+        Args:
+            place: Place of the device in `devices`, from 0.
+
+        Raises:
+            NoSuchDevice: There is no such place; or CUDA has no number for the device: of several
+                MIG instances it shows one, and a mask that was asked for in a format that is
+                wrong here shows none. It is an IndexError, too.
+        """
+        relative = self.grant.mask_format == request_pb2.MASK_FORMAT_RELATIVE
+        hidden = self.enforcement.level in ("kernel", "guard", "landlock") or alone(self.devices)
+        number = ordinal_of(place, self.devices, self.env, relative=relative, hidden=hidden)
+        return f"cuda:{number}"
+
+    def on_notice(self, callback: C) -> C:
+        """Tell *callback* each `Notice` to this lease until the block ends.
+
+        What the daemon has told this lease before is told first. `lease` calls it in a daemon
+        thread; `async_lease` in a task, which awaits what it returns. One that raises is logged
+        (`logging`, logger `gpusched`), and hears the next all the same. A daemon that restarts is
+        asked again.
+
+        Returns:
+            The callback, so that this is a decorator, too.
+
+        Raises:
+            TypeError: It is a coroutine function, and the lease is that of `lease`.
+            WrongState: The lease has no block.
+        """
+        if self._listen is None:
+            raise WrongState("this lease has no block: hear its notices with `Client.notices`")
+        self._listen(self.id, callback)
+        return callback
 
     def apply(self) -> None:
         """Put `env` into this process's environment, before CUDA is loaded; repeatable.
@@ -73,3 +116,16 @@ class HeldLease:
             return None
         allowed = lease.keepalive_deadline.ToNanoseconds() - lease.created_at.ToNanoseconds()
         return max(allowed / _THIRD / 1e9, 0.01)
+
+
+def _device(granted: lease_pb2.GrantedDevice) -> LeasedDevice:
+    limited = granted.HasField("memory_limit_bytes")
+    return LeasedDevice(
+        uuid=granted.uuid,
+        index=granted.index,
+        type=granted.gpu_type,
+        memory_limit=granted.memory_limit_bytes if limited else None,
+        nodes=tuple(one.path for one in granted.nodes),
+        exclusive=granted.exclusive,
+        pci_bus_id=granted.pci_bus_id,
+    )

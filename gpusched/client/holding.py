@@ -6,6 +6,7 @@ last, which is no error.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,8 +15,12 @@ from typing import Unpack
 from gpusched.client.aio import AsyncClient
 from gpusched.client.errors import DaemonUnreachable, GpuschedError, NotFound, WrongState
 from gpusched.client.held import HeldLease
+from gpusched.client.listening import async_listening, listening
 from gpusched.client.sync import Client
 from gpusched.client.wish import Wish
+
+# The program's own logging, where its user looks; structlog is the daemon's.
+_LOG = logging.getLogger("gpusched")  # noqa: TID251 - see above
 
 _FOLLOWS_ITS_PROCESSES = (WrongState, NotFound, DaemonUnreachable)
 """What a release at the end of a block may be refused with: in use, over already, or no daemon to
@@ -29,7 +34,8 @@ def lease(
     """Hold devices for a block: `with gpusched.lease(gpus=1, memory="4GiB") as held:`.
 
     Import and use CUDA (torch, say) inside the block: it reads its devices once. A keepalive is
-    renewed in a thread.
+    renewed in a thread, and notices come to `held.on_notice` in another, until the block ends;
+    both outlive a restart of the daemon, as the lease does.
 
     Args:
         socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
@@ -38,11 +44,15 @@ def lease(
         wish: What to allocate; `client.wish.Wish` lists the words.
 
     Raises:
-        GpuschedError: Nothing was granted.
+        CouldFitLater: It does not fit now; with `wait` it would be waited for.
+        NeverHere: It never fits on this host.
+        BadRequest: It is wrong, whatever the host.
+        NotAllowed: The caller may not.
+        DaemonUnreachable: No daemon answers.
     """
     wish["attach_caller"] = True
-    with Client(socket) as client:
-        held = HeldLease(client.allocate(**wish))
+    with Client(socket) as client, listening(client.socket) as listen:
+        held = HeldLease(client.allocate(**wish), listen)
         over = threading.Event()
         renewing = threading.Thread(target=_renew, args=(client, held, over), daemon=True)
         if held.renewal is not None:
@@ -64,7 +74,7 @@ def lease(
 async def async_lease(
     *, socket: str | None = None, apply: bool = True, **wish: Unpack[Wish]
 ) -> AsyncIterator[HeldLease]:
-    """Hold devices for a block, as `lease` does; a keepalive is renewed in a task.
+    """Hold devices for a block, as `lease` does; renewals and notices come in tasks of the loop.
 
     The environment is the whole process's: with several leases at a time pass `apply=False`.
 
@@ -74,11 +84,11 @@ async def async_lease(
         wish: As for `lease`.
 
     Raises:
-        GpuschedError: Nothing was granted.
+        GpuschedError: As for `lease`.
     """
     wish["attach_caller"] = True
-    async with AsyncClient(socket) as client:
-        held = HeldLease(await client.allocate(**wish))
+    async with AsyncClient(socket) as client, async_listening(client) as listen:
+        held = HeldLease(await client.allocate(**wish), listen)
         renewing = asyncio.create_task(_renew_async(client, held))
         if apply:
             held.apply()
@@ -100,7 +110,8 @@ def _renew(client: Client, held: HeldLease, over: threading.Event) -> None:
             client.renew(held.id, automatic=True)
         except DaemonUnreachable:
             continue
-        except GpuschedError:
+        except GpuschedError as error:
+            _LOG.warning("%s is renewed no more: %s", held.id, error)
             return
 
 
@@ -112,5 +123,6 @@ async def _renew_async(client: AsyncClient, held: HeldLease) -> None:
             await client.renew(held.id, automatic=True)
         except DaemonUnreachable:
             continue
-        except GpuschedError:
+        except GpuschedError as error:
+            _LOG.warning("%s is renewed no more: %s", held.id, error)
             return

@@ -183,16 +183,22 @@ class Client:
         return self._call(self._leases.List, message)
 
     def watch_leases(
-        self, lease: str = "", *, mine: bool = False
+        self, lease: str = "", *, mine: bool = False, past_notices: bool = False
     ) -> Iterator[leases_pb2.LeaseList]:
-        """Give the full list now and after each change."""
-        message = leases_pb2.WatchLeasesRequest(lease_id=lease, mine=mine)
+        """Give the full list now and after each change.
+
+        With *past_notices* the first list has those that were given since the daemon started.
+        """
+        message = leases_pb2.WatchLeasesRequest(
+            lease_id=lease, mine=mine, past_notices=past_notices
+        )
         return self._stream(self._leases.Watch, message)
 
     def notices(self, lease: str) -> Iterator[lease_pb2.Notice]:
         """Give what a lease is told before something is done to it, until it has ended.
 
         What was told before the call is not given; what lasts is in `lease(...).violations`.
+        `HeldLease.on_notice` does without a thread of one's own, and outlives a daemon.
         """
         for listed in self.watch_leases(lease):
             yield from listed.notices

@@ -62,7 +62,7 @@ class LeaseViews:
         only = find_lease(authority.ledger, name).id if name else None
         told = -1
         before: Lease | None = None
-        heard = _latest_notice(authority.ledger)
+        heard = 0 if request.past_notices else _latest_notice(authority.ledger)
         while True:
             ledger = authority.ledger
             lease = None if only is None else ledger.get(only)

@@ -153,7 +153,7 @@ def test_a_block_holds_a_lease(served: tuple[str, LeaseService]) -> None:
         with gpusched.lease(gpus=1, memory="4GiB") as held:
             assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
             assert os.environ["GPUSCHED_LEASE"] == held.id == "lease-1"
-            assert (held.devices, held.memory_limit) == (("GPU-a",), 4 << 30)
+            assert ([one.uuid for one in held.devices], held.memory_limit) == (["GPU-a"], 4 << 30)
             assert held.env["CUDA_VISIBLE_DEVICES"] == "3"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
         assert "GPUSCHED_LEASE" not in os.environ

@@ -50,6 +50,16 @@ async def test_a_holder_hears_what_is_told_after_its_watch_began(face: Public) -
     assert [one.sentence for one in await heard(stream, 1)] == ["second"]
 
 
+async def test_who_comes_back_hears_what_was_told_meanwhile(face: Public) -> None:
+    """A watch that asks for past notices begins with those that the daemon still knows."""
+    grant = await face.leases.Allocate(request_pb2.AllocateRequest())
+    notify(face, grant.lease.id, "meanwhile", "and then")
+    stream = aiter(face.leases.Watch(Watch(lease_id=grant.lease.id, past_notices=True)))
+    assert [one.sentence for one in (await anext(stream)).notices] == ["meanwhile", "and then"]
+    notify(face, grant.lease.id, "now")
+    assert [one.sentence for one in await heard(stream, 1)] == ["now"]
+
+
 async def test_a_slow_reader_misses_none_of_the_newest(face: Public) -> None:
     """Lists may be left out while it does not read; the newest thousand notices are not."""
     grant = await face.leases.Allocate(request_pb2.AllocateRequest())

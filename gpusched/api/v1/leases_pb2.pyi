@@ -419,19 +419,25 @@ class WatchLeasesRequest(_message.Message):
 
     LEASE_ID_FIELD_NUMBER: _builtins.int
     MINE_FIELD_NUMBER: _builtins.int
+    PAST_NOTICES_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Only this lease, by id or unique prefix; empty: any. NOT_FOUND when there is none."""
     mine: _builtins.bool
     """Only the caller's."""
+    past_notices: _builtins.bool
+    """Whether the first list has the notices that were given before, since the daemon started: who
+    comes back after a while then misses none. Without it a watch has those from now on.
+    """
     def __init__(
         self,
         *,
         lease_id: _builtins.str = ...,
         mine: _builtins.bool = ...,
+        past_notices: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "mine", b"mine"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "mine", b"mine", "past_notices", b"past_notices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
