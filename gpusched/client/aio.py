@@ -42,6 +42,7 @@ from gpusched.client.channel import (
     pause_before,
     release_request,
     revoke_request,
+    unsent,
 )
 from gpusched.client.errors import DaemonUnreachable, GpuschedError
 from gpusched.client.patience import Absence
@@ -245,6 +246,11 @@ class AsyncClient:
     async def _call(self, method: "aio.UnaryUnaryMultiCallable[Q, R]", message: Q) -> R:
         try:
             return await method(message, timeout=self._timeout)
+        except grpc.RpcError as error:
+            if not unsent(error, self.socket):
+                raise error_from(error, self.socket) from None
+        try:
+            return await method(message, timeout=self._timeout, wait_for_ready=True)
         except grpc.RpcError as error:
             raise error_from(error, self.socket) from None
 

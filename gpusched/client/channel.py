@@ -20,6 +20,9 @@ TIMEOUT = 30.0
 REJECTION = "gpusched-rejection-bin"
 """Key of the trailing metadata that holds a serialized `Rejection`."""
 
+_NEVER_CONNECTED = "failed to connect to all addresses"
+"""How gRPC begins what it says of a call for which there is no connection."""
+
 OPTIONS = (
     # A connection of one's own: the daemon takes who connected for who calls.
     ("grpc.use_local_subchannel_pool", 1),
@@ -118,6 +121,16 @@ def environment_request(lease: str, form: str | None) -> leases_pb2.EnvironmentR
         return leases_pb2.EnvironmentRequest(lease_id=lease)
     value = request_pb2.MaskFormat.Value(mask_format("mask_format", form))
     return leases_pb2.EnvironmentRequest(lease_id=lease, mask_format=value)
+
+
+def unsent(error: grpc.RpcError, path: str) -> bool:
+    """Say whether a call failed only because the channel has not noticed that a daemon is back.
+
+    Between two attempts to connect gRPC refuses calls with the failure of the last one. Nothing of
+    such a call was sent, so it may be made again.
+    """
+    never = (error.details() or "").startswith(_NEVER_CONNECTED)
+    return error.code() is grpc.StatusCode.UNAVAILABLE and never and probe(path) is None
 
 
 def error_from(error: grpc.RpcError, path: str) -> GpuschedError:

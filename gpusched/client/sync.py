@@ -41,6 +41,7 @@ from gpusched.client.channel import (
     pause_before,
     release_request,
     revoke_request,
+    unsent,
 )
 from gpusched.client.errors import DaemonUnreachable, GpuschedError
 from gpusched.client.patience import Absence
@@ -243,6 +244,11 @@ class Client:
     def _call(self, method: "grpc.UnaryUnaryMultiCallable[Q, R]", message: Q) -> R:
         try:
             return method(message, timeout=self._timeout)
+        except grpc.RpcError as error:
+            if not unsent(error, self.socket):
+                raise error_from(error, self.socket) from None
+        try:
+            return method(message, timeout=self._timeout, wait_for_ready=True)
         except grpc.RpcError as error:
             raise error_from(error, self.socket) from None
 

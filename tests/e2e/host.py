@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from gpusched.api.v1 import lease_pb2
 from gpusched.client.document import Document
 from gpusched.launch import landlock
 from tests import capabilities
@@ -199,6 +200,11 @@ def environment_of(pid: int) -> dict[str, str]:
 def members(lease: Document) -> list[int]:
     """Give the pids of a lease's processes."""
     return [one.number("pid") for one in lease.parts("processes")]
+
+
+def members_of_lease(lease: lease_pb2.Lease) -> list[int]:
+    """Give the pids of a lease's processes, from the message."""
+    return [one.pid for one in lease.processes]
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -1,0 +1,62 @@
+"""Writes the simulator's control file: what has become of a card while the host runs.
+
+`docs/simulator.md` has its keys. A wrong file changes nothing there; why is in a file beside it.
+"""
+
+import json
+from pathlib import Path
+
+from gpusched.testing.worker import HostFault
+
+
+class Control:
+    """The control file of a simulator.
+
+    Args:
+        simulator: The simulator's folder.
+    """
+
+    def __init__(self, simulator: Path) -> None:
+        self._place = simulator / "control.toml"
+        self._cards: dict[int, dict[str, str]] = {}
+        self._xids: dict[int, list[int]] = {}
+
+    def lose(self, device: int, *, lost: bool) -> None:
+        """Let a card be lost, or answer."""
+        self._set(device, "faults", "{ lost = true }" if lost else "{}")
+
+    def fill(self, device: int, memory: str | None) -> None:
+        """Let so much of a card be in use by nobody; None: nothing."""
+        self._set(device, "ghost", "0" if memory is None else json.dumps(memory))
+
+    def report(self, device: int, xid: int) -> None:
+        """Let the driver report an XID; the list only grows, and each is told once."""
+        told = self._xids.setdefault(device, [])
+        told.append(xid)
+        self._set(device, "events", f"[{', '.join(f'{{ xid = {one} }}' for one in told)}]")
+
+    def check(self) -> None:
+        """Take back what the simulator did not understand.
+
+        Raises:
+            HostFault: There was such a thing; the text is what it said.
+        """
+        fault = self._place.with_suffix(".fault")
+        if fault.exists():
+            text = fault.read_text().strip()
+            self._cards.clear()
+            self._write()
+            raise HostFault(text)
+
+    def _set(self, device: int, key: str, value: str) -> None:
+        self._cards.setdefault(device, {})[key] = value
+        self._write()
+
+    def _write(self) -> None:
+        lines: list[str] = []
+        for index, card in self._cards.items():
+            lines += ["[[device]]", f"index = {index}"]
+            lines += [f"{key} = {value}" for key, value in card.items()]
+        fresh = self._place.with_suffix(".new")
+        fresh.write_text("\n".join([*lines, ""]))
+        fresh.replace(self._place)
