@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from gpusched.client.held import HeldLease
 from gpusched.client.sync import Client
@@ -76,7 +77,8 @@ class SimulatedHost:
         self._control = Control(self._simulator)
         self._workers: list[Worker] = []
         self._client: Client | None = None
-        self._process: subprocess.Popen[str] | None = None
+        self._daemon: Worker | None = None
+        self._tie: subprocess.Popen[str] | None = None
         own = folder / "gpusched.toml"
         own.write_text(config if "[sampling]" in config else f"{_QUICK}{config}\n")
         self._words = ("serve", "--simulate", simulate, "--advisory", "--config", str(own))
@@ -153,14 +155,14 @@ class SimulatedHost:
 
     def kill(self) -> None:
         """End the daemon as a crash would: by SIGKILL. Leases stay; `start` brings it back."""
-        if self._process is not None:
-            self._process.kill()
+        if self._daemon is not None:
+            self._daemon.kill()
             self._end()
 
     def stop(self) -> None:
         """End the daemon in order, as an upgrade would; `start` brings it back."""
-        if self._process is not None:
-            self._process.terminate()
+        if self._daemon is not None:
+            self._daemon.end()
             self._end()
 
     def start(self) -> None:
@@ -169,12 +171,12 @@ class SimulatedHost:
         Raises:
             HostFault: It does not start; the text is what it said.
         """
-        if self._process is not None:
+        if self._daemon is not None:
             return
         state = str(self.folder / "state")
         words = (*self._words, "--socket", self.socket, "--state-dir", state)
         with (self.folder / "daemon.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own
+            self._tie = subprocess.Popen(  # noqa: S603 - our own
                 (sys.executable, "-m", "gpusched.testing.process", str(self.folder), *words),
                 env=_clean_environment(),
                 stdin=subprocess.PIPE,
@@ -184,6 +186,12 @@ class SimulatedHost:
                 # What a terminal sends to the tests at Ctrl-C must not reach it before them.
                 start_new_session=True,
             )
+        pid = self._tie.stdout.readline() if self._tie.stdout is not None else ""
+        self._tie.wait()
+        try:
+            self._daemon = Worker(int(pid))
+        except (ProcessLookupError, ValueError):
+            self._fail()
         _wait(self._listens, "the daemon to answer")
 
     def close(self) -> None:
@@ -191,43 +199,40 @@ class SimulatedHost:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
-        if self._process is not None:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            self._end()
+        self._end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-        if process is None:
-            return
-        try:
-            process.wait(_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for stream in (process.stdin, process.stdout):
+        """Let go of the daemon, which ends with that."""
+        if self._client is not None:
+            self._client.close()
+        for stream in () if self._tie is None else (self._tie.stdin, self._tie.stdout):
             if stream is not None:
                 stream.close()
+        if self._daemon is not None and not self._daemon.ended_within(_SECONDS):
+            self._daemon.kill()
+        if self._daemon is not None:
+            self._daemon.close()
+        self._client = self._tie = self._daemon = None
 
     def _told(self, line: str) -> Mapping[str, object]:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        tie = self._tie
+        if tie is None or tie.stdin is None or tie.stdout is None:
             raise HostFault("the daemon does not run: call `start`")
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-        answer: Mapping[str, object] = json.loads(process.stdout.readline())
+        tie.stdin.write(f"{line}\n")
+        tie.stdin.flush()
+        answer: Mapping[str, object] = json.loads(tie.stdout.readline())
         return answer
 
     def _listens(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            self._end()
-            raise HostFault(f"the daemon did not start: {self.log.strip()}")
+        if self._daemon is not None and not self._daemon.alive:
+            self._fail()
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.socket) == 0
+
+    def _fail(self) -> NoReturn:
+        self._end()
+        raise HostFault(f"the daemon did not start: {self.log.strip()}")
 
     def _seen(self) -> None:
         """Wait for two samples: the first may have been begun before what is to be seen."""

@@ -1,22 +1,20 @@
 """The process of a simulated host: `gpusched serve`, tied to the life of the test that started it.
 
-Its standard input is the tie. A line there, the words of `worker.start` in JSON, starts a process
-without a lease, as a child of the daemon: so it is none of the test's, whose leases take the
-test's descendants. The end of the input, also because the test was killed, ends the daemon, what
-it started, and the folder.
+It is no child of the test, whose leases have the test's descendants: it forks, says its pid, and
+leaves its parent. Its standard input is the tie. A line there, the words of `worker.start` in
+JSON, starts a process without a lease, as a child of the daemon. The end of the input, also
+because the test was killed, ends the daemon, what it started, and the folder.
 """
 
-import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from gpusched.bootstrap.serve import serve
-from gpusched.cli.main import main as command_line
 from gpusched.testing.worker import HostFault, start
 
 
@@ -55,14 +53,21 @@ def main(folder: str, words: Sequence[str]) -> int:
         folder: Removed when the test is gone.
         words: Behind `gpusched`.
     """
+    # After the fork: gRPC does not outlive one.
+    from gpusched.bootstrap.serve import serve  # noqa: PLC0415 - see above
+    from gpusched.cli.main import main as command_line  # noqa: PLC0415 - see above
+
     tie = _Tie()
     threading.Thread(target=tie.obey, daemon=True).start()
-    served: Callable[[argparse.Namespace], int] = serve
-    code = command_line(words, served)
+    code = command_line(words, serve)
     if tie.cut:
         shutil.rmtree(folder, ignore_errors=True)
     return code
 
 
 if __name__ == "__main__":
+    child = os.fork()
+    if child:
+        print(child, flush=True)  # noqa: T201 - the answer
+        os._exit(0)
     sys.exit(main(sys.argv[1], sys.argv[2:]))

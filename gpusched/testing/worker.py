@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 _SECONDS = 10.0
 
@@ -33,17 +34,34 @@ class Worker:
 
     def end(self) -> None:
         """End it, by SIGKILL where SIGTERM does not help; repeatable."""
+        self._signal(signal.SIGTERM)
+        if not self.ended_within(_SECONDS):
+            self._signal(signal.SIGKILL)
+        self.close()
+
+    def kill(self) -> None:
+        """End it by SIGKILL; repeatable."""
+        self._signal(signal.SIGKILL)
+        self.close()
+
+    def ended_within(self, seconds: float) -> bool:
+        """Wait for its end, at most so long; say whether it came."""
+        return self._pidfd is None or _readable(self._pidfd, seconds)
+
+    def close(self) -> None:
+        """Wait for its end, and forget it; repeatable."""
         if self._pidfd is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not _readable(self._pidfd, 0):
-                signal.pidfd_send_signal(self._pidfd, number)
-            if _readable(self._pidfd, _SECONDS):
-                break
+        self.ended_within(_SECONDS)
         os.close(self._pidfd)
         self._pidfd = None
         if self._child is not None:
             self._child.communicate()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.alive and self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
 
 def start(memory: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
