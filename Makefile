@@ -14,7 +14,7 @@ STAMP := $(VENV)/.stamp
 CODE := gpusched tests tools $(wildcard bench demo)
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check unit bentoml frameworks proto proto-check bench mutation lock clean
+.PHONY: help demo test check unit bentoml frameworks proto proto-check reference reference-check bench mutation lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | sort \
@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## the main job, shown with real processes on simulated GPUs
 	@$(BIN)/python -m demo
 
-check: $(STAMP) proto-check ## lint, types, layers, shape, drift of the generated code
+check: $(STAMP) proto-check reference-check ## lint, types, layers, shape, drift of what is generated
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { \
 	  echo "ruff: the files that '$(BIN)/ruff format --check .' lists are not formatted; run $(BIN)/ruff format" >&2; \
@@ -63,6 +63,12 @@ proto: $(STAMP) ## write gpusched/api from protos/
 
 proto-check: $(STAMP)
 	@$(BIN)/python tools/proto.py --check
+
+reference: $(STAMP) ## write docs/reference from the docstrings
+	@$(BIN)/python tools/reference.py
+
+reference-check: $(STAMP)
+	@$(BIN)/python tools/reference.py --check
 
 bench: $(STAMP) bentoml ## benchmarks, each beside its goal
 	@$(BIN)/python -m bench

@@ -20,6 +20,7 @@ from bench.idle import idle
 from bench.latency import latency
 from bench.masks import masks
 from bench.scheduling import scheduling
+from bench.simulated_host import simulated_host
 from bench.splice import splice
 from bench.throughput import throughput
 from bench.ticks import ticks
@@ -32,6 +33,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "splice": splice,
     "cold": cold,
     "first_response": first_response,
+    "simulated_host": simulated_host,
     "idle": idle,
     "ticks": ticks,
     "hanging": hanging,

@@ -5,6 +5,7 @@ import os
 
 from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, UsageError, complain
+from gpusched.client.errors import DaemonUnreachable
 from gpusched.launch import run as launching
 
 
@@ -24,14 +25,18 @@ def _run(invocation: Invocation) -> int:
         raise UsageError("no command behind `--`, such as `-- python train.py`")
     if options.if_available and options.enforce == "required":
         raise UsageError("--enforce required needs a daemon: leave out --if-available")
-    code, why = launching.run(
-        invocation.client,
-        request_of(options),
-        options.command,
-        os.environ,
-        invocation.warn,
-        if_available=options.if_available,
-    )
+    try:
+        code, why = launching.run(
+            invocation.client, request_of(options), options.command, os.environ, invocation.warn
+        )
+    except DaemonUnreachable as error:
+        if not (options.if_available and error.nobody):
+            raise
+        program = options.command[0]
+        invocation.warn(
+            f"{program} runs without a lease, as --if-available has it: {error.sentence}"
+        )
+        code, why = launching.run_unleased(options.command, os.environ)
     if why:
         complain(why)
     return code

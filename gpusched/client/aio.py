@@ -86,7 +86,7 @@ class AsyncClient:
         await self._channel.close()
 
     async def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
-        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
+        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `Wish` lists the words.
 
         With a wait it returns when they are granted, as `Client.allocate` does; who is cancelled
         withdraws it, unless it has a `request_id`.

@@ -41,7 +41,7 @@ def lease(
         socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
         apply: Whether `os.environ` has the lease's variables within the block; without it use
             `held.env`.
-        wish: What to allocate; `client.wish.Wish` lists the words.
+        wish: What to allocate; `Wish` lists the words.
 
     Raises:
         CouldFitLater: It does not fit now; with `wait` it would be waited for.

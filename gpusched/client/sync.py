@@ -85,7 +85,7 @@ class Client:
         self._channel.close()
 
     def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
-        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `wish.Wish` lists the words.
+        """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `Wish` lists the words.
 
         With a wait it returns when they are granted, however long that takes; a daemon that is
         restarted meanwhile is asked again. Ctrl-C withdraws it, unless it has a `request_id`.

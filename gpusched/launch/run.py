@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gpusched.client.advice import ADVICE, kept, settled
 from gpusched.client.document import Document
-from gpusched.client.errors import DaemonUnreachable, GpuschedError, NeverHere
+from gpusched.client.errors import GpuschedError, NeverHere
 from gpusched.client.thin import ThinClient
 
 NOT_FOUND = 127
@@ -34,8 +34,6 @@ def run(
     command: Sequence[str],
     environment: Mapping[str, str],
     warn: Warn,
-    *,
-    if_available: bool = False,
 ) -> tuple[int, str]:
     """Allocate for this process, then become *command* or supervise it.
 
@@ -45,7 +43,6 @@ def run(
         command: The program and its arguments.
         environment: What the program gets beside the grant's own variables.
         warn: Tells the user one sentence.
-        if_available: Whether the program runs without a lease where no daemon listens.
 
     Returns:
         The exit code, and why the command could not be executed: the lease is then given back.
@@ -58,13 +55,7 @@ def run(
     request = {**request, "attach_caller": True}
     if _can_confine(request):
         request["confines_itself"] = True
-    try:
-        grant = _granted(client, request, warn)
-    except DaemonUnreachable as error:
-        if not (if_available and error.nobody):
-            raise
-        warn(f"{command[0]} runs without a lease, as --if-available has it: {error.sentence}")
-        return _without(command, environment)
+    grant = _granted(client, request, warn)
     granted = grant.words("environment")
     for sentence in (*overridden(environment, granted), *grant.texts("warnings")):
         warn(sentence)
@@ -79,8 +70,12 @@ def run(
         return _failure(command[0], error)
 
 
-def _without(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Become *command* as if gpusched had not been there; give why not, if it cannot be."""
+def run_unleased(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Become *command* as if gpusched had not been there.
+
+    Returns:
+        The exit code, and why it could not be executed.
+    """
     restored = _default_signals()
     try:
         os.execvpe(command[0], list(command), environment)  # noqa: S606 - as below
