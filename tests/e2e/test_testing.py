@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import select
 import signal
 import subprocess
@@ -181,6 +182,17 @@ def test_a_test_that_is_killed_leaves_nothing(uid: int | None) -> None:
             return
         Event().wait(0.01)
     pytest.fail(f"{folder} is left")
+
+
+def test_the_documented_example_runs(tmp_path: Path) -> None:
+    """What the simulator's page shows is a program that runs as it stands."""
+    text = (_ROOT / "docs" / "simulator.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    program = tmp_path / "example.py"
+    program.write_text(example)
+    words = (sys.executable, str(program))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=_ROOT)  # noqa: S603 - as above
+    assert (done.returncode, done.stderr) == (0, ""), done
 
 
 def test_pytest_has_the_fixture(tmp_path: Path) -> None:
