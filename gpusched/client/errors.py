@@ -131,6 +131,8 @@ CODES: dict[str, type[GpuschedError]] = {
     "UNAUTHENTICATED": NotAllowed,
     "NOT_FOUND": NotFound,
     "UNIMPLEMENTED": NotYet,
+    # A daemon that stops ends its streams so.
+    "CANCELLED": DaemonUnreachable,
     "UNAVAILABLE": DaemonUnreachable,
     "DEADLINE_EXCEEDED": DaemonUnreachable,
 }
