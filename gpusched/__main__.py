@@ -21,6 +21,10 @@ def main() -> int:
         from gpusched.bootstrap.simulated import simulated_worker
 
         return simulated_worker(words[1:])
+    if words[:1] == ["oci-hook"]:
+        from gpusched.launch.oci_hook import oci_hook
+
+        return oci_hook(words[1:])
     if "guard" in words and "off" in words:
         from gpusched.bootstrap.guard_off import guard_off
 

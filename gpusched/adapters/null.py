@@ -124,6 +124,23 @@ class NullEnforcer:
         """Do nothing: there is nothing to let go of."""
 
 
+class NullUnits:
+    """There is no service manager that could be asked for units."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the *reason*, for whoever asks."""
+        self._reason = reason
+
+    async def cgroup(self, unit: str) -> str | None:
+        """Refuse.
+
+        Raises:
+            EnforceError: Always.
+        """
+        del unit
+        raise EnforceError(self._reason)
+
+
 class NullGuard:
     """No guard, and why."""
 

@@ -11,14 +11,14 @@ from gpusched.adapters.cgroup.guard import CgroupGuard, infrastructure_folders
 from gpusched.adapters.cgroup.hierarchy import Hierarchy, open_hierarchy
 from gpusched.adapters.cgroup.home import FolderHome, Home
 from gpusched.adapters.cgroup.programs import Programs
-from gpusched.adapters.null import NullEnforcer, NullGuard
+from gpusched.adapters.null import NullEnforcer, NullGuard, NullUnits
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.adapters.procfs.hierarchy import Hierarchy as ProcessHierarchy
 from gpusched.bootstrap.plan import Plan
 from gpusched.bootstrap.wrapping import Wrap
 from gpusched.config.paths import instance_name
 from gpusched.core.device import DeviceNode
-from gpusched.ports import Clock, EnforceError, Enforcer, Guard
+from gpusched.ports import Clock, EnforceError, Enforcer, Guard, Units
 
 NOT_ROOT = "the daemon runs without root, so it can make no cgroups and attach no programs"
 
@@ -81,6 +81,15 @@ def _home(plan: Plan, hierarchy: Hierarchy, threads: ThreadPoolExecutor) -> Home
 
         return SliceHome(name=instance)
     return FolderHome(hierarchy, threads, instance)
+
+
+def units_here() -> Units:
+    """Give whoever knows the units of this host by name."""
+    if Path("/run/systemd/system").is_dir():
+        from gpusched.adapters.systemd.units import SystemdUnits  # noqa: PLC0415 - as above
+
+        return SystemdUnits()
+    return NullUnits("this host is not run by systemd")
 
 
 def systemd_runs(hierarchy: Hierarchy) -> bool:

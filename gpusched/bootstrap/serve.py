@@ -27,7 +27,8 @@ from gpusched.adapters.signals import PidfdSignaller
 from gpusched.adapters.store.lock import StateLock
 from gpusched.adapters.store.sqlite import SqliteStore
 from gpusched.adapters.systemd.notify import SystemdServiceManager
-from gpusched.bootstrap.enforcement import enforcement_of
+from gpusched.bootstrap.containers import containers_of
+from gpusched.bootstrap.enforcement import enforcement_of, units_here
 from gpusched.bootstrap.plan import (
     Plan,
     Refusal,
@@ -118,8 +119,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
     _raise_descriptor_limit()
     config, clock = plan.config, SystemClock()
     manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
-    patience = Patience(deadline=config.sample_deadline)
-    child = NvmlChild(child_command(plan.simulation), patience=patience)
+    child = _child(plan)
     sampler = RememberingSampler(child)
     enforcement = enforcement_of(plan, clock, sampler.nodes, wrap)
     table = enforcement.table
@@ -129,6 +129,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         table=table,
         host=_host(plan, clock, remarks),
         surveyor=SharedSurveyor(child),
+        units=units_here(),
         is_admin=_is_admin(config.admin_group),
         limits=FrontLimits(connections_per_uid=config.connections_per_user),
     )
@@ -148,7 +149,13 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         manager=manager or NullServiceManager(),
         doors=PublicDoors(plan.socket, facing),
         reload=_reloading(plan),
+        containers=containers_of(plan),
     )
+
+
+def _child(plan: Plan) -> NvmlChild:
+    patience = Patience(deadline=plan.config.sample_deadline)
+    return NvmlChild(child_command(plan.simulation), patience=patience)
 
 
 def _store(plan: Plan) -> SqliteStore:

@@ -6,10 +6,7 @@ from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.table import printable
 from gpusched.client.document import Document
 
-_INSTEAD = {
-    "unit": "instead: --cgroup with what `systemctl show -p ControlGroup UNIT` prints",
-    "container": "instead: --cgroup, or --pid of a process in it",
-}
+_TARGETS = ("pid", "unit", "container", "cgroup")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +23,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="all that runs in a cgroup, masked in place, such as /system.slice/x.service",
     )
-    parser.add_argument("--unit", metavar="U", help="a systemd unit (not in this version)")
-    parser.add_argument("--container", metavar="C", help="a container (not in this version)")
+    parser.add_argument(
+        "--unit", metavar="U", help="a running unit of systemd, masked in place, such as x.service"
+    )
+    parser.add_argument(
+        "--container",
+        metavar="C",
+        help="a running container, masked in place, by its name or id",
+    )
 
 
 def _pid(text: str) -> int:
@@ -41,19 +44,39 @@ def _attach(invocation: Invocation) -> int:
     reply = invocation.call("Leases/Attach", {"lease_id": options.lease, **_target(options)})
     for sentence in reply.texts("warnings"):
         invocation.warn(sentence)
-    invocation.note(printable(attached(reply, options.cgroup or f"process {options.pid}")))
+    invocation.note(printable(attached(reply, _named(options))))
     return 0
 
 
 def _target(options: argparse.Namespace) -> dict[str, object]:
-    for flag, instead in _INSTEAD.items():
-        if getattr(options, flag) is not None:
-            raise UsageError(f"--{flag} is not in this version; {instead}")
-    if (options.pid is None) == (options.cgroup is None):
-        raise UsageError("say which process: --pid P, or which cgroup: --cgroup PATH")
+    given = [one for one in _TARGETS if getattr(options, one) is not None]
+    if len(given) != 1:
+        raise UsageError(
+            "say what, in one of these ways: --pid P, --unit U, --container C, --cgroup PATH"
+        )
     if options.pid is not None:
         return {"process": {"pid": options.pid}}
-    return {"cgroup": options.cgroup}
+    if options.container is not None:
+        return {"container": _whole_id(options.container)}
+    return {given[0]: getattr(options, given[0])}
+
+
+def _whole_id(name: str) -> str:
+    """Give the id of a container that an engine knows by *name*; else the name as it is."""
+    # Here: only this way asks an engine, and the cold start is measured.
+    from gpusched.cli.container_engine import container_named  # noqa: PLC0415
+
+    found = container_named(name)
+    if len(found) > 1:
+        engines = ", ".join(f"{engine} has {number[:12]}" for engine, number in found)
+        raise UsageError(f"--container: {name} is several: {engines}; name one by its id")
+    return found[0][1] if found else name
+
+
+def _named(options: argparse.Namespace) -> str:
+    kind = next(one for one in _TARGETS if getattr(options, one) is not None)
+    what = {"pid": "process ", "container": "container "}.get(kind, "")
+    return f"{what}{getattr(options, kind)}"
 
 
 def attached(reply: Document, what: str) -> str:

@@ -22,9 +22,10 @@ def _allocating(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("env", "docker", "json"),
-        help="env: for eval in a shell; docker: flags of `docker run`; json: the grant. Default:"
-        " words on a terminal, env elsewhere",
+        choices=("env", "docker", "json", "systemd"),
+        help="env: for eval in a shell; docker: flags of `docker run` or `podman run`, for the"
+        " engine of this host; systemd: an EnvironmentFile; json: the grant. Default: words on a"
+        " terminal, env elsewhere",
     )
 
 
@@ -34,7 +35,8 @@ def _showing(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("shell", "systemd", "docker"),
         default="shell",
-        help="shell: for eval; systemd: an EnvironmentFile; docker: flags of `docker run`",
+        help="shell: for eval; systemd: an EnvironmentFile; docker: flags of `docker run` or"
+        " `podman run`, for the engine of this host",
     )
     parser.add_argument(
         "--mask-format", choices=asking.MASK_FORMATS, help="how CUDA_VISIBLE_DEVICES names devices"
@@ -53,7 +55,7 @@ def _allocate(invocation: Invocation) -> int:
     if form == "json" and not invocation.json:
         show_json(grant.fields)
     elif form != "json":
-        invocation.say(_in_form(grant, form))
+        invocation.say(_in_form(invocation, grant, form))
     return 0
 
 
@@ -74,15 +76,15 @@ def _environment(invocation: Invocation) -> int:
     grant = invocation.call("Leases/Environment", message)
     for sentence in grant.texts("warnings"):
         invocation.warn(sentence)
-    invocation.say(_in_form(grant, options.format))
+    invocation.say(_in_form(invocation, grant, options.format))
     return 0
 
 
-def _in_form(grant: Document, form: str) -> str:
+def _in_form(invocation: Invocation, grant: Document, form: str) -> str:
     if form == "words":
         return grant_words(grant)
     if form == "docker":
-        return docker_flags(grant)
+        return _docker_flags(invocation, grant)
     if form == "systemd":
         return environment_file(grant.words("environment"))
     return shell_exports(grant.words("environment"))
@@ -98,13 +100,15 @@ def environment_file(environment: dict[str, str]) -> str:
     return "\n".join(f'{name}="{_escaped(value)}"' for name, value in environment.items())
 
 
-def docker_flags(grant: Document) -> str:
-    """Give the flags of `docker run`; the quotes inside keep Docker from parting the list."""
-    devices = ",".join(one.text("uuid") for one in grant.parts("devices"))
-    words = ["--gpus", f'"device={devices}"'] if devices else []
-    for name, value in grant.words("container_environment").items():
-        words += ["-e", f"{name}={value}"]
-    return shlex.join(words)
+def _docker_flags(invocation: Invocation, grant: Document) -> str:
+    # Here: only this form asks an engine, and the cold start is measured.
+    from gpusched.cli.container_engine import engine_here  # noqa: PLC0415
+    from gpusched.cli.container_flags import flags_of  # noqa: PLC0415
+
+    flags = flags_of(grant, engine_here())
+    for sentence in flags.remarks:
+        invocation.warn(sentence)
+    return flags.text
 
 
 def _escaped(value: str) -> str:

@@ -23,6 +23,8 @@ _FLAGS = {
     "grace": "--grace",
     "reason": "--reason",
     "cgroup": "--cgroup",
+    "unit": "--unit",
+    "container": "--container",
     "allow_larger_mig_profile": "--allow-larger-mig",
 }
 

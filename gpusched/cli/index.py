@@ -83,7 +83,7 @@ INDEX: dict[str, Entry] = {
     ),
     "attach": Entry(
         "attaching",
-        "LEASE --pid P | --cgroup PATH",
+        "LEASE --pid P | --unit U | --container C | --cgroup PATH",
         "Put what runs already under a lease, and its mask in the kernel.",
         "gpusched attach lease-3f9k --pid 4242",
     ),

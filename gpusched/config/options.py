@@ -172,6 +172,16 @@ QUOTA_EXEMPT = Option(
     exempt,
     "Who is free of quotas: `nobody`, `root`, or `admins` (root and the group that administers).",
 )
+CDI = Option(
+    "containers.cdi",
+    "auto",
+    one_of("auto", "on", "off"),
+    "Whether container engines are told of leases by CDI; `auto`: where /etc/cdi or /var/run/cdi"
+    " exists and the daemon runs as root.",
+)
+CDI_DIRECTORY = Option(
+    "containers.cdi_directory", "/var/run/cdi", word, "Where a lease's CDI document is written."
+)
 LOG_LEVEL = Option(
     "log.level",
     "info",
@@ -202,12 +212,14 @@ OPTIONS: tuple[
     *(rules.STRAYS, rules.STRAY_GRACE, rules.STRAY_SPARED, rules.STRAY_DRY_RUN),
     *(rules.QUEUE_DEFAULT, rules.QUEUE_AGEING, rules.QUEUE_GRACE),
     *(rules.PREEMPTION, rules.PREEMPTION_NOTICE),
+    *(CDI, CDI_DIRECTORY),
     *(ADMIN_GROUP, CONNECTIONS, OTHERS, QUOTA_EXEMPT, LOG_LEVEL),
 )
 AFTER_RESTART = frozenset(
     {
         *(DEADLINE.key, BOOT_PATIENCE.key),
         *(GUARD.key, GUARD_TOP.key, GUARD_ADMITS.key),
+        *(CDI.key, CDI_DIRECTORY.key),
         *(EVENTS.key, EVENTS_TIME.key, ADMIN_GROUP.key, CONNECTIONS.key, LOG_LEVEL.key, PRICES),
     }
 )

@@ -44,6 +44,8 @@ class Config:
         events_time: Nanoseconds for which they are; None: whatever their age.
         guard_top: Cgroup that the host-wide guard is attached to.
         guard_admits: Units, or paths of cgroups, that it lets through without a lease.
+        cdi: Whether container engines are told of leases: `auto`, `on` or `off`.
+        cdi_directory: Where their documents are written.
         written: Every option by its key, as the file has it or its default would be written.
     """
 
@@ -59,6 +61,8 @@ class Config:
     events_time: int | None
     guard_top: str
     guard_admits: tuple[str, ...]
+    cdi: str
+    cdi_directory: str
     written: Mapping[str, object]
 
 
@@ -147,6 +151,8 @@ def _config(reader: Reader) -> Config:
         events_time=reader.get(options.EVENTS_TIME),
         guard_top=reader.get(options.GUARD_TOP),
         guard_admits=reader.get(options.GUARD_ADMITS),
+        cdi=reader.get(options.CDI),
+        cdi_directory=reader.get(options.CDI_DIRECTORY),
         written=reader.written,
     )
 

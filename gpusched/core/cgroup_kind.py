@@ -7,6 +7,8 @@ Slurm make them.
 
 import re
 
+from gpusched.core.cgroup_name import container_in
+
 _CONTAINER = re.compile(
     r"/(docker|libpod|crio|cri-containerd|kubepods|lxc\.payload|machine\.slice|buildkit)\b"
     r"|/(docker|libpod|crio|cri-containerd|lxc\.payload)[-.]"
@@ -17,7 +19,7 @@ _USER_MANAGER = re.compile(r"^user@\d+\.service$")
 
 def stays(path: str) -> bool:
     """Say whether processes of the cgroup *path* are masked in place instead of moved."""
-    if _CONTAINER.search(path):
+    if _CONTAINER.search(path) or container_in(path):
         return True
     units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
     own = [one for one in units if not _USER_MANAGER.match(one)]

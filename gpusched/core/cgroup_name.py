@@ -4,6 +4,8 @@ Paths as systemd, Docker, Podman, containerd, CRI-O, Kubernetes, LXC and systemd
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 _ENGINES = "docker|libpod|crio|cri-containerd|nerdctl|buildkit"
 _CONTAINERS = (
@@ -23,12 +25,54 @@ _SHORT = 12
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
 
 
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container by its own cgroup.
+
+    Attributes:
+        name: Its whole id, or the name that an engine without ids gives.
+        cgroup: The path of its own cgroup; what it makes lies below.
+    """
+
+    name: str
+    cgroup: str
+
+
+def container_of(path: str) -> Container | None:
+    """Give the innermost container that a cgroup is of, or lies in; None: in none."""
+    found = [one for pattern in _CONTAINERS for one in pattern.finditer(path)]
+    if not found:
+        return None
+    last = max(found, key=lambda one: one.end(1))
+    return Container(_plain(last[1]), path[: _end(path, last.end(1))])
+
+
+def containers_named(text: str, paths: Iterable[str]) -> tuple[Container, ...]:
+    """Give the containers of that name, or whose id is *text* or begins so, each once."""
+    every = {one for path in paths if (one := container_of(path)) is not None}
+    same = [one for one in every if one.name == text]
+    alike = [
+        one for one in every if _ID.fullmatch(one.name) and text and one.name.startswith(text)
+    ]
+    return tuple(sorted(same or alike, key=lambda one: one.cgroup))
+
+
+def _plain(name: str) -> str:
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 16)), name)
+
+
+def _end(path: str, place: int) -> int:
+    """Give the end of the part of *path* that *place* is in."""
+    slash = path.find("/", place)
+    return len(path) if slash < 0 else slash
+
+
 def container_in(path: str) -> str:
     """Give the id (its first twelve digits, as engines print it) or name; empty: in none."""
     for pattern in _CONTAINERS:
         found = pattern.search(path)
         if found:
-            name = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1])
+            name = _plain(found[1])
             return name[:_SHORT] if _ID.fullmatch(name) else name
     return ""
 

@@ -8,7 +8,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -20,6 +20,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.sample import Unavailable
 from gpusched.daemon.authority import EngineAuthority
 from gpusched.daemon.committer import QUICK
+from gpusched.daemon.containers import Containers
 from gpusched.daemon.engine import Engine
 from gpusched.daemon.executor import Executor
 from gpusched.daemon.kernel import Kernel
@@ -80,6 +81,7 @@ class World:
         reload: Reads the configuration again; None when it has faults, which it has logged.
         boot_patience: Seconds to wait for the driver soon after a boot.
         quick: Nanoseconds that a commit may hold up the loop; see `Committer`.
+        containers: Tells container engines of leases.
     """
 
     version: str
@@ -98,6 +100,7 @@ class World:
     doors: Doors
     reload: Callable[[], Reloaded | None]
     quick: int = QUICK
+    containers: Containers = field(default_factory=lambda: Containers(None))
 
 
 async def run(world: World) -> str | None:
@@ -124,13 +127,16 @@ async def run(world: World) -> str | None:
             engine, recovered = await _restored(world, executor, kernel)
             closing.push_async_callback(engine.close)
             closing.push_async_callback(kernel.close)
+            closing.push_async_callback(world.containers.close)
             closing.push_async_callback(world.doors.close)
             room.serve(engine)
             closing.callback(room.close)
             closing.callback(world.manager.notify, "STOPPING=1")
             await engine.submit(recovered)
             await _first_look(world, ticker, engine)
-            await world.doors.open(EngineAuthority(engine, ticker, kernel, room))
+            # After the first look, by which the nodes are known.
+            await world.containers.serve(engine)
+            await world.doors.open(EngineAuthority(engine, ticker, kernel, room, world.containers))
             world.manager.notify("READY=1\nSTATUS=serving")
             structlog.get_logger().info("serving", generation=engine.ledger.generation)
             return await _serve(world, ticker, engine)

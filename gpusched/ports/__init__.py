@@ -6,6 +6,7 @@ Only the shapes stand here. Adapters translate their errors at their edge; absen
 
 from gpusched.core.denial import DeniedOpen
 from gpusched.core.standing import Member, Standing
+from gpusched.ports.containers import LeaseDocuments, Named, Units
 from gpusched.ports.enforcement import EnforceError, Enforcer, Entered, Guard, GuardState
 from gpusched.ports.engine import Authority, Stopping
 from gpusched.ports.store import Batch, Store, Stored, StoreError
@@ -33,7 +34,9 @@ __all__ = [
     "Guard",
     "GuardState",
     "IdSource",
+    "LeaseDocuments",
     "Member",
+    "Named",
     "ProcessTable",
     "Sampler",
     "ServiceManager",
@@ -44,5 +47,6 @@ __all__ = [
     "StoreError",
     "Stored",
     "Surveyor",
+    "Units",
     "Watched",
 ]

@@ -8,6 +8,7 @@ from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Reply
 from gpusched.core.waiting import Key
+from gpusched.ports.containers import Named
 
 
 class Authority(Protocol):
@@ -70,6 +71,17 @@ class Authority(Protocol):
 
         Raises:
             Stopping: The daemon ends.
+        """
+        ...
+
+    async def named(self, lease: LeaseId) -> Named | None:
+        """Give the name of a lease for container engines, which know it by then.
+
+        Returns:
+            The name, or why there is none; None: engines are not told of this lease.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
         """
         ...
 

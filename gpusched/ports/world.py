@@ -110,6 +110,10 @@ class ProcessTable(Protocol):
         """
         ...
 
+    def cgroups(self) -> Iterable[str]:
+        """Give the paths of all cgroups, relative to the root of the cgroup2 hierarchy."""
+        ...
+
     def open_nodes(self, processes: Iterable[ProcessId]) -> tuple[OpenNode, ...]:
         """Find the character devices that *processes* have open; those that are gone have none."""
         ...

@@ -15,6 +15,7 @@ from gpusched.core.notice import Notice
 from gpusched.core.replies import Refusal
 from gpusched.core.request import MaskFormat
 from gpusched.rpc.call import Call
+from gpusched.rpc.containers import named
 from gpusched.rpc.convert_lease import lease_of
 from gpusched.rpc.convert_node import sampled_at
 from gpusched.rpc.convert_request import mask_format_of
@@ -99,7 +100,8 @@ class LeaseViews:
         wanted: MaskFormat | None = None
         if request.mask_format:
             wanted = mask_format_of(request.mask_format)
-        return world.grants.grant_of(lease, ledger, world.clock.now(), call, wanted)
+        grant = world.grants.grant_of(lease, ledger, world.clock.now(), call, wanted)
+        return await named(world, grant)
 
     def _list(self, leases: Iterable[Lease], call: Call) -> leases_pb2.LeaseList:
         ledger = self._world.authority.ledger

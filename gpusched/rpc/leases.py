@@ -27,6 +27,7 @@ from gpusched.rpc.adopting import adopted
 from gpusched.rpc.allocating import allocated, allocated_with_news
 from gpusched.rpc.asking import checked
 from gpusched.rpc.call import Call
+from gpusched.rpc.containers import named
 from gpusched.rpc.convert_enforcement import attachment_of, attachment_warnings
 from gpusched.rpc.convert_lease import lease_of, members_of
 from gpusched.rpc.convert_request import grace_of
@@ -40,11 +41,13 @@ from gpusched.rpc.resolve import (
     owned,
 )
 from gpusched.rpc.standing import cgroup_standing, standing_of
-from gpusched.rpc.status import not_yet, refuse
+from gpusched.rpc.status import refuse
+from gpusched.rpc.targets import container_cgroup, unit_cgroup
 from gpusched.rpc.world import decided, settled
 
-_NO_TARGET = "name what to attach: the caller, or a process by its pid"
-_NOT_YET = "is not found by its name yet; attach one of its processes by pid, or its cgroup"
+_NO_TARGET = (
+    "name what to attach: the caller, a process by its pid, a unit, a container or a cgroup"
+)
 
 
 class Leases(LeaseViews):
@@ -56,7 +59,8 @@ class Leases(LeaseViews):
         lease_id = world.ids.lease_id()
         wish = await checked(world, request, call, lease_id)
         event = AllocateRequested(call.caller, wish, lease_id, await self._standing(wish, call))
-        return self._grant(await allocated(world, event, call), call)
+        granted = await allocated(world, event, call)
+        return await named(world, self._grant(granted, call))
 
     async def AllocateStream(
         self, request: request_pb2.AllocateRequest, call: Call
@@ -68,7 +72,8 @@ class Leases(LeaseViews):
         event = AllocateRequested(call.caller, wish, lease_id, await self._standing(wish, call))
         async for news in allocated_with_news(world, event, call):
             if isinstance(news, Granted):
-                yield leases_pb2.AllocateUpdate(grant=self._grant(news, call))
+                grant = await named(world, self._grant(news, call))
+                yield leases_pb2.AllocateUpdate(grant=grant)
             else:
                 yield leases_pb2.AllocateUpdate(waiting=news)
 
@@ -177,8 +182,12 @@ class Leases(LeaseViews):
         if target == "process":
             process = await find_process(processes, request.process, "process")
             return process, await standing_of(processes, process)
-        if target in ("unit", "container"):
-            raise not_yet(f"{target}: {_NOT_YET}")
+        if target == "unit":
+            path = await unit_cgroup(self._world.units, request.unit)
+            return None, await cgroup_standing(processes, path)
+        if target == "container":
+            path = await container_cgroup(processes, request.container)
+            return None, await cgroup_standing(processes, path)
         if not request.caller:
             raise InvalidRequest("target", _NO_TARGET)
         if call.caller.process is None:

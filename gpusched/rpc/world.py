@@ -6,7 +6,7 @@ from typing import TypeVar
 from gpusched.core.events import Event
 from gpusched.core.replies import Done, Explained, Granted, Rejected, Reply, Underway
 from gpusched.core.request import Request
-from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor
+from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor, Units
 from gpusched.rpc.call import Users
 from gpusched.rpc.convert_grant import GrantWriter
 from gpusched.rpc.convert_rejection import refusal_of
@@ -27,6 +27,7 @@ class World:
         processes: Looks up processes that a request names.
         host: What is told of the host.
         surveyor: Reads what nvidia-smi prints.
+        units: Looks up units that a request names.
         users: Names of uids.
         grants: Writes grants.
         reasons: Knows what requests wait for.
@@ -38,6 +39,7 @@ class World:
     processes: ProcessTable
     host: Host
     surveyor: Surveyor
+    units: Units
     users: Users = field(default_factory=Users)
     reasons: Reasons = field(default_factory=Reasons)
     grants: GrantWriter = field(init=False)

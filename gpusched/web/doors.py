@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor
+from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor, Units
 from gpusched.rpc.call import Callers, Users
 from gpusched.rpc.front import Front, FrontLimits
 from gpusched.rpc.host import Host
@@ -35,6 +35,7 @@ class Facing:
         table: Looks up processes that a request names.
         host: What is told of the host.
         surveyor: Reads what nvidia-smi prints.
+        units: Looks up units that a request names.
         is_admin: Says of a uid and gid whether it administers.
         limits: What a client may take of the front.
     """
@@ -44,6 +45,7 @@ class Facing:
     table: ProcessTable
     host: Host
     surveyor: Surveyor
+    units: Units
     is_admin: Callable[[int, int], bool]
     limits: FrontLimits
 
@@ -77,6 +79,7 @@ class PublicDoors:
             facing.table,
             facing.host,
             facing.surveyor,
+            facing.units,
             users,
         )
         callers = Callers(facing.is_admin, users)

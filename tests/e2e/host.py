@@ -29,7 +29,7 @@ CONFINED = HELD or (os.geteuid() != 0 and landlock.available() is None)
 MIB = 1 << 20
 GIB = 1 << 30
 # Strays and faults are seen by ticks only; ends of processes wake the daemon at once.
-_CONFIG = '[sampling]\ninterval = "100ms"\n'
+_CONFIG = '[containers]\ncdi = "off"\n[sampling]\ninterval = "100ms"\n'
 _SECONDS = 10
 
 

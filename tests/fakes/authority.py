@@ -15,7 +15,7 @@ from gpusched.core.queue_events import ClientLeft, TurnCame
 from gpusched.core.replies import Done, Granted, Refusal, Rejected, Reply
 from gpusched.core.sample import NodeSample
 from gpusched.core.waiting import Key
-from gpusched.ports import Clock, Stopping
+from gpusched.ports import Clock, Named, Stopping
 
 
 class FakeAuthority:
@@ -26,6 +26,7 @@ class FakeAuthority:
         refreshed: How often a sample was asked for.
         waited: How often somebody waited for durability.
         fault: Raised by the next `propose`.
+        names: Of leases for container engines; others are not told.
         kernel: Says what comes of an action; None: nothing is ever asked of the kernel.
     """
 
@@ -39,6 +40,7 @@ class FakeAuthority:
         self.refreshed = 0
         self.waited = 0
         self.fault: Exception | None = None
+        self.names: dict[LeaseId, Named] = {}
         self.kernel: Callable[[Action], Event] | None = None
         self._answers: dict[Key, asyncio.Future[Reply]] = {}
         self._present: Counter[Key] = Counter()
@@ -55,6 +57,9 @@ class FakeAuthority:
         if self.fault is not None:
             raise self.fault
         return self.decide(event)
+
+    async def named(self, lease: LeaseId) -> Named | None:
+        return self.names.get(lease)
 
     async def durable(self) -> None:
         self._check()

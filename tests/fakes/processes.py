@@ -126,6 +126,9 @@ class FakeProcessTable:
         members = tuple(Member(one.identity, one.uids) for one in self._within(cgroup))
         return Standing(cgroup, _inode(cgroup), members)
 
+    def cgroups(self) -> Iterable[str]:
+        return sorted(self._cgroups - {"/"})
+
     def open_nodes(self, processes: Iterable[ProcessId]) -> tuple[OpenNode, ...]:
         living = [self._living[one] for one in processes if one in self._living]
         return tuple(

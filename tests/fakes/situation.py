@@ -40,6 +40,7 @@ from tests.fakes.builders import process, standing
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.seen import Seen, device_of
+from tests.fakes.units import FakeUnits
 
 Step: TypeAlias = Mapping[str, object]
 
@@ -73,7 +74,7 @@ class Situation:
         self.authority.become(PolicyChanged(configuration(config).policy))
         surveyor = NullSampler("no devices in this test")
         self._world = World(
-            self.authority, self.clock, FakeIds(), FakeProcessTable(), HOST, surveyor
+            self.authority, self.clock, FakeIds(), FakeProcessTable(), HOST, surveyor, FakeUnits()
         )
         self._methods = registry_of(self._world)
         self.authority.tick()

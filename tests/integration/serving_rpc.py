@@ -27,6 +27,7 @@ from gpusched.web.doors import Facing, PublicDoors
 from tests.fakes.authority import FakeAuthority
 from tests.fakes.builders import A100, ADA, L4, device, reading, sample
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.units import FakeUnits
 
 GIB = 1 << 30
 ME = os.geteuid()
@@ -63,6 +64,7 @@ class Public:
     scene: Scene
     channel: grpc.aio.Channel
     leases: "leases_pb2_grpc.LeasesAsyncStub"
+    units: FakeUnits
 
 
 @asynccontextmanager
@@ -70,7 +72,7 @@ async def public(
     folder: Path, is_admin: Callable[[int, int], bool] = lambda _uid, _gid: False
 ) -> AsyncIterator[Public]:
     """Serve until the test is done with it."""
-    clock, scene = FakeClock(), Scene()
+    clock, scene, units = FakeClock(), Scene(), FakeUnits()
 
     def look() -> NodeSample:
         moment = clock.advance(1)
@@ -85,6 +87,7 @@ async def public(
         ProcfsProcessTable(),
         HOST,
         NullSampler("no devices in this test"),
+        units,
         is_admin,
         FrontLimits(),
     )
@@ -94,7 +97,7 @@ async def public(
     try:
         async with grpc.aio.insecure_channel(f"unix:{path}", options=options) as channel:
             stub = leases_pb2_grpc.LeasesStub(channel)
-            yield Public(path, authority, clock, scene, channel, stub)
+            yield Public(path, authority, clock, scene, channel, stub, units)
     finally:
         await doors.close()
 

@@ -66,7 +66,6 @@ def words_for(path: Path, words: str) -> list[str]:
             {"lease_id": "l", "mask_format": "MASK_FORMAT_UUID"},
             'CUDA_VISIBLE_DEVICES="1"',
         ),
-        ("env l --format docker", "Leases/Environment", {"lease_id": "l"}, "--gpus '\"device="),
         (
             "attach l --pid 7",
             "Leases/Attach",
@@ -79,7 +78,7 @@ def words_for(path: Path, words: str) -> list[str]:
             {"count": 2, "attach_deadline": "300s"},
             "export GPUSCHED_LEASE=lease-a",
         ),
-        ("allocate --format docker", "Leases/Allocate", {}, "-e CUDA_VISIBLE_DEVICES=0"),
+        ("allocate --format systemd", "Leases/Allocate", {}, 'GPUSCHED_LEASE="lease-a"'),
         (
             "allocate --label a=b --label c=",
             "Leases/Allocate",

@@ -13,6 +13,7 @@ from tests.fakes.authority import FakeAuthority
 from tests.fakes.builders import sample
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.processes import FakeProcessTable
+from tests.fakes.units import FakeUnits
 
 
 def doors_at(socket: Path, clock: FakeClock) -> PublicDoors:
@@ -24,6 +25,7 @@ def doors_at(socket: Path, clock: FakeClock) -> PublicDoors:
         FakeProcessTable(),
         host,
         NullSampler("none"),
+        FakeUnits(),
         lambda *_: False,
         everybody,
     )

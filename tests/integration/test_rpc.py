@@ -107,14 +107,6 @@ async def test_not_yet(face: Public) -> None:
     assert face.authority.ledger.live_count() == 0
 
 
-async def test_not_yet_target(face: Public) -> None:
-    """What cannot be named yet is UNIMPLEMENTED, and the answer says what can be done now."""
-    grant = await face.leases.Allocate(request_pb2.AllocateRequest())
-    wish = leases_pb2.AttachRequest(lease_id=grant.lease.id, unit="foo.service")
-    error = await refusal(face.leases.Attach(wish), grpc.StatusCode.UNIMPLEMENTED)
-    assert "attach one of its processes by pid, or its cgroup" in (error.details() or "")
-
-
 async def test_not_allowed(face: Public) -> None:
     """Nobody releases the lease of somebody else."""
     theirs = another_holds(face)

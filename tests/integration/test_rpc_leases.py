@@ -77,7 +77,6 @@ async def test_attach_process(face: Public) -> None:
         (Target(process=Identity(pid=0)), grpc.StatusCode.INVALID_ARGUMENT),
         (Target(process=Identity(pid=(1 << 31) - 1)), grpc.StatusCode.NOT_FOUND),
         (Target(process=Identity(pid=1, start_ticks=12345678)), grpc.StatusCode.NOT_FOUND),
-        (Target(unit="foo.service"), grpc.StatusCode.UNIMPLEMENTED),
     ],
 )
 async def test_attach_refused(

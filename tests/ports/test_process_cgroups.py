@@ -172,3 +172,13 @@ def test_facts_name_the_cgroup(host: Host) -> None:
     """Facts say in which cgroup a process is."""
     process = host.start_in(cgroup := host.cgroups.make())
     assert host.table.facts([process.pid])[process.pid].cgroup == cgroup
+
+
+def test_all_cgroups_are_listed(host: Host) -> None:
+    """A cgroup is found with those below it, each by its path; the root has no name."""
+    outer = host.cgroups.make()
+    inner = host.cgroups.make(outer)
+    found = list(host.table.cgroups())
+    assert {outer, inner} <= set(found)
+    assert "/" not in found
+    assert "" not in found

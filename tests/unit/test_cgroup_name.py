@@ -2,7 +2,13 @@
 
 import pytest
 
-from gpusched.core.cgroup_name import container_in, unit_in
+from gpusched.core.cgroup_name import (
+    Container,
+    container_in,
+    container_of,
+    containers_named,
+    unit_in,
+)
 
 ID = "0123456789abcdef" * 4
 
@@ -61,3 +67,51 @@ def test_containers(path: str, name: str) -> None:
 def test_units(path: str, name: str) -> None:
     """The innermost unit is the one; a session is none."""
     assert unit_in(path) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "cgroup"),
+    [
+        (f"/docker/{ID}", ID, f"/docker/{ID}"),
+        (f"/docker/{ID}/docker/{'f' * 64}/x", "f" * 64, f"/docker/{ID}/docker/{'f' * 64}"),
+        (f"/machine.slice/libpod-{ID}.scope/container", ID, f"/machine.slice/libpod-{ID}.scope"),
+        (f"/a.slice:cri-containerd:{ID}/b", ID, f"/a.slice:cri-containerd:{ID}"),
+        ("/lxc.payload.web/init.scope", "web", "/lxc.payload.web"),
+        ("/machine.slice/machine-a\\x2db.scope/x", "a-b", "/machine.slice/machine-a\\x2db.scope"),
+    ],
+)
+def test_a_container_has_a_cgroup_of_its_own(path: str, name: str, cgroup: str) -> None:
+    """The innermost container is meant, and its whole cgroup, not what it has made in it."""
+    assert container_of(path) == Container(name, cgroup)
+
+
+def test_not_everything_is_in_a_container() -> None:
+    """A service is in none."""
+    assert container_of("/system.slice/nginx.service") is None
+
+
+OTHER = "0123" + "f" * 60
+PATHS = (
+    *(f"/docker/{ID}", f"/docker/{ID}/below", f"/docker/{OTHER}"),
+    *("/lxc/0123", "/lxc/web", "/system.slice/a.service"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cgroups"),
+    [
+        (ID, [f"/docker/{ID}"]),
+        (ID[:12], [f"/docker/{ID}"]),
+        ("012345", [f"/docker/{ID}"]),
+        ("012", [f"/docker/{ID}", f"/docker/{OTHER}"]),
+        # A name is a name, whatever else begins so.
+        ("0123", ["/lxc/0123"]),
+        ("web", ["/lxc/web"]),
+        # Only an id may be said in part.
+        ("we", []),
+        ("", []),
+    ],
+)
+def test_containers_are_found_by_id_or_name(text: str, cgroups: list[str]) -> None:
+    """By the whole id, the beginning of it, or the name where that is what engines call it."""
+    assert [one.cgroup for one in containers_named(text, PATHS)] == cgroups

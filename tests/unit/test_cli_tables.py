@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gpusched.cli.devices import device_lines, type_lines
-from gpusched.cli.environment import docker_flags, environment_file, grant_words, shell_exports
+from gpusched.cli.environment import environment_file, grant_words, shell_exports
 from gpusched.cli.events import event_line
 from gpusched.cli.explain import explain_lines
 from gpusched.cli.lease_table import ended_lines, lease_lines
@@ -246,18 +246,6 @@ def test_a_shell_reads_the_environment_back() -> None:
 def test_systemd_reads_the_environment_back() -> None:
     """Quotes and backslashes are escaped as an EnvironmentFile wants it."""
     assert environment_file({"A": 'a "b" \\'}) == 'A="a \\"b\\" \\\\"'
-
-
-def test_docker_gets_devices_by_uuid() -> None:
-    """The devices are one word for Docker, with quotes inside; no device is no flag."""
-    grant: Fields = {
-        "devices": [{"uuid": "GPU-a"}, {"uuid": "GPU-b"}],
-        "container_environment": {"CUDA_VISIBLE_DEVICES": "0,1"},
-    }
-    assert docker_flags(Document(grant)) == (
-        "--gpus '\"device=GPU-a,GPU-b\"' -e CUDA_VISIBLE_DEVICES=0,1"
-    )
-    assert docker_flags(Document({"container_environment": {"A": "b"}})) == "-e A=b"
 
 
 def test_a_grant_in_words() -> None:

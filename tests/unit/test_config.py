@@ -68,7 +68,7 @@ level = "debug"
 """
 
 TABLES = (
-    "access, devices, enforcement, events, health, leases, log, overuse, pools, prices,"
+    "access, containers, devices, enforcement, events, health, leases, log, overuse, pools, prices,"
     " priorities, queue, quotas, sampling, strays"
 )
 FAULTS: dict[str, tuple[str, str]] = {

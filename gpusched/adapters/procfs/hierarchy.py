@@ -8,7 +8,7 @@ Source: Linux `admin-guide/cgroup-v2.rst`, proc_pid_mountinfo(5), cgroups(7).
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -49,6 +49,14 @@ class Hierarchy:
     def is_there(self) -> bool:
         """Say whether the tree can be read: else nothing follows from a cgroup's absence."""
         return self._mount is not None and Path(self._mount, "cgroup.procs").exists()
+
+    def all(self) -> Iterator[str]:
+        """Give the paths of all cgroups below the root."""
+        ahead = [] if self._mount is None else [self._mount]
+        while ahead:
+            for below in _folders(ahead.pop()):
+                yield below.removeprefix(str(self._mount))
+                ahead.append(below)
 
     def inode(self, path: str) -> int:
         """Give the identity of the cgroup *path* that is there now; 0 where there is none."""

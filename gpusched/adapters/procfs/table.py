@@ -72,6 +72,10 @@ class ProcfsProcessTable:
         members = tuple(self._hierarchy.processes(cgroup, member_of).values())
         return Standing(cgroup, self._hierarchy.inode(cgroup), members)
 
+    def cgroups(self) -> Iterable[str]:
+        """Give the paths of all cgroups; none where the host has no cgroup2 hierarchy."""
+        return self._hierarchy.all()
+
     def open_nodes(self, processes: Iterable[ProcessId]) -> tuple[OpenNode, ...]:
         """Find the character devices that *processes* have open; those that are gone have none.
 

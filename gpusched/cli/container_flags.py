@@ -1,0 +1,103 @@
+"""The flags of `docker run` and `podman run` that give a container a lease.
+
+By CDI where the engine can: then it gets the leased nodes and the driver's files, and is put under
+the lease by itself. Else the nodes one by one, which the engine then knows: a reload of systemd
+does not take them away, as it does those that NVIDIA's older runtime adds behind its back.
+"""
+
+import shlex
+
+from gpusched.cli.command import UsageError
+from gpusched.cli.container_engine import Engine
+from gpusched.client.document import Document
+from gpusched.core.cdi import inside
+
+DOCKER_CDI = (25, 0)
+DOCKER_CDI_ON = (28, 2)
+DOCKER_LEAST = (19, 3)
+PODMAN_CDI = (4, 1)
+
+
+class Flags:
+    """What to type.
+
+    Attributes:
+        words: The flags.
+        remarks: What the user should know beside, a sentence each.
+    """
+
+    __slots__ = ("remarks", "words")
+
+    def __init__(self, words: list[str], remarks: list[str]) -> None:
+        self.words = words
+        self.remarks = remarks
+
+    @property
+    def text(self) -> str:
+        """The flags as a shell reads them."""
+        return shlex.join(self.words)
+
+
+def flags_of(grant: Document, engine: Engine | None) -> Flags:
+    """Give the flags for *engine*; None: there is none here, the best that the grant has.
+
+    Args:
+        grant: A message `Grant`.
+        engine: As it says that it is.
+
+    Raises:
+        UsageError: It is too old.
+    """
+    name = grant.text("cdi_name")
+    why_not = "" if engine is None else _without_cdi(engine)
+    if name and not why_not:
+        return Flags(["--device", name], [])
+    bare = engine is not None and not engine.nvidia and "control_nodes" in grant
+    files = "; the driver's files must be in the image" if bare else ""
+    remark = (
+        f"{why_not or 'the lease has no name for engines'}: the nodes are named one by one, and"
+        " the container is under the lease only after"
+        f" `gpusched attach {grant.part('lease').text('id')} --container C`{files}"
+    )
+    return Flags(_one_by_one(grant, nvidia=engine is not None and engine.nvidia), [remark])
+
+
+def _without_cdi(engine: Engine) -> str:
+    """Say why the engine does not take CDI names; empty: it does.
+
+    Source: Docker's release notes: CDI came with 25.0 behind a feature flag, which is on by
+    default from 28.2; `docker run --gpus` came with 19.03. Podman has CDI since 4.1.
+    """
+    if engine.name == "podman":
+        return "" if engine.version >= PODMAN_CDI else f"Podman {engine.text} is before 4.1"
+    if engine.version < DOCKER_LEAST:
+        raise UsageError(
+            f"Docker {engine.text} gives no GPUs to containers; 19.03 is the first version that"
+            " does, and 28.2 the first that takes a lease by its name"
+        )
+    if engine.version < DOCKER_CDI:
+        return f"Docker {engine.text} is before 25.0"
+    on = engine.version >= DOCKER_CDI_ON if engine.folders is None else bool(engine.folders)
+    if on:
+        return ""
+    return (
+        f'Docker {engine.text} has CDI switched off: {{"features": {{"cdi": true}}}} in'
+        " /etc/docker/daemon.json turns it on"
+    )
+
+
+def _one_by_one(grant: Document, *, nvidia: bool) -> list[str]:
+    nodes = [one.text("path") for part in grant.parts("devices") for one in part.parts("nodes")]
+    nodes += [one.text("path") for one in grant.parts("control_nodes")]
+    words = [f"--device={_there(path)}" for path in dict.fromkeys(nodes)]
+    if nvidia and nodes:
+        # Brings the driver's files. The quotes inside keep Docker from parting the list.
+        uuids = ",".join(one.text("uuid") for one in grant.parts("devices"))
+        words += ["--gpus", f'"device={uuids}"']
+    for name, value in grant.words("container_environment").items():
+        words += ["-e", f"{name}={value}"]
+    return words
+
+
+def _there(path: str) -> str:
+    return path if inside(path) == path else f"{path}:{inside(path)}"

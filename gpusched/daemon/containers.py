@@ -1,0 +1,128 @@
+"""Keeps the documents by which container engines know leases equal to the leases.
+
+One is written when a grant is told, after it is durable and before the reply names it; it goes
+when the lease ends. Nothing here costs a lease: what cannot be written is a warning in the grant.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from gpusched.core.cdi import Host, document_of, name_of
+from gpusched.core.ids import LeaseId
+from gpusched.core.lease import Lease
+from gpusched.core.ledger import Ledger
+from gpusched.daemon.engine import Engine
+from gpusched.ports import LeaseDocuments, Named, Stopping
+
+
+class Containers:
+    """The documents of all leases that were told to somebody.
+
+    Args:
+        documents: Where they lie; None: no engine is told of leases.
+        socket: Where the daemon listens.
+        hook: The command by which a container's cgroup is attached.
+    """
+
+    def __init__(
+        self, documents: LeaseDocuments | None, socket: str = "", hook: tuple[str, ...] = ()
+    ) -> None:
+        self._documents = documents
+        self._host = Host(socket, hook)
+        self._engine: Engine | None = None
+        self._written: set[LeaseId] = set()
+        self._one_by_one = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger()
+
+    async def serve(self, engine: Engine) -> None:
+        """Make equal what an earlier daemon has left, and follow the ledger from now on."""
+        self._engine = engine
+        if self._documents is None:
+            return
+        self._written.update(await asyncio.to_thread(self._documents.leases))
+        await self._withdraw_ended()
+        for lease in [one for one in engine.ledger.live() if _is_told(one)]:
+            # Also those that have one: the driver, or this program, may be another by now.
+            failure = await self._put(self._documents, engine.ledger, lease)
+            if failure is not None:
+                self._log.warning("containers are not told", reason=failure)
+        self._following = asyncio.get_running_loop().create_task(self._follow(engine))
+
+    async def named(self, lease_id: LeaseId) -> Named | None:
+        """Give the name of a lease for container engines, once its grant is durable.
+
+        Returns:
+            The name, or why there is none. None: engines are not told of this lease.
+
+        Raises:
+            Stopping: The daemon ends, or a commit failed.
+        """
+        if self._documents is None or self._engine is None:
+            return None
+        await self._engine.durable()
+        async with self._one_by_one:
+            lease = self._engine.ledger.get(lease_id)
+            if lease is None or not _is_told(lease):
+                return None
+            if lease_id not in self._written:
+                failure = await self._put(self._documents, self._engine.ledger, lease)
+                # It may have ended while the document was written.
+                await self._withdraw_ended()
+                if failure is not None:
+                    return Named("", failure)
+        return Named(name_of(lease_id))
+
+    async def close(self) -> None:
+        """Follow no more; what was written stays, as the leases do. Idempotent."""
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+
+    async def _follow(self, engine: Engine) -> None:
+        with suppress(Stopping):
+            while True:
+                await engine.news()
+                await self._withdraw_ended()
+
+    async def _put(self, documents: LeaseDocuments, ledger: Ledger, lease: Lease) -> str | None:
+        """Write a document; say why not."""
+        start = f"containers cannot be given {lease.id} by name"
+        absent = [one.device for one in lease.shares if one.device not in ledger.devices]
+        if absent:
+            return f"{start}: {absent[0]} does not answer"
+        driver = await asyncio.to_thread(documents.driver)
+        host = replace(self._host, driver=driver)
+        here = [one for uuid, one in ledger.devices.items() if uuid not in ledger.lost]
+        document = document_of(lease, here, ledger.governed.control, host)
+        try:
+            await asyncio.to_thread(documents.put, lease.id, document)
+        except OSError as error:
+            return f"{start}: {error.strerror}"
+        self._written.add(lease.id)
+        return None
+
+    async def _withdraw_ended(self) -> None:
+        if self._documents is None or self._engine is None:
+            return
+        ledger = self._engine.ledger
+        for one in [one for one in self._written if not _is_usable(ledger.get(one))]:
+            self._written.discard(one)
+            try:
+                await asyncio.to_thread(self._documents.remove, one)
+            except OSError as error:
+                self._log.warning("a cdi document stays", lease=one, reason=error.strerror)
+
+
+def _is_usable(lease: Lease | None) -> bool:
+    return lease is not None and lease.usable
+
+
+def _is_told(lease: Lease) -> bool:
+    """Say whether containers may be started with it: it has not begun with a process."""
+    return lease.usable and not lease.adopted and not lease.request.attach_caller
