@@ -21,6 +21,7 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.sample import NodeSample, Unavailable
 from gpusched.core.share import Share
 from gpusched.core.story import ended, ending, ghost_found, ghost_gone, signalled
+from gpusched.core.unit_start import may_be_between_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,11 @@ def emptied(ledger: Ledger, event: CgroupEmptied, now: Moment) -> Decision:
     """End the leases whose last process has ended, and clear the cgroup away."""
     here = [one for one in usable_in(ledger, event.cgroup.path) if one.cgroup == event.cgroup]
     # What is being prepared has its own outcome; then its cgroup is followed anew.
-    over = [one for one in here if one.entered is not None]
+    over = [
+        one
+        for one in here
+        if one.entered is not None and not may_be_between_steps(one, now.instant)
+    ]
     along = frozenset(one.id for one in over)
     changes: list[Change] = []
     for lease in over:

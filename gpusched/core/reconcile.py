@@ -20,6 +20,7 @@ from gpusched.core.lease import EndReason, Lease, LeaseState, confirm
 from gpusched.core.ledger import Ledger
 from gpusched.core.observation import Observation, SeenCgroup
 from gpusched.core.story import ended, enforcement
+from gpusched.core.unit_start import may_be_between_steps
 
 
 def observed(ledger: Ledger, event: Observed, now: Moment) -> Decision:
@@ -109,6 +110,8 @@ def _of_lease(
 
 
 def _judged(lease: Lease, observation: Observation) -> bool:
+    if may_be_between_steps(lease, observation.begun_at):
+        return False
     return lease.entered is not None and lease.entered.instant < observation.begun_at
 
 

@@ -35,6 +35,7 @@ from gpusched.core.preempting import preempted
 from gpusched.core.sample import NodeReading, NodeSample, Unavailable, governed_by
 from gpusched.core.starting import watch_growth
 from gpusched.core.story import denied, device_appeared, device_lost, extended
+from gpusched.core.unit_start import may_be_between_steps
 
 
 def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
@@ -185,6 +186,8 @@ def _emptied(lease: Lease, sample: NodeSample) -> EndReason | None:
     """Say EMPTY when a look begun after the last attach found none of its processes."""
     members = sample.members.get(lease.id)
     if members is None or members or lease.entered is None:
+        return None
+    if may_be_between_steps(lease, sample.begun_at):
         return None
     return EndReason.EMPTY if sample.begun_at > lease.entered.instant else None
 

@@ -34,8 +34,8 @@ async def unit_cgroup(units: Units, name: str) -> str:
         ) from None
     if path is None:
         sentence = (
-            f"unit: the system has no unit {unit}; one of a user's own manager is attached by its"
-            " cgroup, see `systemctl --user show -p ControlGroup`"
+            f"unit: no unit {unit} is loaded: it does not run, or there is none; one of a user's"
+            " own manager is attached by its cgroup, see `systemctl --user show -p ControlGroup`"
         )
         raise refuse(Refusal.NOT_FOUND, sentence)
     if not path:

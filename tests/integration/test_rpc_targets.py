@@ -31,7 +31,7 @@ async def test_what_is_no_unit(face: Public, name: str) -> None:
 async def test_a_unit_that_is_not_there(face: Public) -> None:
     """The refusal tells the way for a unit of a user's own manager."""
     said = await told(face, Target(unit="web.service"), grpc.StatusCode.NOT_FOUND)
-    assert "the system has no unit web.service" in said
+    assert "no unit web.service is loaded" in said
     assert "systemctl --user" in said
 
 

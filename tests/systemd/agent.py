@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from stat import S_IFCHR
 
+from gpusched.adapters.cgroup import bpf
 from gpusched.adapters.cgroup.programs import Programs
 from gpusched.adapters.systemd.bus import SystemdBus
 from gpusched.adapters.systemd.slices import SliceHome
@@ -65,10 +66,20 @@ class Agent:
         """List the slices."""
         return list(await self._home.all())
 
-    async def deny(self, path: str, major: int) -> None:
-        """Put a program on it that denies every node of *major*."""
-        mask = Mask((Rule(allow=False, nodes=NodeRange(major, 0, 255)),))
+    async def deny(self, path: str, major: int, first: int = 0) -> None:
+        """Put a program on it that denies every node of *major*, from the minor *first* on."""
+        mask = Mask((Rule(allow=False, nodes=NodeRange(major, first, 255)),))
         self._programs.apply(_CGROUPS / path.lstrip("/"), mask)
+
+    async def widen(self, path: str) -> None:
+        """Take systemd's own program off a cgroup behind its back, as NVIDIA's older runtime."""
+        folder = os.open(_CGROUPS / path.lstrip("/"), os.O_RDONLY)
+        for number in bpf.query(folder):
+            program = bpf.prog_fd_by_id(number)
+            if not bpf.prog_info(program).name.startswith("gs_"):
+                bpf.detach(folder, program)
+            os.close(program)
+        os.close(folder)
 
     async def opener(self) -> int:
         """Start a process that opens what `opens` says; give its pid."""

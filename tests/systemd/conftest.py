@@ -7,6 +7,7 @@ import pytest
 
 from tests import capabilities
 from tests.systemd import rootfs
+from tests.systemd.asking import MAJOR, NODE, Asked
 from tests.systemd.machine import Machine
 
 
@@ -34,3 +35,17 @@ def package(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str:
     target = f"/var/tmp/{wheel.name}"  # noqa: S108 - of the machine
     machine.put(wheel, target)
     return target
+
+
+@pytest.fixture
+def agent(machine: Machine) -> Iterator[Asked]:
+    """The agent, with a node to open; what it made is gone at the end."""
+    machine.told("rm", "-f", NODE)
+    asked = Asked(machine)
+    try:
+        asked.tell("node", NODE, MAJOR, 0)
+        yield asked
+    finally:
+        asked.end()
+        machine.run(["systemctl", "stop", "gpusched.slice", "gpusched_users.slice"])
+        machine.run(["systemctl", "stop", "user-*-gpusched_*.slice"])

@@ -1,96 +1,18 @@
 """Slices of a real systemd: they carry the program, and outlive what systemd goes through."""
 
 import errno
-import json
 import statistics
-import subprocess
-from collections.abc import Iterator
 
 import pytest
 
+from tests.systemd.asking import MAJOR, NODE, Asked, Refusal
 from tests.systemd.machine import Machine
 from tools.stage import waiting
 
 pytestmark = pytest.mark.nspawn
 
-_MAJOR = 60  # for experiments; nobody's driver
-_NODE = "/dev/gpusched-test"
 _OWN = "/gpusched.slice/gpusched-lease_"
 _WAIT_SECONDS = 5.0
-
-
-class Refusal(Exception):
-    """What the agent says was refused."""
-
-
-class Asked:
-    """The agent in the machine."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own words
-            machine.command(["python3", "-Bm", "tests.systemd.agent"]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=machine.environment(),
-            text=True,
-        )
-
-    def tell(self, verb: str, *arguments: object) -> None:
-        """Have it do something."""
-        assert self._answer(verb, arguments) is None
-
-    def text(self, verb: str, *arguments: object) -> str:
-        """Have it do something that gives words."""
-        value = self._answer(verb, arguments)
-        assert isinstance(value, str)
-        return value
-
-    def number(self, verb: str, *arguments: object) -> int:
-        """Have it do something that gives a number."""
-        value = self._answer(verb, arguments)
-        assert isinstance(value, int)
-        return value
-
-    def rows(self, verb: str, *arguments: object) -> list[list[float]]:
-        """Have it measure."""
-        value = self._answer(verb, arguments)
-        assert isinstance(value, list)
-        return value
-
-    def paths(self) -> list[str]:
-        """List the slices."""
-        value = self._answer("all", ())
-        assert isinstance(value, list)
-        return value
-
-    def end(self) -> None:
-        """Let it end itself and its processes."""
-        self._process.communicate(timeout=10)
-
-    def _answer(self, verb: str, arguments: tuple[object, ...]) -> object:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps([verb, *arguments]), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        assert line, "the agent has ended"
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Refusal(answer["error"])
-        return answer["value"]
-
-
-@pytest.fixture
-def agent(machine: Machine) -> Iterator[Asked]:
-    """The agent, with a node to open; what it made is gone at the end."""
-    machine.told("rm", "-f", _NODE)
-    asked = Asked(machine)
-    try:
-        asked.tell("node", _NODE, _MAJOR, 0)
-        yield asked
-    finally:
-        asked.end()
-        machine.run(["systemctl", "stop", "gpusched.slice", "gpusched_users.slice"])
-        machine.run(["systemctl", "stop", "user-*-gpusched_*.slice"])
 
 
 def _until_empty(machine: Machine, path: str) -> None:
@@ -121,14 +43,14 @@ def test_the_slice_carries_the_program(machine: Machine, agent: Asked) -> None:
     """A process is denied as soon as it has entered, and so is who comes later; others are not."""
     first, second, other = (agent.number("opener") for _ in range(3))
     path = agent.text("make", "lease-b", 0)
-    agent.tell("deny", path, _MAJOR)
-    assert agent.number("opens", first, _NODE) == errno.ENXIO
+    agent.tell("deny", path, MAJOR)
+    assert agent.number("opens", first, NODE) == errno.ENXIO
     agent.tell("enter", path, [first])
-    assert agent.number("opens", first, _NODE) == errno.EPERM
+    assert agent.number("opens", first, NODE) == errno.EPERM
     assert agent.number("opens", first, "/dev/null") == 0
     agent.tell("enter", path, [second])
-    assert agent.number("opens", second, _NODE) == errno.EPERM
-    assert agent.number("opens", other, _NODE) == errno.ENXIO
+    assert agent.number("opens", second, NODE) == errno.EPERM
+    assert agent.number("opens", other, NODE) == errno.ENXIO
     places = [_cgroup_of(machine, one) for one in (first, second)]
     assert all(one.startswith(f"{path}/gpusched-lease_b-") for one in places)
 
@@ -138,16 +60,16 @@ def test_a_slice_outlives_a_new_systemd(machine: Machine, agent: Asked, verb: st
     """Cgroup and program stay as they are, empty or not; and the connection is mended."""
     full, empty = agent.text("make", "lease-c", 0), agent.text("make", "lease-d", 0)
     inside, later = agent.number("opener"), agent.number("opener")
-    agent.tell("deny", full, _MAJOR)
-    agent.tell("deny", empty, _MAJOR)
+    agent.tell("deny", full, MAJOR)
+    agent.tell("deny", empty, MAJOR)
     agent.tell("enter", full, [inside])
     before = [_inode(machine, path) for path in (full, empty)]
     machine.told("systemctl", verb)
     assert agent.paths() == [full, empty]
     assert [_inode(machine, path) for path in (full, empty)] == before
     agent.tell("enter", empty, [later])
-    assert agent.number("opens", inside, _NODE) == errno.EPERM
-    assert agent.number("opens", later, _NODE) == errno.EPERM
+    assert agent.number("opens", inside, NODE) == errno.EPERM
+    assert agent.number("opens", later, NODE) == errno.EPERM
 
 
 @pytest.mark.parametrize("address", [None, "unix:path=/run/systemd/private"])
@@ -231,11 +153,11 @@ def test_a_user_keeps_the_limits_of_the_users_slice(machine: Machine, agent: Ask
     machine.told("systemctl", "start", "user@2001.service")
     path = agent.text("make", "lease-j", 2001)
     assert path == "/user.slice/user-2001.slice/user-2001-gpusched_lease_j.slice"
-    agent.tell("deny", path, _MAJOR)
+    agent.tell("deny", path, MAJOR)
     pid = agent.number("opener")
     agent.tell("enter", path, [pid])
     machine.told("systemctl", "stop", "user@2001.service")
-    assert agent.number("opens", pid, _NODE) == errno.EPERM
+    assert agent.number("opens", pid, NODE) == errno.EPERM
     assert agent.paths() == [path]
     agent.tell("end", pid)
     _until_empty(machine, path)

@@ -68,8 +68,8 @@ level = "debug"
 """
 
 TABLES = (
-    "access, containers, devices, enforcement, events, health, leases, log, overuse, pools, prices,"
-    " priorities, queue, quotas, sampling, strays"
+    "access, containers, devices, enforcement, events, health, leases, log, overuse, pools,"
+    " prices, priorities, queue, quotas, sampling, strays"
 )
 FAULTS: dict[str, tuple[str, str]] = {
     "interval": (

@@ -25,6 +25,17 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def bare(wheels: list[Path]) -> Iterator[Installed]:
     """A machine with the wheels and without gpusched; one per file of tests."""
+    yield from _booted(wheels)
+
+
+@pytest.fixture(scope="package")
+def lasting(wheels: list[Path]) -> Iterator[Installed]:
+    """A machine with the service, for the files that leave it as it is."""
+    for one in _booted(wheels):
+        yield one.simulated()
+
+
+def _booted(wheels: list[Path]) -> Iterator[Installed]:
     machine = Machine()
     try:
         machine.boot()

@@ -17,6 +17,12 @@ _UPSETS = {
 _EXCEPT_TWO = ["EPERM", "EPERM", "ENXIO", "EPERM"]
 
 
+@pytest.fixture(scope="module")
+def service(lasting: Installed) -> Installed:
+    """The machine that these files of tests share."""
+    return lasting
+
+
 def _upset(host: Installed, kind: str) -> None:
     before = int(host.show("NRestarts"))
     host.machine.told("sh", "-c", _UPSETS[kind])

@@ -1,0 +1,64 @@
+"""Between two commands of a unit's start its cgroup is empty, and that ends no lease."""
+
+from dataclasses import replace
+
+import pytest
+
+from gpusched.core.enforcement import LeaseCgroup
+from gpusched.core.events import CgroupEmptied, Ticked
+from gpusched.core.ids import ProcessId
+from gpusched.core.lease import EndReason, Lease
+from gpusched.core.observation import Observation
+from gpusched.core.reconcile import reconcile
+from gpusched.core.unit_start import may_be_between_steps
+from tests.fakes.builders import moment, reading, sample
+from tests.fakes.host import Host, changed_leases
+from tests.fakes.kernel_builders import GPUS, held, host_of, own_cgroup, service
+
+SCOPE = service(path="/user.slice/app-x.scope")
+CONTAINER = service(path="/docker/" + "ab" * 32)
+SOON, LATER = moment(1004.9), moment(1005)
+
+
+def starting(cgroup: LeaseCgroup | None) -> Lease:
+    """A lease that a command of the start has attached just now."""
+    return replace(held(cgroup, GPUS[0]), entered=moment(1000))
+
+
+@pytest.mark.parametrize("cgroup", [SCOPE, CONTAINER, own_cgroup(), None])
+def test_only_a_service_is_started_in_steps(cgroup: LeaseCgroup | None) -> None:
+    """A scope, a container and a cgroup of ours have no further step when they are empty."""
+    assert not may_be_between_steps(starting(cgroup), SOON.instant)
+
+
+def test_a_start_is_over_soon() -> None:
+    """Five seconds after it was attached an empty service is one that has ended."""
+    assert may_be_between_steps(starting(service()), SOON.instant)
+    assert not may_be_between_steps(starting(service()), LATER.instant)
+    nobody = replace(starting(service()), entered=None)
+    assert not may_be_between_steps(nobody, SOON.instant)
+
+
+def ends(host: Host) -> list[EndReason | None]:
+    """The three ways in which an empty cgroup is found, and the ends that they lead to."""
+    now = host.now
+    look = Observation((), now.instant, guard=False)
+    members = {one.id: frozenset[ProcessId]() for one in host.ledger.live()}
+    taken = sample(*map(reading, GPUS), at=now, members=members)
+    found = reconcile(host.ledger, look, now).changes
+    host.apply(found)
+    decisions = [host.do(CgroupEmptied(service())), host.do(Ticked(taken))]
+    return [lease.reason for one in decisions for lease in changed_leases(one)]
+
+
+def test_no_way_of_finding_it_empty_ends_it() -> None:
+    """Neither the notice, nor a sample, nor a look at the cgroups; afterwards it does end."""
+    host = host_of(starting(service()))
+    host.now = SOON
+    assert ends(host) == []
+    (lease,) = host.ledger.live()
+    assert lease.usable
+    host.now = LATER
+    host.do(CgroupEmptied(service()))
+    (lease,) = host.ledger.live()
+    assert lease.reason is EndReason.EMPTY
