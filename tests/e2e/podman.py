@@ -5,10 +5,12 @@ Where root may not raise limits podman's own are too high, so that they are said
 
 import contextlib
 import secrets
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.e2e.host import Host
@@ -20,7 +22,7 @@ NO_DRIVER = "No such device or address"
 ABSENT = "no such file"
 ALL = [NO_DRIVER] * 4
 ONLY_2 = [DENIED, DENIED, NO_DRIVER, DENIED]
-_LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096", "--pids-limit=0")
+LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096", "--pids-limit=0")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -64,7 +66,7 @@ class Engine:
         """Try to start a container that waits."""
         # Its monitor would have a cgroup elsewhere, which stays.
         cgroups = (f"--cgroup-parent={self.parent}", "--cgroups=no-conmon")
-        where = (f"--name={name}", "--net=none", *cgroups, *_LIMITS)
+        where = (f"--name={name}", "--net=none", *cgroups, *LIMITS)
         command = ("--rootfs", str(self._root), "/bin/busybox", "sleep", "600")
         return self._host.run(*self._podman, "run", "--detach", *where, *options, *command)
 
@@ -94,6 +96,31 @@ class Engine:
     def bound(self) -> tuple[str, ...]:
         """Give the options that only show the devices to a container."""
         return (f"--volume={self._devices}:{self._devices}:dev",)
+
+    def image(self) -> str:
+        """Make an image of the folder that other containers have as their root; give its name."""
+        (self._root / "bin/sleep").symlink_to("busybox")
+        packed = shutil.make_archive(str(self._root), "tar", self._root)
+        name = "localhost/gpusched-test:1"
+        self.podman("import", packed, name)
+        return name
+
+    def composed(self, project: Path, variables: Mapping[str, str]) -> str:
+        """Start the one service of a folder's Compose file; give its container's name.
+
+        By podman-compose, over this very engine.
+        """
+        podman = project / "podman"
+        words = shlex.join([*self._podman, "$@"]).replace("'$@'", '"$@"')
+        podman.write_text(f"#!/bin/sh\nexec {words}\n")
+        podman.chmod(0o755)
+        own = shlex.join([f"--cgroup-parent={self.parent}", "--cgroups=no-conmon", *LIMITS])
+        compose = [str(Path(sys.executable).with_name("podman-compose")), "--in-pod=false"]
+        compose += [f"--podman-path={podman}", f"--podman-run-args={own}"]
+        compose += ["--file", str(project / "compose.yaml"), "up", "--detach"]
+        done = self._host.run(*compose, **variables)
+        assert done.returncode == 0, done
+        return self.podman("ps", "--format", "{{.Names}}")
 
     def remove(self, *names: str) -> None:
         """End containers."""

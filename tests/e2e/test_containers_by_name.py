@@ -5,6 +5,7 @@ ends with it. podman over runc, as in `test_containers`.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from gpusched.client.document import Document
 from tests.e2e.host import Host
 from tests.e2e.podman import ABSENT, ALL, DENIED, NO_DRIVER, ONLY_2, Engine, engine_of
+from tools.stage import ROOT
 
 FOLDER = Path("/run/cdi")
 """Where podman looks; a test cannot have it look elsewhere."""
@@ -126,6 +128,23 @@ def test_a_running_container_is_attached_by_id(host: Host, engine: Engine) -> No
     assert reply.part("lease").part("holder").text("cgroup").endswith(number)
     assert engine.opens(container) == ONLY_2
     assert "none that runs is called" in host.refused(64, "attach", lease, "--container", "nobody")
+
+
+def test_compose(host: Host, engine: Engine) -> None:
+    """The Compose file of the guide starts a service with its lease, which ends with it."""
+    lease, _ = granted(host, "--device", "3")
+    page = (ROOT / "docs/guides/containers.md").read_text()
+    found = re.search(r"<!-- compose -->\n```yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    project = host.folder / "compose"
+    project.mkdir()
+    (project / "compose.yaml").write_text(found[1])
+    told = {"GPUSCHED_LEASE": lease, "IMAGE": engine.image()}
+    container = engine.composed(project, told)
+    assert engine.opens(container, folder=DEV) == [ABSENT, ABSENT, ABSENT, NO_DRIVER]
+    assert host.leases()[lease].text("state") == "LEASE_STATE_ACTIVE"
+    engine.remove(container)
+    host.until(lambda: host.ended(lease) == "END_REASON_EMPTY")
 
 
 @pytest.mark.usefixtures("host")
