@@ -96,12 +96,16 @@ class Containers:
         absent = [one.device for one in lease.shares if one.device not in ledger.devices]
         if absent:
             return f"{start}: {absent[0]} does not answer"
-        driver = await asyncio.to_thread(documents.driver)
-        host = replace(self._host, driver=driver)
         here = [one for uuid, one in ledger.devices.items() if uuid not in ledger.lost]
-        document = document_of(lease, here, ledger.governed.control, host)
+        control = ledger.governed.control
+
+        def write() -> None:
+            host = replace(self._host, driver=documents.driver())
+            documents.put(lease.id, document_of(lease, here, control, host))
+
         try:
-            await asyncio.to_thread(documents.put, lease.id, document)
+            # Once to a thread and back: on a busy host that is most of what this costs.
+            await asyncio.to_thread(write)
         except OSError as error:
             return f"{start}: {error.strerror}"
         self._written.add(lease.id)

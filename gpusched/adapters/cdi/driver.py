@@ -5,6 +5,7 @@ service nvidia-cdi-refresh (toolkit 1.18 and later), as /var/run/cdi/nvidia.yaml
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 
 from gpusched.core.cdi import DRIVER_KIND, Fields
 
-_LOOKS = ("*.yaml", "*.yml", "*.json")
+_LOOKS = (".yaml", ".yml", ".json")
 _OURS = "gpusched"
 _MOST = 4 << 20
 
@@ -35,12 +36,20 @@ class DriverDocument:
 
     def _files(self) -> Iterator[tuple[Path, int, int]]:
         for folder in self._folders:
-            for place in sorted(path for look in _LOOKS for path in folder.glob(look)):
+            for entry in sorted(_listed(folder), key=lambda one: one.name):
                 # Our own documents come and go, and are not meant.
-                if not place.name.startswith(_OURS):
+                if entry.name.endswith(_LOOKS) and not entry.name.startswith(_OURS):
                     with suppress(OSError):
-                        status = place.stat()
-                        yield place, status.st_mtime_ns, status.st_size
+                        status = entry.stat()
+                        yield Path(entry.path), status.st_mtime_ns, status.st_size
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def _first(places: Iterable[Path]) -> Fields:
