@@ -18,7 +18,8 @@ BETWEEN_STEPS: Final = 5 * SECOND
 
 def may_be_between_steps(lease: Lease, seen_at: Instant) -> bool:
     """Say whether that the lease's cgroup was empty at *seen_at* does not say that it is over."""
-    if lease.entered is None or lease.cgroup is None or lease.cgroup.made:
+    # What was adopted had a process on its devices: its start was over.
+    if lease.entered is None or lease.cgroup is None or lease.cgroup.made or lease.adopted:
         return False
     service = unit_in(lease.cgroup.path).endswith(".service")
     return service and seen_at < lease.entered.instant + BETWEEN_STEPS

@@ -37,6 +37,8 @@ def test_a_start_is_over_soon() -> None:
     assert not may_be_between_steps(starting(service()), LATER.instant)
     nobody = replace(starting(service()), entered=None)
     assert not may_be_between_steps(nobody, SOON.instant)
+    adopted = replace(starting(service()), adopted=True)
+    assert not may_be_between_steps(adopted, SOON.instant)
 
 
 def ends(host: Host) -> list[EndReason | None]:
