@@ -24,6 +24,7 @@ _WIDTH = 99
 _PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("A lease for a block", "gpusched", ("lease", "async_lease", "HeldLease", "LeasedDevice")),
     ("", "gpusched", ("Enforcement", "Wish")),
+    ("Devices for one of several workers", "gpusched", ("worker_lease", "WorkerLease")),
     ("Notices", "gpusched", ("Notice", "NoticeKind", "NoticeAction")),
     (
         "Errors",
