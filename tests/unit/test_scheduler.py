@@ -245,7 +245,7 @@ def has(host: Host) -> dict[tuple[int, str], list[DeviceUuid]]:
 
 
 TestScheduler = Scheduler.TestCase
-TestScheduler.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestScheduler.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
 @settings(max_examples=60, deadline=None)
