@@ -75,7 +75,7 @@ def _said(host: Installed) -> list[str]:
 def _recipe(*changes: tuple[str, str]) -> str:
     """Give the drop-in as the guide has it."""
     text = (ROOT / "docs/guides/systemd.md").read_text()
-    found = re.search(r"<!-- drop-in -->\n```\n(.*?)```", text, re.DOTALL)
+    found = re.search(r"<!-- drop-in -->\n```ini\n(.*?)```", text, re.DOTALL)
     assert found is not None
     recipe = found[1]
     for before, after in changes:
