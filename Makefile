@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 CODE := gpusched tests tools $(wildcard bench demo)
 PYTEST_ARGS ?=
+# Tests mostly wait, for daemons and clocks: more processes than cores. JOBS=0: one after the other.
+JOBS ?= 3
+SPREAD := -n $(JOBS) --dist loadgroup
 
 .PHONY: help demo test check unit bentoml frameworks proto proto-check reference reference-check bench mutation lock clean
 
@@ -46,11 +49,11 @@ check: $(STAMP) proto-check reference-check ## lint, types, layers, shape, drift
 	@$(BIN)/pytest --quiet --no-header tests/contracts/test_shape.py
 
 unit: $(STAMP) ## the pure tests; fails when a line or branch of the core is not covered
-	@$(BIN)/pytest --quiet --no-header tests/unit --cov=gpusched.core --cov-branch \
+	@$(BIN)/pytest --quiet --no-header $(SPREAD) tests/unit --cov=gpusched.core --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(PYTEST_ARGS)
 
 test: check unit ## everything this machine allows; what was skipped is listed with its reason
-	@$(BIN)/pytest --no-header -rs tests --ignore=tests/unit $(PYTEST_ARGS)
+	@$(BIN)/pytest --no-header -rs $(SPREAD) tests --ignore=tests/unit $(PYTEST_ARGS)
 
 bentoml: $(STAMP) ## BentoML in environments of its own, for the tests that run it
 	@tools/fetch_bentoml.sh

@@ -24,8 +24,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             capabilities.require(name)
 
 
+_TOGETHER = ("tests/systemd/", "tests/e2e/test_containers")
+_APART = ("tests/e2e/test_fault_injection.py", "tests/unit/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests must share a process where several run them (`--dist loadgroup`): those of
+    a file, for its daemon; those that boot machines, and those that start containers.
+    """
+    for item in items:
+        if not item.nodeid.startswith(_APART):
+            alike = (one for one in _TOGETHER if item.nodeid.startswith(one))
+            group = next(alike, item.nodeid.partition("::")[0])
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says once more, in one line per reason, what this machine did not test."""
+    """Says what was measured, and, in one line per reason, what this machine did not test."""
+    for report in terminalreporter.getreports("passed"):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, text in report.user_properties:
+                if name == "measured":
+                    terminalreporter.line(str(text))
     skipped = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
         for report in terminalreporter.getreports("skipped")

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -166,7 +167,7 @@ def _served_in_order(crowd: Crowd, order: list[str]) -> None:
 
 @pytest.mark.long
 def test_a_thousand_clients_wait_and_are_served_in_their_order(
-    own_host: Host, capsys: pytest.CaptureFixture[str]
+    own_host: Host, record_property: Callable[[str, object], None]
 ) -> None:
     """They cost memory and descriptors and no threads; two crashes lose none of them, and each is
     served once: the higher classes first, and within a class who came first.
@@ -189,14 +190,14 @@ def test_a_thousand_clients_wait_and_are_served_in_their_order(
     _killed(host)
     crowd.wait()
     at_last = cost_of(host.pid)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nalone:           {alone}; {quiet:.1%} of a core\n"
-            f"{CLIENTS} wait:       {full}; {busy:.1%} of a core\n"
-            f"after kill -9:   {back}\n"
-            f"all are served:  {at_last}; killed once more when {in_the_middle} were served;"
-            f" {crowd.places} places told\n"
-        )
+    for figures in (
+        f"alone: {alone}; {quiet:.1%} of a core",
+        f"{CLIENTS} wait: {full}; {busy:.1%} of a core",
+        f"after kill -9: {back}",
+        f"all are served: {at_last}; killed once more when {in_the_middle} were",
+        f"{crowd.places} places told",
+    ):
+        record_property("measured", figures)
     _served_in_order(crowd, _names(before))
     assert waiting(host) == []
     assert not [one for one in host.log_text.splitlines() if '"level": "error"' in one]

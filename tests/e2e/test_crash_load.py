@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ class Told:
 
 @pytest.mark.long
 def test_crashes_under_load_lose_nothing_acknowledged(
-    own_host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_host: Host, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """After each of 20 crashes every acknowledged grant is there and the invariants hold."""
     seed = os.environ.get(SEED) or secrets.token_hex(4)
@@ -64,12 +64,11 @@ def test_crashes_under_load_lose_nothing_acknowledged(
             ledger = _loaded(own_host, tmp_path / f"{number}.db")
             _check(ledger, told)
             assert {one.id for one in ledger.live()} == set(own_host.leases())
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{ROUNDS} crashes under load: {len(told.granted)} grants acknowledged,"
-            f" {len(told.released)} releases, {len(told.doubtful)} releases cut off"
-            f" ({SEED}={seed})\n"
-        )
+    record_property(
+        "measured",
+        f"{ROUNDS} crashes under load: {len(told.granted)} grants acknowledged,"
+        f" {len(told.released)} releases, {len(told.doubtful)} releases cut off ({SEED}={seed})",
+    )
     assert len(told.granted) > ROUNDS * CLIENTS
     assert told.granted - told.released - told.doubtful
 
