@@ -9,6 +9,7 @@ import sys
 import time
 
 from demo.host import Demo, administers, kill
+from demo.server import WORKERS
 from tools.stage import GPUSCHED, Failed, end, waiting
 
 EXIT_BAD, EXIT_LATER, EXIT_NEVER = 64, 75, 78
@@ -87,6 +88,20 @@ def who_waits_is_served(demo: Demo) -> None:
     print(served, end="")
     if "in place 1 of 1" not in explained.stdout or "has its turn" not in served:
         raise Failed("who waited was not told why, or not served")
+
+
+def a_server_shares_out(demo: Demo) -> None:
+    """Each worker of a server has a device of its own; a container has its lease by its name."""
+    server = (sys.executable, "-m", "demo.server")
+    done = demo.show("run", "--gpus", str(WORKERS), "--gpu-type", "l4", "--", *server)
+    devices = {line.rpartition(" ")[2] for line in done.stdout.splitlines()}
+    if done.returncode or len(devices) != WORKERS:
+        raise Failed("the workers did not have a device each")
+    allocated = demo.gpusched("--json", "allocate", "--gpu-type", "l4").stdout
+    lease = json.loads(allocated)["lease"]["id"]
+    if demo.show("env", lease, "--format", "docker").returncode:
+        raise Failed("there are no flags for a container")
+    demo.show("release", lease)
 
 
 def masks_hold(demo: Demo) -> None:
@@ -233,6 +248,7 @@ SCENES = (
     nvidia_smi_shows,
     refusals_explain,
     who_waits_is_served,
+    a_server_shares_out,
     masks_hold,
     release_kills,
     children_keep_it,

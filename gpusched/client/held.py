@@ -1,6 +1,7 @@
 """A lease as a program holds it: its names, its devices, its variables in the environment."""
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from gpusched.api.v1 import lease_pb2, request_pb2
@@ -39,7 +40,13 @@ class HeldLease:
         grant: Everything that the daemon said.
     """
 
-    def __init__(self, grant: lease_pb2.Grant, listen: Listen | None = None) -> None:
+    def __init__(
+        self,
+        grant: lease_pb2.Grant,
+        listen: Listen | None = None,
+        beside: Iterable[lease_pb2.GrantedDevice] = (),
+    ) -> None:
+        """Take over what was granted; *beside* are devices that this process sees, too."""
         self.grant = grant
         self.id = grant.lease.id
         self.devices = tuple(_device(one) for one in grant.devices)
@@ -49,6 +56,7 @@ class HeldLease:
         level = lease_pb2.EnforcementLevel.Name(grant.enforcement.level)
         self.enforcement = Enforcement(level_word(level), grant.enforcement.sentence)
         self._listen = listen
+        self._beside = tuple(_device(one) for one in beside)
         self._before: dict[str, str | None] = {}
 
     def torch_device(self, place: int = 0) -> str:
@@ -67,7 +75,14 @@ class HeldLease:
         """
         relative = self.grant.mask_format == request_pb2.MASK_FORMAT_RELATIVE
         hidden = self.enforcement.level in ("kernel", "guard", "landlock") or alone(self.devices)
-        number = ordinal_of(place, self.devices, self.env, relative=relative, hidden=hidden)
+        number = ordinal_of(
+            place,
+            self.devices,
+            self.env,
+            relative=relative,
+            hidden=hidden,
+            beside=self._beside,
+        )
         return f"cuda:{number}"
 
     def on_notice(self, callback: C) -> C:

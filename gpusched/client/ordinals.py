@@ -49,6 +49,7 @@ def ordinal_of(
     *,
     relative: bool,
     hidden: bool,
+    beside: Sequence[LeasedDevice] = (),
 ) -> int:
     """Give the CUDA ordinal of the device at *place* in a lease.
 
@@ -58,6 +59,7 @@ def ordinal_of(
         environment: The lease's.
         relative: Whether numbers of the mask count the lease's devices only, not the host's.
         hidden: Whether the process sees no other devices, so that CUDA counts from these.
+        beside: Those that it sees all the same: the other workers' of a lease that is shared out.
 
     Raises:
         NoSuchDevice: There is no such place, or CUDA does not show what is there.
@@ -65,7 +67,7 @@ def ordinal_of(
     if not 0 <= place < len(devices):
         raise NoSuchDevice(_none_there(place, devices))
     mask = environment.get(_MASK, "")
-    shown = _shown(mask, devices, relative=relative, hidden=hidden)
+    shown = _shown(mask, devices, (*devices, *beside), relative=relative, hidden=hidden)
     wanted = devices[place].uuid
     if wanted not in shown:
         raise NoSuchDevice(_why_not(wanted, mask, hidden=hidden))
@@ -85,7 +87,12 @@ def _is_gpu(path: str) -> bool:
 
 
 def _shown(
-    mask: str, devices: Sequence[LeasedDevice], *, relative: bool, hidden: bool
+    mask: str,
+    devices: Sequence[LeasedDevice],
+    seen: Sequence[LeasedDevice],
+    *,
+    relative: bool,
+    hidden: bool,
 ) -> list[str]:
     """Give the UUIDs of the lease's devices by CUDA ordinal; empty for somebody else's."""
     words = [one.strip() for one in mask.split(",") if one.strip()]
@@ -93,7 +100,7 @@ def _shown(
         instances = [one for one in words if one.startswith("MIG-")]
         return instances[:1] or words
     if hidden:
-        counted = [one.uuid for one in sorted(devices, key=lambda one: one.pci_bus_id)]
+        counted = [one.uuid for one in sorted(seen, key=lambda one: one.pci_bus_id)]
         # CUDA takes the first number that names nothing for the end of the list.
         return [counted[int(one)] for one in takewhile(lambda n: int(n) < len(counted), words)]
     if relative:

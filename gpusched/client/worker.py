@@ -34,8 +34,12 @@ class WorkerLease(HeldLease):
         index: The worker's number among its siblings, from 0.
     """
 
-    def __init__(self, grant: lease_pb2.Grant, index: int, ending: ExitStack) -> None:
-        super().__init__(grant)
+    def __init__(
+        self, grant: lease_pb2.Grant, index: int, ending: ExitStack, whole: lease_pb2.Grant
+    ) -> None:
+        """Take over what was granted: *whole*, of which *grant* is this worker's part."""
+        own = {one.uuid for one in grant.devices}
+        super().__init__(grant, beside=[one for one in whole.devices if one.uuid not in own])
         self.index = index
         self._ending = ending
 
@@ -89,10 +93,12 @@ def worker_lease(
     group, number = place(index)
     ending = ExitStack()
     if under := _above():
-        grant = _shared_out(under, number, socket, wish)
+        whole = _lease_above(under, socket, wish)
+        wanted = wish.get("gpus")
+        grant = part_of(whole, number, 1 if wanted is None else wanted)
     else:
-        grant = _own(ending, key or f"{group}/{number}", socket, wish)
-    held = WorkerLease(grant, number, ending)
+        grant = whole = _own(ending, key or f"{group}/{number}", socket, wish)
+    held = WorkerLease(grant, number, ending, whole)
     if apply:
         held.apply()
     return held
@@ -104,7 +110,7 @@ def _above() -> str | None:
     return None if (os.getpid(), named) in _taken else named
 
 
-def _shared_out(under: str, index: int, socket: str | None, wish: Wish) -> lease_pb2.Grant:
+def _lease_above(under: str, socket: str | None, wish: Wish) -> lease_pb2.Grant:
     ignored = sorted(name for name, value in wish.items() if name != "gpus" and value is not None)
     if ignored:
         warnings.warn(
@@ -112,9 +118,8 @@ def _shared_out(under: str, index: int, socket: str | None, wish: Wish) -> lease
             " they are",
             stacklevel=3,
         )
-    wanted = wish.get("gpus")
     with Client(socket) as client:
-        return part_of(client.environment(under), index, 1 if wanted is None else wanted)
+        return client.environment(under)
 
 
 def _own(ending: ExitStack, key: str, socket: str | None, wish: Wish) -> lease_pb2.Grant:

@@ -1,5 +1,6 @@
 """Specification: the number that CUDA gives to a device of a lease is known without CUDA."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from gpusched.api.v1 import device_pb2, lease_pb2, request_pb2
 from gpusched.client.errors import GpuschedError, NoSuchDevice, WrongState
 from gpusched.client.held import HeldLease
 from gpusched.client.ordinals import LeasedDevice, alone
+from gpusched.client.sharing_out import part_of
+from gpusched.client.worker import WorkerLease
 
 KERNEL = lease_pb2.ENFORCEMENT_LEVEL_DEVICE_PROGRAM
 ADVISORY = lease_pb2.ENFORCEMENT_LEVEL_ADVISORY
@@ -129,3 +132,14 @@ def test_a_device_is_a_record() -> None:
     assert device.nodes == ("/dev/none/nvidia2",)
     with pytest.raises(AttributeError):
         device.index = 3  # type: ignore[misc]  # that is what is refused
+
+
+def test_a_worker_of_several_sees_the_devices_of_the_others() -> None:
+    """Of a lease that workers share out the kernel shows each of them all devices, so that the
+    number in its mask counts those of the others, too.
+    """
+    whole = held("0,1", A, C, form=RELATIVE, level=KERNEL).grant
+    for index in range(2):
+        with WorkerLease(part_of(whole, index, 1), index, ExitStack(), whole) as worker:
+            assert [one.uuid for one in worker.devices] == [whole.devices[index].uuid]
+            assert worker.torch_device() == "cuda:0"
