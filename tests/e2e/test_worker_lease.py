@@ -13,7 +13,8 @@ with gpusched.worker_lease(gpus=2) as worker, gpusched.Client() as client:
     again = gpusched.worker_lease(gpus=2)
     (pid,) = (one.pid for one in client.lease(worker.id).processes)
     print(worker.id, again.id, pid == os.getpid(), worker.index, len(worker.devices))
-    print(os.environ["GPUSCHED_LEASE"], os.environ["GPUSCHED_DEVICES"] == ",".join(worker.devices))
+    named = ",".join(one.uuid for one in worker.devices)
+    print(os.environ["GPUSCHED_LEASE"], os.environ["GPUSCHED_DEVICES"] == named)
 print("GPUSCHED_LEASE" in os.environ)
 """
 _UNDER = """
@@ -24,7 +25,7 @@ whole = os.environ["GPUSCHED_DEVICES"].split(",")
 for number in (0, 1, 2):
     with gpusched.worker_lease(number) as worker:
         assert worker.id == os.environ["GPUSCHED_LEASE"]
-        print(os.environ["CUDA_VISIBLE_DEVICES"], whole.index(worker.devices[0]))
+        print(os.environ["CUDA_VISIBLE_DEVICES"], whole.index(worker.devices[0].uuid))
 for words in ({"gpus": 3}, {"gpus": 1, "memory": "4GiB"}):
     try:
         gpusched.worker_lease(**words)
@@ -71,7 +72,10 @@ def test_another_process_with_the_same_place_gets_the_same_device(
     host: Host, key: str | None
 ) -> None:
     """By its number among its siblings, or by a key of its own, a replacement has its device."""
-    asks = f"import gpusched; print(*gpusched.worker_lease(0, key={key!r}, devices=%s).devices)"
+    asks = (
+        f"import gpusched; held = gpusched.worker_lease(0, key={key!r}, devices=%s)\n"
+        "print(held.devices[0].uuid)"
+    )
     family = f"""
 import subprocess, sys
 for devices in (["6"], None):

@@ -15,4 +15,4 @@ class Each:
     @bentoml.api
     async def who(self) -> dict:
         """Say what the worker sees that answers, and holds."""
-        return {**seen(), "held": list(self.lease.devices), "lease": self.lease.id}
+        return {**seen(), "held": [one.uuid for one in self.lease.devices], "lease": self.lease.id}
