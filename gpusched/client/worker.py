@@ -93,9 +93,7 @@ def worker_lease(
     group, number = place(index)
     ending = ExitStack()
     if under := _above():
-        whole = _lease_above(under, socket, wish)
-        wanted = wish.get("gpus")
-        grant = part_of(whole, number, 1 if wanted is None else wanted)
+        grant, whole = _shared_out(under, number, socket, wish)
     else:
         grant = whole = _own(ending, key or f"{group}/{number}", socket, wish)
     held = WorkerLease(grant, number, ending, whole)
@@ -110,7 +108,10 @@ def _above() -> str | None:
     return None if (os.getpid(), named) in _taken else named
 
 
-def _lease_above(under: str, socket: str | None, wish: Wish) -> lease_pb2.Grant:
+def _shared_out(
+    under: str, index: int, socket: str | None, wish: Wish
+) -> tuple[lease_pb2.Grant, lease_pb2.Grant]:
+    """Give the worker's part of the lease that it is under, and the whole."""
     ignored = sorted(name for name, value in wish.items() if name != "gpus" and value is not None)
     if ignored:
         warnings.warn(
@@ -118,8 +119,10 @@ def _lease_above(under: str, socket: str | None, wish: Wish) -> lease_pb2.Grant:
             " they are",
             stacklevel=3,
         )
+    wanted = wish.get("gpus")
     with Client(socket) as client:
-        return client.environment(under)
+        whole = client.environment(under)
+        return part_of(whole, index, 1 if wanted is None else wanted), whole
 
 
 def _own(ending: ExitStack, key: str, socket: str | None, wish: Wish) -> lease_pb2.Grant:
