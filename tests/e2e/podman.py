@@ -89,6 +89,10 @@ class Engine:
             answers.append(self.podman("exec", name, "/bin/sh", "-c", script).rpartition(": ")[2])
         return answers
 
+    def started(self, name: str, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a container; what it prints can be read."""
+        return self._host.start(*self._podman, "exec", name, *command)
+
     def given(self) -> tuple[str, ...]:
         """Give the options that put the devices into a container, allowed by its own program."""
         return tuple(f"--device={one}" for one in gpu_nodes(self._host.state, 0, 1, 2, 3))
