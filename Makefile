@@ -15,7 +15,7 @@ CODE := gpusched tests tools $(wildcard bench demo)
 PYTEST_ARGS ?=
 # Tests mostly wait, for daemons and clocks: more processes than cores. JOBS=0: one after the other.
 JOBS ?= 3
-SPREAD := -n $(JOBS) --dist loadgroup
+SPREAD := -n $(JOBS)
 
 .PHONY: help demo test check unit bentoml frameworks proto proto-check reference reference-check bench mutation lock clean
 

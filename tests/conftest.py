@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import capabilities
 
@@ -24,19 +26,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             capabilities.require(name)
 
 
-_TOGETHER = ("tests/systemd/", "tests/e2e/test_containers")
-_APART = ("tests/e2e/test_fault_injection.py", "tests/unit/")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests must share a process where several run them (`--dist loadgroup`): those of
-    a file, for its daemon; those that boot machines, and those that start containers.
+class _Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Which tests share a process: those of a file, for its daemon; those that boot machines, and
+    those that start containers. Others are spread one by one.
     """
-    for item in items:
-        if not item.nodeid.startswith(_APART):
-            alike = (one for one in _TOGETHER if item.nodeid.startswith(one))
-            group = next(alike, item.nodeid.partition("::")[0])
-            item.add_marker(pytest.mark.xdist_group(group))
+
+    _TOGETHER = ("tests/systemd/", "tests/e2e/test_containers")
+    _APART = ("tests/unit/", "tests/e2e/test_fault_injection.py")
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(self._APART):
+            return nodeid
+        file = nodeid.partition("::")[0]
+        return next((one for one in self._TOGETHER if file.startswith(one)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Spread:
+    """Spreads the tests over several processes, where several run them."""
+    return _Spread(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
