@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.host import Host
+from tests.e2e.podman import Engine, engine_of
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,13 @@ def host(shared_host: Host) -> Iterator[Host]:
     """The file's daemon, without leases and processes of an earlier test."""
     yield shared_host
     shared_host.sweep()
+
+
+@pytest.fixture
+def engine(host: Host) -> Iterator[Engine]:
+    """An engine of which nothing is left behind."""
+    with engine_of(host) as found:
+        yield found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from gpusched.client.document import Document
 from tests import capabilities
 from tests.e2e.host import Host
-from tests.e2e.podman import ALL, ONLY_2, Engine, engine_of
+from tests.e2e.podman import ALL, ONLY_2, Engine
 
 pytestmark = pytest.mark.podman
 
@@ -25,13 +25,6 @@ def shared_host() -> Iterator[Host]:
     with Host("4xA100-80GB") as host:
         host.start_daemon()
         yield host
-
-
-@pytest.fixture
-def engine(host: Host) -> Iterator[Engine]:
-    """An engine of which nothing is left behind."""
-    with engine_of(host) as found:
-        yield found
 
 
 def _attach(host: Host, engine: Engine, name: str) -> tuple[str, Document]:

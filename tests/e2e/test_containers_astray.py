@@ -12,7 +12,7 @@ import pytest
 
 from gpusched.client.document import Document
 from tests.e2e.host import Host, first_line
-from tests.e2e.podman import Engine, engine_of
+from tests.e2e.podman import Engine
 from tools.stage import GPUSCHED
 
 FOREIGN, OWN = 0, 2
@@ -26,13 +26,6 @@ def shared_host() -> Iterator[Host]:
     with Host("4xA100-80GB") as host:
         host.start_daemon()
         yield host
-
-
-@pytest.fixture
-def engine(host: Host) -> Iterator[Engine]:
-    """An engine of which nothing is left behind."""
-    with engine_of(host) as found:
-        yield found
 
 
 def _on_foreign(host: Host, engine: Engine, container: str) -> subprocess.Popen[str]:

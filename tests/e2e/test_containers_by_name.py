@@ -40,13 +40,6 @@ def shared_host() -> Iterator[Host]:
         FOLDER.rmdir()
 
 
-@pytest.fixture
-def engine(host: Host) -> Iterator[Engine]:
-    """An engine of which nothing is left behind."""
-    with engine_of(host) as found:
-        yield found
-
-
 def ours() -> list[Path]:
     """Give the documents of simulating daemons."""
     return list(FOLDER.glob("gpusched_sim_*"))
