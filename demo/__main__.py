@@ -91,7 +91,7 @@ def who_waits_is_served(demo: Demo) -> None:
 
 
 def a_server_shares_out(demo: Demo) -> None:
-    """Each worker of a server has a device of its own; a container has its lease by its name."""
+    """Each worker of a server has a device of its own, and a container would have one by flags."""
     server = (sys.executable, "-m", "demo.server")
     done = demo.show("run", "--gpus", str(WORKERS), "--gpu-type", "l4", "--", *server)
     devices = {line.rpartition(" ")[2] for line in done.stdout.splitlines()}

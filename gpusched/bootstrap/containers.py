@@ -32,6 +32,8 @@ def containers_of(plan: Plan) -> Containers:
 def _wanted(plan: Plan, folder: Path) -> bool:
     if plan.config.cdi != "auto":
         return plan.config.cdi == "on"
+    if plan.scenario is not None:
+        return False  # what is simulated touches nothing of the host's, unless it is told to
     # Only root's daemon may write there, and can put a container's cgroup under a lease.
     here = any(one.is_dir() for one in (folder, *ENGINES_LOOK))
     return here and os.geteuid() == 0 and not plan.advisory

@@ -177,7 +177,7 @@ CDI = Option(
     "auto",
     one_of("auto", "on", "off"),
     "Whether container engines are told of leases by CDI; `auto`: where /etc/cdi or /var/run/cdi"
-    " exists and the daemon runs as root.",
+    " exists, devices are real and the daemon runs as root.",
 )
 CDI_DIRECTORY = Option(
     "containers.cdi_directory", "/var/run/cdi", word, "Where a lease's CDI document is written."

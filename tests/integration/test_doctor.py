@@ -25,7 +25,6 @@ from gpusched.doctor.finding import Level
 from gpusched.doctor.host import Hidden, Host, Node
 from gpusched.doctor.situation import DaemonAnswer, DriverFacts
 from gpusched.doctor.versions import version_in
-from tests.fakes import nvml_child
 from tests.fakes.doctor_cases import diagnosed
 from tests.fakes.doctor_host import DRIVER, FakeHost, healthy, healthy_gpu
 from tests.fakes.gateway import gateway, reply
@@ -149,7 +148,7 @@ def test_nvml_is_asked_in_a_process(tmp_path: Path) -> None:
 
 def test_nvml_that_hangs_is_left_behind(tmp_path: Path) -> None:
     """An NVML that does not answer is given up, and the reason says what that may mean."""
-    command = (sys.executable, "-m", nvml_child.__name__, "hang", str(tmp_path / "starts"))
+    command = (sys.executable, "-m", "tests.fakes.nvml_child", "hang", str(tmp_path / "starts"))
     (tmp_path / "starts").touch()
     found = ask_nvml(command, patience=1.0)
     assert isinstance(found, Unavailable)

@@ -140,7 +140,8 @@ def _of(session: int) -> list[Stat]:
 def _kill(process: ProcessId) -> None:
     with contextlib.suppress(ProcessLookupError):
         pidfd = os.pidfd_open(process.pid)
-        if identity(process.pid) == process:
+        stat = read_stat(process.pid)
+        if stat is not None and stat.identity == process:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             select.select([pidfd], [], [], 10)
         os.close(pidfd)

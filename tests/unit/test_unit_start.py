@@ -7,7 +7,7 @@ import pytest
 from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.events import CgroupEmptied, Ticked
 from gpusched.core.ids import ProcessId
-from gpusched.core.lease import EndReason, Lease
+from gpusched.core.lease import EndReason, Lease, end
 from gpusched.core.observation import Observation
 from gpusched.core.reconcile import reconcile
 from gpusched.core.unit_start import may_be_between_steps
@@ -39,6 +39,16 @@ def test_a_start_is_over_soon() -> None:
     assert not may_be_between_steps(nobody, SOON.instant)
     adopted = replace(starting(service()), adopted=True)
     assert not may_be_between_steps(adopted, SOON.instant)
+
+
+def test_who_ends_is_cleared_away_at_once() -> None:
+    """A lease that was revoked so soon ends no later for it."""
+    host = host_of(starting(service()))
+    host.now = SOON
+    (lease,) = host.ledger.live()
+    host.put(end(lease, EndReason.REVOKED, SOON))
+    look = Observation((), host.now.instant, guard=False)
+    assert reconcile(host.ledger, look, host.now).actions
 
 
 def ends(host: Host) -> list[EndReason | None]:
