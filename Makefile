@@ -74,6 +74,7 @@ reference-check: $(STAMP)
 	@$(BIN)/python tools/reference.py --check
 
 bench: $(STAMP) bentoml ## benchmarks, each beside its goal
+	@$(BIN)/python -m compileall -q gpusched # as an installer does; a checkout may never have been
 	@$(BIN)/python -m bench
 
 mutation: $(STAMP) ## mutants of the lease machine, the ledger and the placement (minutes)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -112,11 +111,6 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
-
-
-def descriptors() -> int:
-    """Counts this process's open descriptors."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - its own descriptor counts each time
 
 
 async def _grpc_server(backend: Path, peers: PeerTable) -> grpc.aio.Server:

@@ -14,6 +14,7 @@ import pytest
 from gpusched.adapters.cgroup.emptiness import Emptiness
 from gpusched.adapters.cgroup.hierarchy import Hierarchy
 from gpusched.core.enforcement import LeaseCgroup
+from tests.descriptors import descriptors
 from tests.fakes.waiting import until
 from tests.ports.cgroup_worlds import RealCgroups
 
@@ -44,10 +45,6 @@ def finish(shell: subprocess.Popen[bytes]) -> None:
     """Let a shell read the end of its input, and reap it."""
     shell.communicate(timeout=10)
     assert shell.returncode is not None
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- numbers, not paths
 
 
 async def test_a_daemonised_child_is_waited_for(cgroups: RealCgroups, tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 
 from gpusched.rpc.front import Front, FrontLimits
 from gpusched.rpc.peer import PeerTable
+from tests.descriptors import descriptors
 from tests.integration.serving_front import (
     BIG,
     NOBODY,
     ask,
     call,
     connect,
-    descriptors,
     eventually,
     serving,
 )

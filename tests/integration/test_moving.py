@@ -16,6 +16,7 @@ from gpusched.adapters.cgroup.moving import Mover, _ticks_since_boot
 from gpusched.adapters.procfs.reading import Stat
 from gpusched.core.ids import ProcessId
 from gpusched.ports import EnforceError
+from tests.descriptors import descriptors
 from tests.ports.cgroup_worlds import RealCgroups
 from tests.ports.real_processes import RealProcesses
 
@@ -197,9 +198,9 @@ async def test_a_cgroup_that_is_gone_is_said(
 ) -> None:
     """Moving into a cgroup that was removed fails in one line and leaves no descriptor open."""
     process, target = processes.start(), cgroups.make()
-    before, where = len(os.listdir("/proc/self/fd")), door.hierarchy.where(process)  # noqa: PTH208 -- numbers
+    before, where = descriptors(), door.hierarchy.where(process)
     cgroups.remove(target)
     with pytest.raises(EnforceError, match="cannot be moved"):
         await door.mover().move(identity(process), target, 0)
     assert door.hierarchy.where(process) == where
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 -- numbers
+    assert descriptors() == before

@@ -12,7 +12,8 @@ import pytest
 from gpusched.core.ids import ProcessId
 from gpusched.rpc import peer as peer_module
 from gpusched.rpc.peer import Peer, PeerConnection, PeerTable, UnknownPeer, identify
-from tests.integration.serving_front import NOBODY, descriptors
+from tests.descriptors import descriptors
+from tests.integration.serving_front import NOBODY
 
 _CONNECT = """
 import socket, sys

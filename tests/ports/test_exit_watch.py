@@ -5,13 +5,13 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from gpusched.adapters.exits import PidfdExitWatch
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.core.ids import ProcessId
+from tests.descriptors import descriptors
 from tests.fakes.processes import FakeProcessTable
 from tests.ports.real_processes import RealProcesses
 from tests.ports.worlds import FakeWorld, RealWorld, World
@@ -47,10 +47,6 @@ async def rounds() -> None:
     """Let the event loop do all that is ready."""
     for _ in range(5):
         await asyncio.sleep(0)
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_end_of_a_child_is_heard_once(world: World) -> None:

@@ -13,6 +13,7 @@ from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.adapters.signals import PidfdSignaller
 from gpusched.core.ids import ProcessId
 from gpusched.ports import Signaller
+from tests.descriptors import descriptors
 from tests.fakes.processes import FakeProcessTable
 from tests.fakes.signaller import FakeSignaller
 from tests.ports.real_processes import RealProcesses
@@ -107,10 +108,10 @@ def test_one_that_may_not_be_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     itself = table.identify(os.getpid())
     assert itself is not None
     monkeypatch.setattr(signal, "pidfd_send_signal", refused)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = descriptors()
     with pytest.raises(PermissionError):
         PidfdSignaller(table.identify).send(itself, signal.SIGTERM)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert descriptors() == before
 
 
 def test_the_fake_can_fail_like_the_real_one() -> None:
