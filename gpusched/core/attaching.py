@@ -21,7 +21,7 @@ from gpusched.core.changes import Change, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.ending import going_back
 from gpusched.core.enforcement import HELD, LeaseCgroup, Mode
-from gpusched.core.enforcing import let_go, mask_for, usable_in, without_program
+from gpusched.core.enforcing import let_go, mask_for, usable_in, usable_of, without_program
 from gpusched.core.events import JoinFailed, LeaseJoined, LeasePrepared, PrepareFailed, Unprepared
 from gpusched.core.ids import Caller, Moment, ProcessId
 from gpusched.core.lease import (
@@ -90,7 +90,8 @@ def begin(
     mode, path = _mode(ledger, process, standing)
     if mode is Mode.IN_PLACE and (refusal := _unfit(ledger, path)) is not None:
         return refusal
-    here = usable_in(ledger, path) if mode is Mode.IN_PLACE else []
+    cgroup = _taken(ledger, standing, path) if mode is Mode.IN_PLACE else None
+    here = [] if cgroup is None else usable_of(ledger, cgroup)
     order = Prepare(
         lease=lease.id,
         uid=lease.uid,
@@ -101,7 +102,6 @@ def begin(
         required=_needs_program(lease.request),
         only_uid=None if caller.admin else caller.uid,
     )
-    cgroup = _taken(ledger, standing, path) if mode is Mode.IN_PLACE else None
     return prepare(lease, process, standing.cgroup, cgroup), (order,)
 
 
@@ -125,7 +125,7 @@ def join(
             (WatchExit(process), TakeSample()),
             Done((entered,), attachment=Attachment(Mode.RECORD, (process,))),
         )
-    mask = mask_for(ledger, usable_in(ledger, lease.cgroup.path))
+    mask = mask_for(ledger, usable_of(ledger, lease.cgroup))
     only_uid = None if caller.admin else caller.uid
     return Decision(
         (), (Join(lease.id, lease.cgroup, process, mask, only_uid),), Underway(lease, process)
@@ -224,6 +224,8 @@ def _needs_program(request: Request) -> bool:
 def _taken(ledger: Ledger, standing: Standing, path: str) -> LeaseCgroup:
     """Name the cgroup that is taken in place: another lease's, or nobody's of ours."""
     known = [one.cgroup for one in ledger.in_cgroup(path) if one.cgroup is not None]
+    if path == standing.cgroup:  # else it lies above, and what is known of it holds
+        known = [one for one in known if one.inode == standing.inode]
     return known[-1] if known else LeaseCgroup(path, standing.inode, made=False)
 
 
@@ -251,7 +253,7 @@ def _put_right(ledger: Ledger, active: Lease, event: LeasePrepared) -> list[Acti
     """Mask a cgroup in place again: other leases in it may have ended in the meantime."""
     if event.attachment.mode is not Mode.IN_PLACE or event.level not in HELD:
         return []
-    others = [one for one in usable_in(ledger, event.cgroup.path) if one.id != active.id]
+    others = [one for one in usable_of(ledger, event.cgroup) if one.id != active.id]
     mask = mask_for(ledger, [*others, active])
     return [] if mask is None else [Remask(event.cgroup, mask)]
 

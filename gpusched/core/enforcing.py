@@ -42,11 +42,21 @@ def usable_in(ledger: Ledger, path: str) -> list[Lease]:
     return [one for one in ledger.in_cgroup(path) if one.usable]
 
 
+def usable_of(ledger: Ledger, cgroup: LeaseCgroup) -> list[Lease]:
+    """Give the usable leases of exactly this cgroup.
+
+    A unit that was started anew has another one of the same path: what a lease of the last start
+    has left, if it is still ending, is not of this one.
+    """
+    here = usable_in(ledger, cgroup.path)
+    return [one for one in here if one.cgroup is not None and one.cgroup.inode == cgroup.inode]
+
+
 def sharers(ledger: Ledger, lease: Lease, along: Collection[LeaseId] = frozenset()) -> list[Lease]:
     """Give the other usable leases in its cgroup; those *along* end together with it."""
     if lease.cgroup is None:
         return []
-    here = usable_in(ledger, lease.cgroup.path)
+    here = usable_of(ledger, lease.cgroup)
     return [one for one in here if one.id != lease.id and one.id not in along]
 
 
@@ -98,8 +108,10 @@ def masks(ledger: Ledger) -> dict[LeaseCgroup, Mask]:
         usable = [one for one in here if one.usable]
         # Until the processes of a lease that is killed are gone, they keep what they had.
         holding = usable or [one for one in here if one.clocks.kill is not None]
-        mask = mask_for(ledger, holding) if holding else _leftover(ledger, here)
         cgroup = (usable or here)[-1].cgroup  # the newest: an older one may be gone
+        if usable and cgroup is not None:
+            holding = usable_of(ledger, cgroup)
+        mask = mask_for(ledger, holding) if holding else _leftover(ledger, here)
         if cgroup is not None and mask is not None and (usable or cgroup.made):
             found[cgroup] = mask
     return found

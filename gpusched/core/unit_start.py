@@ -21,6 +21,8 @@ def may_be_between_steps(lease: Lease, seen_at: Instant) -> bool:
     # What was adopted had a process on its devices: its start was over.
     if lease.entered is None or lease.cgroup is None or lease.cgroup.made or lease.adopted:
         return False
+    if lease.request.attach_caller:  # it is for the command that asked, and ends with that
+        return False
     if not lease.usable:  # it ends whoever is there, and what is left is cleared away at once
         return False
     service = unit_in(lease.cgroup.path).endswith(".service")

@@ -4,16 +4,28 @@ from dataclasses import replace
 
 import pytest
 
-from gpusched.core.enforcement import LeaseCgroup
-from gpusched.core.events import CgroupEmptied, Ticked
+from gpusched.core.actions import Prepare, Unprepare
+from gpusched.core.enforcement import LeaseCgroup, Level, Mode
+from gpusched.core.enforcing import let_go, masks
+from gpusched.core.events import AttachRequested, CgroupEmptied, LeasePrepared, Ticked
 from gpusched.core.ids import ProcessId
-from gpusched.core.lease import EndReason, Lease, end
+from gpusched.core.lease import EndReason, Lease, LeaseState, end
 from gpusched.core.observation import Observation
 from gpusched.core.reconcile import reconcile
+from gpusched.core.replies import Attachment
 from gpusched.core.unit_start import may_be_between_steps
-from tests.fakes.builders import moment, reading, sample
+from tests.fakes.attaching import mask
+from tests.fakes.builders import ADA, moment, process, reading, sample
 from tests.fakes.host import Host, changed_leases
-from tests.fakes.kernel_builders import GPUS, held, host_of, own_cgroup, service
+from tests.fakes.kernel_builders import (
+    GPUS,
+    SERVICE,
+    held,
+    host_of,
+    own_cgroup,
+    service,
+    standing,
+)
 
 SCOPE = service(path="/user.slice/app-x.scope")
 CONTAINER = service(path="/docker/" + "ab" * 32)
@@ -39,6 +51,34 @@ def test_a_start_is_over_soon() -> None:
     assert not may_be_between_steps(nobody, SOON.instant)
     adopted = replace(starting(service()), adopted=True)
     assert not may_be_between_steps(adopted, SOON.instant)
+
+
+def test_a_command_that_took_its_own_lease_leaves_none_behind() -> None:
+    """What `gpusched run` took for one step is free for the next, and for a restart at once."""
+    step = starting(service())
+    step = replace(step, request=replace(step.request, attach_caller=True))
+    assert not may_be_between_steps(step, SOON.instant)
+    host = host_of(step)
+    host.now = SOON
+    host.do(CgroupEmptied(service()))
+    (lease,) = host.ledger.live()
+    assert lease.reason is EndReason.EMPTY
+
+
+def test_a_unit_that_is_started_anew_has_the_devices_of_this_start_only() -> None:
+    """What the last start took may still be ending: its cgroup is another one of the same path."""
+    last = starting(service())
+    fresh = replace(held(None, GPUS[1], name="2", state=LeaseState.RESERVED))
+    host = host_of(last, fresh)
+    host.now = SOON
+    again = standing(process(50), path=SERVICE, inode=22)
+    (order,) = host.do(AttachRequested(ADA, fresh.id, process(50), again)).actions
+    assert isinstance(order, Prepare)
+    assert order.mask == mask(1)
+    done = Attachment(Mode.IN_PLACE, (process(50),))
+    host.do(LeasePrepared(fresh.id, service(22), Level.DEVICE_PROGRAM, "", done))
+    assert masks(host.ledger) == {service(22): mask(1)}
+    assert let_go(host.ledger, last, kill=False) == [Unprepare(service())]
 
 
 def test_who_ends_is_cleared_away_at_once() -> None:
