@@ -6,6 +6,7 @@ from dataclasses import replace
 from gpusched.core.actions import Action, TakeSample, WatchExit
 from gpusched.core.attaching import begin as begin_attach
 from gpusched.core.attaching import cannot_hold, foreign, join, record
+from gpusched.core.cgroup_kind import encloses, stays
 from gpusched.core.changes import Change, GhostChanged, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.ending import Manner, begin, kills
@@ -54,7 +55,8 @@ def _taken_in(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment)
 
 
 def _join(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:
-    if event.process is not None:
+    known = event.process in lease.processes
+    if event.process is not None and (known or not _elsewhere(lease, event.standing.cgroup)):
         return join(ledger, lease, event.process, event.caller, now)
     if lease.cgroup is not None and lease.cgroup.path == event.standing.cgroup:
         return Decision(reply=Done((lease,), f"{event.standing.cgroup} is attached already"))
@@ -62,6 +64,13 @@ def _join(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> 
         f"{lease.id} is in use elsewhere; allocate another lease for {event.standing.cgroup}"
     )
     return Decision(reply=Rejected(Refusal.WRONG_STATE, sentence))
+
+
+def _elsewhere(lease: Lease, cgroup: str) -> bool:
+    """Say whether a process of a container or unit would have to be moved out of that."""
+    if lease.cgroup is None or not lease.cgroup.made or not stays(cgroup):
+        return False
+    return cgroup != lease.cgroup.path and not encloses(lease.cgroup.path, cgroup)
 
 
 def _recorded(ledger: Ledger, lease: Lease, event: AttachRequested, now: Moment) -> Decision:

@@ -18,7 +18,15 @@ from gpusched.core.request import Request
 from gpusched.core.standing import Standing
 from gpusched.core.ticking import next_deadline
 from tests.fakes.builders import ADA, ROOT, process
-from tests.fakes.kernel_builders import GPUS, SERVICE, held, host_of, service, standing
+from tests.fakes.kernel_builders import (
+    GPUS,
+    SERVICE,
+    held,
+    host_of,
+    own_cgroup,
+    service,
+    standing,
+)
 
 P = process(50)
 BY = Caller(ADA.uid, ADA.gid, P, ADA.user)
@@ -75,6 +83,24 @@ def test_a_whole_cgroup_joins_no_lease_that_is_elsewhere() -> None:
     assert again.changes == ()
     elsewhere = replace(there, standing=standing(P, path="/system.slice/b.service"))
     assert refused(host.do(elsewhere)).why is Refusal.WRONG_STATE
+
+
+def test_a_container_is_not_moved_into_a_lease_that_is_elsewhere() -> None:
+    """Out of its own cgroup its engine would lose it: it does not start with a lease in use."""
+    host = host_of(held(own_cgroup(), GPUS[0]))
+    path = "/docker/" + "ab" * 32
+    other = process(51)
+    event = AttachRequested(ADA, LeaseId("lease-1"), other, standing(other, path=path))
+    assert refused(host.do(event)) == Rejected(
+        Refusal.WRONG_STATE,
+        f"lease-1 is in use elsewhere; allocate another lease for {path}",
+    )
+    inside = standing(other, path=own_cgroup().path + path)
+    assert isinstance(host.do(replace(event, standing=inside)).reply, Underway)
+    session = standing(other)
+    assert isinstance(host.do(replace(event, standing=session)).reply, Underway)
+    again = replace(event, process=P, standing=standing(P, path=path))
+    assert isinstance(host.do(again).reply, Done)
 
 
 def test_a_whole_cgroup_is_attached_only_where_there_are_cgroups() -> None:
