@@ -11,7 +11,8 @@ _ENGINES = "docker|libpod|crio|cri-containerd|nerdctl|buildkit"
 _CONTAINERS = (
     re.compile(rf"(?:^|[-/])(?:{_ENGINES})-([0-9a-f]{{12,64}})\.scope"),
     re.compile(r"/docker/([0-9a-f]{12,64})(?:/|$)"),
-    re.compile(r"/libpod[-_]([0-9a-f]{12,64})(?:/|$)"),
+    # With `payload` below a unit of its own, as Podman's Quadlet and `--cgroups=split` do.
+    re.compile(r"/libpod[-_](?:payload-)?([0-9a-f]{12,64})(?:/|$)"),
     # As runc names it where the engine and it are of two minds about who makes cgroups.
     re.compile(rf":(?:{_ENGINES}):([0-9a-f]{{12,64}})(?:/|$)"),
     # A bare id: in /kubepods, and below any parent that an engine was told to use.

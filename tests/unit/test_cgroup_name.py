@@ -21,6 +21,8 @@ ID = "0123456789abcdef" * 4
         (f"/machine.slice/libpod-{ID}.scope/container", ID[:12]),
         (f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope", ID[:12]),
         (f"/libpod_parent/libpod-{ID}/", ID[:12]),
+        (f"/system.slice/web.service/libpod-payload-{ID}", ID[:12]),
+        ("/system.slice/web.service/runtime", ""),
         (f"/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", ID[:12]),
         (f"/kubepods/besteffort/pod1/{ID}", ID[:12]),
         (f"/kubepods.slice/kubepods-pod1.slice/crio-{ID}.scope", ID[:12]),
