@@ -31,13 +31,20 @@ Fields: TypeAlias = Mapping[str, object]
 """A JSON object."""
 
 # What is copied of somebody else's edits; each is in version 0.5.0. A field that is not listed
-# might need a version that the document does not have, and would make it unusable.
-_KNOWN: Final[Mapping[str, frozenset[str]]] = {
-    "deviceNodes": frozenset(
-        ["path", "hostPath", "type", "major", "minor", "fileMode", "permissions", "uid", "gid"]
-    ),
-    "mounts": frozenset({"hostPath", "containerPath", "options", "type"}),
-    "hooks": frozenset({"hookName", "path", "args", "env", "timeout"}),
+# might need a version that the document does not have, and would make it unusable; so would one
+# of another type.
+_KNOWN: Final[Mapping[str, Mapping[str, type]]] = {
+    "deviceNodes": {
+        **dict.fromkeys(("path", "hostPath", "type", "permissions"), str),
+        **dict.fromkeys(("major", "minor", "fileMode", "uid", "gid"), int),
+    },
+    "mounts": {"hostPath": str, "containerPath": str, "options": list, "type": str},
+    "hooks": {"hookName": str, "path": str, "args": list, "env": list, "timeout": int},
+}
+_NEEDED: Final[Mapping[str, frozenset[str]]] = {
+    "deviceNodes": frozenset({"path"}),
+    "mounts": frozenset({"hostPath", "containerPath"}),
+    "hooks": frozenset({"hookName", "path"}),
 }
 _GROUPS: Final = "additionalGids"
 _GROUPS_SINCE: Final = (0, 7, 0)
@@ -174,23 +181,40 @@ def _names(device: Device) -> tuple[str, ...]:
 def _take(edits: _Edits, found: Fields, foreign: set[str]) -> None:
     for word in _texts(found, "env"):
         name, _, value = word.partition("=")
-        edits.environment.setdefault(name, value)
-    for one in _parts(found, "deviceNodes"):
-        path = str(one.get("path"))
+        if name:
+            edits.environment.setdefault(name, value)
+    for one in _known(found, "deviceNodes"):
+        path = str(one["path"])
         if not {path, str(one.get("hostPath", path))} & foreign:
-            edits.nodes.setdefault(path, _known("deviceNodes", one))
-    for one in _parts(found, "mounts"):
-        place = (str(one.get("hostPath")), str(one.get("containerPath")))
-        edits.mounts.setdefault(place, _known("mounts", one))
-    for one in _parts(found, "hooks"):
-        hook = _known("hooks", one)
-        if hook not in edits.hooks:
-            edits.hooks.append(hook)
+            edits.nodes.setdefault(path, one)
+    for one in _known(found, "mounts"):
+        edits.mounts.setdefault((str(one["hostPath"]), str(one["containerPath"])), one)
+    for one in _known(found, "hooks"):
+        if one not in edits.hooks:
+            edits.hooks.append(one)
     edits.groups |= dict.fromkeys(_numbers(found, _GROUPS))
 
 
-def _known(kind: str, found: Fields) -> Fields:
-    return {name: value for name, value in found.items() if name in _KNOWN[kind]}
+def _known(found: Fields, kind: str) -> list[Fields]:
+    """Take the parts of a kind, each as far as it is known; one that is broken stays out."""
+    kinds = _KNOWN[kind]
+    known = [
+        {name: value for name, value in one.items() if name in kinds}
+        for one in _parts(found, kind)
+    ]
+    return [
+        one
+        for one in known
+        if _NEEDED[kind] <= one.keys()
+        and all(_fits(value, kinds[name]) for name, value in one.items())
+    ]
+
+
+def _fits(value: object, kind: type) -> bool:
+    # A truth value is no number here.
+    if type(value) is not kind:
+        return False
+    return not isinstance(value, list) or all(isinstance(one, str) for one in value)
 
 
 def _written(edits: _Edits) -> Fields:
@@ -221,4 +245,4 @@ def _texts(found: Fields, name: str) -> list[str]:
 
 def _numbers(found: Fields, name: str) -> list[int]:
     parts = found.get(name)
-    return [one for one in parts if isinstance(one, int)] if isinstance(parts, list) else []
+    return [one for one in parts if _fits(one, int)] if isinstance(parts, list) else []

@@ -103,7 +103,13 @@ def test_it_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["kind: [nvidia.com/gpu", "- nvidia.com/gpu", "\x00nvidia.com/gpu"]
+    "text",
+    [
+        "kind: [nvidia.com/gpu",
+        "- nvidia.com/gpu",
+        "\x00nvidia.com/gpu",
+        f"kind: nvidia.com/gpu\nx: {'[' * 5000}",
+    ],
 )
 def test_a_broken_document_is_told_and_left(tmp_path: Path, text: str) -> None:
     """What is no YAML, or no table, is none of NVIDIA's documents."""
@@ -111,6 +117,20 @@ def test_a_broken_document_is_told_and_left(tmp_path: Path, text: str) -> None:
     with capture_logs() as logs:
         assert folder_at(tmp_path, "gpusched", tmp_path).driver() == {}
     assert all(one["file"].endswith("nvidia.yaml") for one in logs)
+
+
+def test_a_document_without_end_is_told_and_left(tmp_path: Path) -> None:
+    """What is too large to be one is not read."""
+    (tmp_path / "nvidia.yaml").write_text(NVIDIA + "# " + "x" * (4 << 20))
+    with capture_logs() as logs:
+        assert folder_at(tmp_path, "gpusched", tmp_path).driver() == {}
+    assert [one["file"] for one in logs] == [str(tmp_path / "nvidia.yaml")]
+
+
+def test_a_pipe_is_no_document(tmp_path: Path) -> None:
+    """Nobody waits for whoever might write into it."""
+    os.mkfifo(tmp_path / "nvidia.yaml")
+    assert folder_at(tmp_path, "gpusched", tmp_path).driver() == {}
 
 
 def test_what_is_no_text_is_left(tmp_path: Path) -> None:

@@ -246,6 +246,36 @@ def test_a_broken_document_costs_nothing(document: Fields) -> None:
     assert len(edits.parts("hooks")) == 1
 
 
+def test_a_broken_part_costs_no_more_than_itself() -> None:
+    """A part without its path, or with a field of another type, would make engines take the
+    whole document for unusable: it is left out, and the others are taken.
+    """
+    common = {
+        "env": ["=no name", "GOOD=1"],
+        "mounts": [
+            {"containerPath": "/usr/lib/half.so"},
+            {**LIBRARY, "containerPath": "/a", "options": "ro"},
+            {**LIBRARY, "containerPath": "/b", "options": ["ro", 7]},
+            LIBRARY,
+        ],
+        "hooks": [{"hookName": "prestart"}, {**CACHE, "timeout": True}, CACHE],
+        "deviceNodes": [
+            {"permissions": "rw"},
+            {"path": ["/dev/nvidia-modeset"]},
+            {"path": "/dev/nvidia-modeset", "major": "195"},
+        ],
+        "additionalGids": [True],
+    }
+    version, edits = edits_of(leased(GPUS[1]), host=replace(HOST, driver=nvidia(common)))
+    assert version == "0.5.0"
+    assert edits.fields["mounts"] == [LIBRARY]
+    assert edits.parts("hooks")[0].fields == CACHE
+    assert len(edits.parts("hooks")) == 2
+    assert paths(edits) == ["/dev/nvidia1", "/dev/nvidiactl", "/dev/nvidia-uvm"]
+    assert variables(edits)["GOOD"] == "1"
+    assert "" not in variables(edits)
+
+
 def test_a_device_has_the_name_of_its_lease() -> None:
     """A name that begins with a letter is allowed since the first version."""
     assert name_of(LeaseId("lease-x")) == "gpusched.io/lease=lease-x"

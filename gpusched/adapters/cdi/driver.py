@@ -6,6 +6,7 @@ service nvidia-cdi-refresh (toolkit 1.18 and later), as /var/run/cdi/nvidia.yaml
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ class DriverDocument:
         """Give the document; empty where there is none."""
         seen = list(self._files())
         if seen != self._seen:
-            self._seen, self._found = seen, _first(place for place, _, _ in seen)
+            self._seen, self._found = seen, _first((place, size) for place, _, size in seen)
         return self._found
 
     def _files(self) -> Iterator[tuple[Path, int, int]]:
@@ -41,6 +42,9 @@ class DriverDocument:
                 if entry.name.endswith(_LOOKS) and not entry.name.startswith(_OURS):
                     with suppress(OSError):
                         status = entry.stat()
+                        # Nobody may be waited for at the other end of a pipe.
+                        if not stat.S_ISREG(status.st_mode):
+                            continue
                         yield Path(entry.path), status.st_mtime_ns, status.st_size
 
 
@@ -52,14 +56,18 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _first(places: Iterable[Path]) -> Fields:
-    for place in places:
+def _first(places: Iterable[tuple[Path, int]]) -> Fields:
+    for place, size in places:
+        if size > _MOST:
+            why = f"it has {size} bytes, and {_MOST} are the most"
+            structlog.get_logger().warning("cdi document not read", file=str(place), reason=why)
+            continue
         try:
             text = place.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
         # Before it is parsed: YAML costs much more than a look.
-        if DRIVER_KIND not in text or len(text) > _MOST:
+        if DRIVER_KIND not in text:
             continue
         document = _parsed(place, text)
         if document.get("kind") == DRIVER_KIND:
@@ -72,7 +80,8 @@ def _parsed(place: Path, text: str) -> Fields:
 
     try:
         found = json.loads(text) if place.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+    # RecursionError: lists in lists in lists …
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         why = " ".join(str(error).split())
         structlog.get_logger().warning("cdi document not read", file=str(place), reason=why)
         return {}

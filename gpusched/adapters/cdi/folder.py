@@ -57,7 +57,8 @@ class CdiFolder:
     def leases(self) -> Collection[LeaseId]:
         """List the documents by their names; what a crash left of one goes."""
         for half in self._folder.glob(f"{self._start}lease-*.new"):
-            half.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                half.unlink(missing_ok=True)
         found = self._folder.glob(f"{self._start}lease-*.json")
         return [LeaseId(one.stem.removeprefix(self._start)) for one in found]
 
