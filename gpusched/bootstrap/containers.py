@@ -19,9 +19,10 @@ ENGINES_LOOK: Final = (Path("/var/run/cdi"), Path("/etc/cdi"))
 def containers_of(plan: Plan) -> Containers:
     """Choose for *plan*."""
     folder = Path(plan.config.cdi_directory)
-    if not _wanted(plan, folder):
-        return Containers(None)
     instance = instance_name(plan.state, simulated=plan.scenario is not None)
+    if not _wanted(plan, folder):
+        # It may have been switched off just now.
+        return Containers(CdiFolder(folder, instance, ()), told=False)
     looks = dict.fromkeys((folder, *ENGINES_LOOK))
     structlog.get_logger().info("containers are told of leases", folder=str(folder))
     # -I: neither its folder nor the environment of whoever starts a container says what is run.

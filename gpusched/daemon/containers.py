@@ -25,16 +25,24 @@ class Containers:
         documents: Where they lie; None: no engine is told of leases.
         socket: Where the daemon listens.
         hook: The command by which a container's cgroup is attached.
+        told: Whether engines are told; else what an earlier daemon has told them is taken back.
     """
 
     def __init__(
-        self, documents: LeaseDocuments | None, socket: str = "", hook: tuple[str, ...] = ()
+        self,
+        documents: LeaseDocuments | None,
+        socket: str = "",
+        hook: tuple[str, ...] = (),
+        *,
+        told: bool = True,
     ) -> None:
         self._documents = documents
+        self._told = told
         self._host = Host(socket, hook)
         self._engine: Engine | None = None
         self._written: set[LeaseId] = set()
         self._one_by_one = asyncio.Lock()
+        self._writing: set[asyncio.Task[Named | None]] = set()
         self._following: asyncio.Task[None] | None = None
         self._log = structlog.get_logger()
 
@@ -45,6 +53,8 @@ class Containers:
             return
         self._written.update(await asyncio.to_thread(self._documents.leases))
         await self._withdraw_ended()
+        if not self._told:
+            return
         for lease in [one for one in engine.ledger.live() if _is_told(one)]:
             # Also those that have one: the driver, or this program, may be another by now.
             failure = await self._put(self._documents, engine.ledger, lease)
@@ -61,15 +71,27 @@ class Containers:
         Raises:
             Stopping: The daemon ends, or a commit failed.
         """
-        if self._documents is None or self._engine is None:
+        if self._documents is None or self._engine is None or not self._told:
             return None
         await self._engine.durable()
+        writing = asyncio.get_running_loop().create_task(
+            self._named(self._documents, self._engine.ledger, lease_id)
+        )
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        # Nobody can call a thread back: a document whose asker has gone is known all the same,
+        # or it would not be removed.
+        return await asyncio.shield(writing)
+
+    async def _named(
+        self, documents: LeaseDocuments, ledger: Ledger, lease_id: LeaseId
+    ) -> Named | None:
         async with self._one_by_one:
-            lease = self._engine.ledger.get(lease_id)
+            lease = ledger.get(lease_id)
             if lease is None or not _is_told(lease):
                 return None
             if lease_id not in self._written:
-                failure = await self._put(self._documents, self._engine.ledger, lease)
+                failure = await self._put(documents, ledger, lease)
                 # It may have ended while the document was written.
                 await self._withdraw_ended()
                 if failure is not None:
@@ -93,15 +115,15 @@ class Containers:
     async def _put(self, documents: LeaseDocuments, ledger: Ledger, lease: Lease) -> str | None:
         """Write a document; say why not."""
         start = f"containers cannot be given {lease.id} by name"
-        absent = [one.device for one in lease.shares if one.device not in ledger.devices]
+        here = {uuid: one for uuid, one in ledger.devices.items() if uuid not in ledger.lost}
+        absent = [one.device for one in lease.shares if one.device not in here]
         if absent:
             return f"{start}: {absent[0]} does not answer"
-        here = [one for uuid, one in ledger.devices.items() if uuid not in ledger.lost]
         control = ledger.governed.control
 
         def write() -> None:
             host = replace(self._host, driver=documents.driver())
-            documents.put(lease.id, document_of(lease, here, control, host))
+            documents.put(lease.id, document_of(lease, tuple(here.values()), control, host))
 
         try:
             # Once to a thread and back: on a busy host that is most of what this costs.
@@ -115,7 +137,8 @@ class Containers:
         if self._documents is None or self._engine is None:
             return
         ledger = self._engine.ledger
-        for one in [one for one in self._written if not _is_usable(ledger.get(one))]:
+        ended = [one for one in self._written if not _is_usable(ledger.get(one))]
+        for one in ended if self._told else list(self._written):
             self._written.discard(one)
             try:
                 await asyncio.to_thread(self._documents.remove, one)

@@ -7,7 +7,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from gpusched.core.events import AllocateRequested, ReleaseRequested, Ticked
-from gpusched.core.ids import LeaseId, RequestId
+from gpusched.core.ids import SECOND, LeaseId, RequestId
 from gpusched.core.request import Request
 from gpusched.daemon.containers import Containers
 from gpusched.ports import Named, Stopping
@@ -145,6 +145,54 @@ async def test_a_device_that_does_not_answer(bench: EngineBench) -> None:
     assert [str(one["reason"]).partition(": ")[2] for one in logs] == [
         f"{GPU.uuid} does not answer"
     ]
+    await containers.close()
+
+
+async def test_a_lost_device(bench: EngineBench) -> None:
+    """A document without the nodes of a device that is lost would start a container without it;
+    once it answers again the lease has its name.
+    """
+    documents = FakeDocuments()
+    containers = await served(bench, documents)
+    await bench.engine.submit(Ticked(sample(reading(GPU), at=bench.clock.now())))
+    await bench.engine.submit(AllocateRequested(ADA, Request(RequestId("a"), count=1), A))
+    bench.clock.advance(SECOND)
+    await bench.engine.submit(Ticked(sample(at=bench.clock.now())))
+    told = await containers.named(A)
+    assert told is not None
+    assert (told.name, documents.found) == ("", {})
+    assert f"{GPU.uuid} does not answer" in told.failure
+    bench.clock.advance(SECOND)
+    await bench.engine.submit(Ticked(sample(reading(GPU), at=bench.clock.now())))
+    assert await containers.named(A) == Named("gpusched.io/lease=lease-a")
+    await containers.close()
+
+
+async def test_an_asker_who_goes_away_leaves_nothing_behind(bench: EngineBench) -> None:
+    """A document that was being written for him is removed with the lease, too."""
+    documents = FakeDocuments()
+    documents.gate.clear()
+    containers = await served(bench, documents)
+    await bench.engine.submit(allocation("a"))
+    asked = bench.task(containers.named(A))
+    await until(documents.busy.is_set)
+    asked.cancel()
+    await standstill()
+    documents.gate.set()
+    await until(lambda: A in documents.found)
+    await bench.engine.submit(ReleaseRequested(ADA, A))
+    await until(lambda: documents.found == {})
+    await containers.close()
+
+
+async def test_what_was_told_is_taken_back(bench: EngineBench) -> None:
+    """A daemon that tells engines nothing any more removes what an earlier one has told them."""
+    await bench.engine.submit(allocation("a"))
+    documents = FakeDocuments(A, STALE)
+    containers = Containers(documents, told=False)
+    await containers.serve(bench.engine)
+    assert documents.found == {}
+    assert await containers.named(A) is None
     await containers.close()
 
 
