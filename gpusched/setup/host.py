@@ -39,6 +39,7 @@ class Host:
         drop_ins: Files that change the unit, other than ours.
         command: Where the command's place leads; None: nothing is there.
         members: Of the group; None: there is no such group.
+        documents: By which container engines know leases.
     """
 
     root: bool
@@ -53,6 +54,7 @@ class Host:
     drop_ins: tuple[Path, ...]
     command: Path | None
     members: tuple[str, ...] | None
+    documents: tuple[Path, ...] = ()
 
     @property
     def command_is_ours(self) -> bool:
@@ -80,6 +82,9 @@ def look() -> Host:
         drop_ins=tuple(sorted(set(_files(places.DROP_INS)) - {places.SIMULATE})),
         command=_target(places.COMMAND) if os.path.lexists(places.COMMAND) else None,
         members=_members(),
+        documents=tuple(
+            sorted(one for name in places.DOCUMENTS for one in places.SPECS.glob(name))
+        ),
     )
 
 

@@ -26,6 +26,8 @@ _INSTANCES = (
     instance_name(STATE, simulated=False),
     instance_name(SIMULATED, simulated=True),
 )
+DOCUMENTS = tuple(f"{name}-lease-*.json" for name in _INSTANCES)
+"""In `SPECS`, also those that a killed daemon has left there."""
 SLICES = tuple(
     pattern
     for name in _INSTANCES

@@ -86,6 +86,7 @@ def _files(host: Host) -> list[Step]:
         DeleteEmpty(places.CONFIG.parent),
         Delete(places.STATE),
         Delete(places.RUNTIME),
+        *map(Delete, host.documents),
         DeleteEmpty(places.SPECS),
     ]
     if host.command_is_ours:

@@ -62,6 +62,13 @@ def test_everything_that_is_put_is_taken_away() -> None:
     assert gone - made == {places.VENV, places.STATE, places.RUNTIME}
 
 
+def test_documents_of_leases_go_with_it() -> None:
+    """What a killed daemon told container engines is taken back: its hook would be gone."""
+    left = places.SPECS / "gpusched-lease-1.json"
+    assert left.match(places.DOCUMENTS[0])
+    assert left in removed(removing.removing(replace(INSTALLED, documents=(left,))))
+
+
 def test_a_fresh_host_gets_an_environment_first() -> None:
     """On a fresh host the environment is made by the interpreter, then pip installs into it."""
     made, installed = commands(installing.fetching(FRESH, WHEEL, None))
