@@ -70,11 +70,7 @@ def _without_cdi(engine: Engine) -> str:
     """
     if engine.name == "podman":
         return "" if engine.version >= PODMAN_CDI else f"Podman {engine.text} is before 4.1"
-    if engine.version < DOCKER_LEAST:
-        raise UsageError(
-            f"Docker {engine.text} gives no GPUs to containers; 19.03 is the first version that"
-            " does, and 28.2 the first that takes a lease by its name"
-        )
+    refuse_too_old(engine)
     if engine.version < DOCKER_CDI:
         return f"Docker {engine.text} is before 25.0"
     on = engine.version >= DOCKER_CDI_ON if engine.folders is None else bool(engine.folders)
@@ -84,6 +80,19 @@ def _without_cdi(engine: Engine) -> str:
         f'Docker {engine.text} has CDI switched off: {{"features": {{"cdi": true}}}} in'
         " /etc/docker/daemon.json turns it on"
     )
+
+
+def refuse_too_old(engine: Engine | None) -> None:
+    """Refuse an engine that can be given no lease at all.
+
+    Raises:
+        UsageError: It is too old.
+    """
+    if engine is not None and engine.name == "docker" and engine.version < DOCKER_LEAST:
+        raise UsageError(
+            f"Docker {engine.text} gives no GPUs to containers; 19.03 is the first version that"
+            " does, and 28.2 the first that takes a lease by its name"
+        )
 
 
 def _one_by_one(grant: Document, *, nvidia: bool) -> list[str]:

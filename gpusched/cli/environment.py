@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 
 from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, show_json
@@ -48,14 +49,16 @@ def _allocate(invocation: Invocation) -> int:
     request = request_of(options)
     if options.attach_deadline is not None:
         request["attach_deadline"] = asking.duration("attach_deadline", options.attach_deadline)
+    form = options.format or ("words" if sys.stdout.isatty() else "env")
+    # First: an engine that is refused costs no lease, and one that is slow none of its time.
+    put = _in_form(invocation, form)
     grant = _granted(invocation, request)
     for sentence in grant.texts("warnings"):
         invocation.warn(sentence)
-    form = options.format or ("words" if sys.stdout.isatty() else "env")
     if form == "json" and not invocation.json:
         show_json(grant.fields)
     elif form != "json":
-        invocation.say(_in_form(invocation, grant, form))
+        invocation.say(put(grant))
     return 0
 
 
@@ -73,21 +76,22 @@ def _environment(invocation: Invocation) -> int:
     message: dict[str, object] = {"lease_id": options.lease}
     if options.mask_format is not None:
         message["mask_format"] = asking.mask_format("mask_format", options.mask_format)
+    put = _in_form(invocation, options.format)
     grant = invocation.call("Leases/Environment", message)
     for sentence in grant.texts("warnings"):
         invocation.warn(sentence)
-    invocation.say(_in_form(invocation, grant, options.format))
+    invocation.say(put(grant))
     return 0
 
 
-def _in_form(invocation: Invocation, grant: Document, form: str) -> str:
+def _in_form(invocation: Invocation, form: str) -> Callable[[Document], str]:
     if form == "words":
-        return grant_words(grant)
+        return grant_words
     if form == "docker":
-        return _docker_flags(invocation, grant)
+        return _docker_flags(invocation)
     if form == "systemd":
-        return environment_file(grant.words("environment"))
-    return shell_exports(grant.words("environment"))
+        return lambda grant: environment_file(grant.words("environment"))
+    return lambda grant: shell_exports(grant.words("environment"))
 
 
 def shell_exports(environment: dict[str, str]) -> str:
@@ -100,15 +104,21 @@ def environment_file(environment: dict[str, str]) -> str:
     return "\n".join(f'{name}="{_escaped(value)}"' for name, value in environment.items())
 
 
-def _docker_flags(invocation: Invocation, grant: Document) -> str:
+def _docker_flags(invocation: Invocation) -> Callable[[Document], str]:
     # Here: only this form asks an engine, and the cold start is measured.
     from gpusched.cli.container_engine import engine_here  # noqa: PLC0415
-    from gpusched.cli.container_flags import flags_of  # noqa: PLC0415
+    from gpusched.cli.container_flags import flags_of, refuse_too_old  # noqa: PLC0415
 
-    flags = flags_of(grant, engine_here())
-    for sentence in flags.remarks:
-        invocation.warn(sentence)
-    return flags.text
+    engine = engine_here()
+    refuse_too_old(engine)
+
+    def put(grant: Document) -> str:
+        flags = flags_of(grant, engine)
+        for sentence in flags.remarks:
+            invocation.warn(sentence)
+        return flags.text
+
+    return put
 
 
 def _escaped(value: str) -> str:

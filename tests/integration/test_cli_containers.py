@@ -114,8 +114,11 @@ def test_the_flags_are_for_the_engine(
         assert said.out == "--device=/dev/nvidia0 -e CUDA_VISIBLE_DEVICES=0\n"
         assert "gpusched attach lease-a --container C" in said.err
         docker(commands, "18.09.1")
+        before = len(asked.asked)
         assert main(["--socket", str(asked.path), *words.split()], never) == 64
         assert "19.03" in capsys.readouterr().err
+        # Nobody would know the lease that he was refused the flags of.
+        assert "Leases/Allocate" not in [method for method, _ in asked.asked[before:]]
 
 
 def test_a_container_is_attached_by_its_name(
