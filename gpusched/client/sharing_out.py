@@ -2,6 +2,7 @@
 
 from gpusched.api.v1 import lease_pb2
 from gpusched.client.asking import bad
+from gpusched.client.worker_place import is_number
 
 _LISTS = (
     "CUDA_VISIBLE_DEVICES",
@@ -29,8 +30,8 @@ def part_of(grant: lease_pb2.Grant, index: int, gpus: int) -> lease_pb2.Grant:
         BadRequest: The lease has fewer devices, or *gpus* is no number of devices.
     """
     have = len(grant.devices)
-    if gpus < 1:
-        raise bad("gpus", f"{gpus} is no number of devices for a worker")
+    if not is_number(gpus) or not gpus:
+        raise bad("gpus", f"{gpus!r} is no number of devices for a worker")
     if gpus > have:
         raise bad(
             "gpus", f"a worker wants {gpus}, and {grant.lease.id}, which it is under, has {have}"
@@ -42,7 +43,7 @@ def part_of(grant: lease_pb2.Grant, index: int, gpus: int) -> lease_pb2.Grant:
     part.devices.extend(grant.devices[first : first + gpus])
     for environment in (part.environment, part.container_environment):
         for name in _LISTS:
-            listed = environment.get(name, "").split(",")
+            listed = environment[name].split(",") if name in environment else []
             if len(listed) == have:
                 environment[name] = ",".join(listed[first : first + gpus])
         if _BY_ORDINAL in environment:

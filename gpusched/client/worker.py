@@ -24,6 +24,9 @@ _SET_HERE = ("affinity", "request_id")
 _taken: set[tuple[int, str]] = set()
 """Pid and lease: what a process took here and has in its environment is no lease above it."""
 
+_kept: set[ExitStack] = set()
+"""The ends of the leases that this process took: nobody has to keep what he was given."""
+
 
 class WorkerLease(HeldLease):
     """What one worker holds: a lease of its own, or its devices of the lease that it is under.
@@ -58,6 +61,7 @@ class WorkerLease(HeldLease):
         """Give a lease of its own back, and the environment as it was before; repeatable."""
         self.restore()
         self._ending.close()
+        _kept.discard(self._ending)
 
 
 def worker_lease(
@@ -133,4 +137,5 @@ def _own(ending: ExitStack, key: str, socket: str | None, wish: Wish) -> lease_p
     # Its environment is put into place by `WorkerLease`, once.
     grant = ending.enter_context(lease(socket=socket, apply=False, **wish)).grant
     _taken.add((os.getpid(), grant.lease.id))
+    _kept.add(ending)
     return grant

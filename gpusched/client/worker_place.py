@@ -10,6 +10,8 @@ import socket
 import sys
 from typing import NamedTuple
 
+from gpusched.client.asking import bad
+
 _MOST = 4096
 
 
@@ -35,7 +37,12 @@ def place(index: int | None = None) -> Place:
     Args:
         index: Its number where the server knows it, from 0; None: BentoML's own number, else the
             lowest one that is free among the children of its parent.
+
+    Raises:
+        BadRequest: It is no such number.
     """
+    if index is not None and not is_number(index):
+        raise bad("index", f"{index!r} is no number of a worker, such as 0")
     group = f"{os.getuid()}/{_identity(os.getppid())}"
     service, told = _bentoml()
     if service:
@@ -45,16 +52,29 @@ def place(index: int | None = None) -> Place:
     return _lowest_free(group) if told is None else Place(group, told)
 
 
+def is_number(said: object) -> bool:
+    """Say whether a program that no type checker has read said a number, from 0."""
+    return isinstance(said, int) and not isinstance(said, bool) and said >= 0
+
+
 def identity() -> str:
     """Name this process so that no other one is ever called so on this boot."""
     return _identity(os.getpid())
 
 
 def _identity(pid: int) -> str:
-    """Name a process by its pid and its start, field 22 of proc(5)."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as opened:  # noqa: PTH123 - cold start
-        # The name in the parentheses may have any character.
-        return f"{pid}.{opened.read().rpartition(')')[2].split()[19]}"
+    """Name a process by its pid and its start, field 22 of proc(5), and by whose pid that is."""
+    # Two containers that start together have the same pids at the same time.
+    space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - cold start
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as opened:  # noqa: PTH123 - cold start
+            # The name in the parentheses may have any character.
+            start = opened.read().rpartition(")")[2].split()[19]
+    except OSError:
+        # The parent of a container's first process is outside, and one of another user may be
+        # hidden (`hidepid`).
+        start = "hidden"
+    return f"{pid}.{start}.{space}"
 
 
 def _bentoml() -> tuple[str, int | None]:

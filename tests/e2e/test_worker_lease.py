@@ -32,11 +32,21 @@ for words in ({"gpus": 3}, {"gpus": 1, "memory": "4GiB"}):
     except (gpusched.client.errors.BadRequest, UserWarning) as said:
         print(type(said).__name__)
 """
+_NOT_KEPT = """
+import gc, os, subprocess, sys, gpusched
+
+gpusched.worker_lease(gpus=1)
+gpusched.worker_lease(gpus=1)
+gc.collect()
+with gpusched.Client() as client:
+    lease = client.lease(os.environ["GPUSCHED_LEASE"])
+    print(lease.id, [one.pid for one in lease.processes] == [os.getpid()], bool(lease.end_reason))
+"""
 _NOT_ITS_OWN = """
 import gpusched
 from gpusched.client.errors import BadRequest
 
-for words in ({"affinity": "a"}, {"request_id": "r"}):
+for words in ({"affinity": "a"}, {"request_id": "r"}, {"index": "0"}, {"index": -1}):
     try:
         gpusched.worker_lease(**words)
     except BadRequest as refused:
@@ -53,6 +63,13 @@ def test_a_worker_has_a_lease_of_its_own(host: Host) -> None:
     assert host.ended(lease) == "END_REASON_RELEASED"
 
 
+def test_a_worker_need_not_keep_what_it_was_given(host: Host) -> None:
+    """A lease lasts until its worker ends, also where nobody keeps what the call returned."""
+    lease, inside, over = host.program(_NOT_KEPT)
+    assert (inside, over) == ("True", "False")
+    assert host.ended(lease) in ("END_REASON_RELEASED", "END_REASON_EMPTY")
+
+
 def test_a_lease_is_shared_out(host: Host) -> None:
     """Below `gpusched run` workers get its devices one after another, and nothing else."""
     words = ("run", "--device", "4,5", "--", sys.executable, "-c", _UNDER)
@@ -63,8 +80,10 @@ def test_a_lease_is_shared_out(host: Host) -> None:
 
 
 def test_words_that_are_worker_leases_own(host: Host) -> None:
-    """`affinity` and `request_id` follow from the worker's number; they are refused by name."""
-    assert host.program(_NOT_ITS_OWN) == ["affinity", "request_id"]
+    """`affinity` and `request_id` follow from the worker's number; they are refused by name, as is
+    a number that is none.
+    """
+    assert host.program(_NOT_ITS_OWN) == ["affinity", "request_id", "index", "index"]
 
 
 @pytest.mark.parametrize("key", [None, "reader"])

@@ -54,6 +54,23 @@ def test_a_replacement_gets_the_number_of_who_has_ended() -> None:
     assert (first, replaced, cousins) == ("0 1 2", "1", "0 1")
 
 
+def test_a_parent_that_cannot_be_seen() -> None:
+    """The first process of a container, whose parent is outside, and a child of a parent that is
+    hidden have a place, too; and no process of another container is called like one here.
+    """
+    code = "from gpusched.client.worker_place import identity, place; print(place(), identity())"
+    own = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    first = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*first, sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "/0.hidden." in done.stdout
+    assert done.stdout.split(".")[-1] != own.stdout.split(".")[-1]
+
+
 @pytest.fixture
 def bentoml(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """BentoML as a worker of it has it loaded."""

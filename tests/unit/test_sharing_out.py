@@ -65,9 +65,15 @@ def test_the_grant_stays_as_it_was() -> None:
     assert grant.SerializeToString(deterministic=True) == before
 
 
-@pytest.mark.parametrize(("have", "gpus"), [(0, 1), (1, 2), (3, 4), (3, 0)])
+def test_a_variable_that_a_lease_has_not_is_not_made() -> None:
+    """An empty mask would hide every device: what the lease leaves unset stays unset."""
+    part = part_of(_grant("GPU-a"), 0, 1)
+    assert dict(part.container_environment) == {"GPUSCHED_DEVICES": "GPU-a"}
+
+
+@pytest.mark.parametrize(("have", "gpus"), [(0, 1), (1, 2), (3, 4), (3, 0), (3, "1"), (3, 1.5)])
 def test_more_than_the_lease_has(have: int, gpus: int) -> None:
-    """A worker that wants more than there is, or nothing, is refused."""
+    """A worker that wants more than there is, nothing, or what is no number, is refused."""
     with pytest.raises(BadRequest) as refused:
         part_of(_grant(*_NAMES[:have]), 0, gpus)
     assert refused.value.field == "gpus"
