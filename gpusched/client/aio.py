@@ -44,12 +44,15 @@ from gpusched.client.channel import (
     revoke_request,
     unsent,
 )
-from gpusched.client.errors import DaemonUnreachable, GpuschedError
+from gpusched.client.errors import DaemonUnreachable, GpuschedError, NotFound, WrongState
 from gpusched.client.patience import Absence
 from gpusched.client.wish import Wish
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+_AGAIN = 0.1
+"""Seconds until what may have come before the request is told to the daemon again."""
 
 
 class AsyncClient:
@@ -89,20 +92,41 @@ class AsyncClient:
         """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `Wish` lists the words.
 
         With a wait it returns when they are granted, as `Client.allocate` does; who is cancelled
-        withdraws it, unless it has a `request_id`.
+        withdraws it and gives back what was granted, unless it has a `request_id`.
         """
         message = allocate_request(wish)
         named = bool(message.request_id)
-        if not may_wait(message):
-            return await self._call(self._leases.Allocate, message)
-        await self.ping()
+        if may_wait(message):
+            await self.ping()
+            asking = asyncio.create_task(self._awaited(message))
+        else:
+            asking = asyncio.create_task(self._call(self._leases.Allocate, message))
         try:
-            return await self._awaited(message)
+            return await asyncio.shield(asking)
         except asyncio.CancelledError:
-            if not named:  # nobody knows the id with which the place could be had back
-                with suppress(GpuschedError):
-                    await self.cancel(message.request_id)
+            if named:  # it can be had back by its id
+                asking.cancel()
+            else:
+                await self._withdraw(asking, message.request_id)
             raise
+
+    async def _withdraw(self, asking: asyncio.Task[lease_pb2.Grant], request_id: str) -> None:
+        """Leave the queue, and give back what has been granted: nobody else knows of it."""
+        try:
+            while not asking.done():
+                if request_id:  # what does not wait is answered at once
+                    try:
+                        await self.cancel(request_id)
+                    except (NotFound, WrongState):
+                        pass  # it has not come there yet, or has been answered
+                    except GpuschedError:
+                        asking.cancel()
+                await asyncio.wait({asking}, timeout=_AGAIN)
+        finally:
+            asking.cancel()
+        if not asking.cancelled() and asking.exception() is None:
+            with suppress(GpuschedError):
+                await self.release(asking.result().lease.id)
 
     async def _awaited(self, message: request_pb2.AllocateRequest) -> lease_pb2.Grant:
         absence = Absence()

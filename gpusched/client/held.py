@@ -1,6 +1,7 @@
 """A lease as a program holds it: its names, its devices, its variables in the environment."""
 
 import os
+import time
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
@@ -38,6 +39,7 @@ class HeldLease:
         memory_limit: Bytes on each device, CUDA context included; None: no limit.
         enforcement: Who holds the mask.
         grant: Everything that the daemon said.
+        renewal: Seconds between two renewals; None: none is needed.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class HeldLease:
         self._listen = listen
         self._beside = tuple(_device(one) for one in beside)
         self._before: dict[str, str | None] = {}
+        self.renewal = _renewal(grant.lease)
 
     def torch_device(self, place: int = 0) -> str:
         """Give what PyTorch calls a device of the lease, such as `"cuda:0"`; torch is not loaded.
@@ -98,7 +101,7 @@ class HeldLease:
 
         Raises:
             TypeError: It is a coroutine function, and the lease is that of `lease`.
-            WrongState: The lease has no block.
+            WrongState: The lease has no block, or its block is over.
         """
         if self._listen is None:
             raise WrongState("this lease has no block: hear its notices with `Client.notices`")
@@ -123,14 +126,16 @@ class HeldLease:
                 os.environ[name] = value
         self._before.clear()
 
-    @property
-    def renewal(self) -> float | None:
-        """Seconds between two renewals, a third of what is allowed; None: none is needed."""
-        lease = self.grant.lease
-        if not lease.HasField("keepalive_deadline"):
-            return None
-        allowed = lease.keepalive_deadline.ToNanoseconds() - lease.created_at.ToNanoseconds()
-        return max(allowed / _THIRD / 1e9, 0.01)
+
+def _renewal(lease: lease_pb2.Lease) -> float | None:
+    """Give a third of what is allowed, in seconds; None: no renewal is needed."""
+    if not lease.HasField("keepalive_deadline"):
+        return None
+    deadline = lease.keepalive_deadline.ToNanoseconds()
+    allowed = deadline - lease.created_at.ToNanoseconds()
+    # One that is given again (`request_id`) is older, and has been renewed since.
+    left = deadline - time.time_ns()
+    return max((min(allowed, left) if left > 0 else allowed) / _THIRD / 1e9, 0.01)
 
 
 def _device(granted: lease_pb2.GrantedDevice) -> LeasedDevice:

@@ -8,7 +8,7 @@ last, which is no error.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Unpack
 
@@ -97,10 +97,23 @@ async def async_lease(
         finally:
             held.restore()
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
-            with suppress(*_FOLLOWS_ITS_PROCESSES):
-                await client.release(held.id)
+            await _to_the_end(_end_async(client, held, renewing))
+
+
+async def _end_async(client: AsyncClient, held: HeldLease, renewing: asyncio.Task[None]) -> None:
+    await asyncio.wait({renewing})
+    with suppress(*_FOLLOWS_ITS_PROCESSES):
+        await client.release(held.id)
+
+
+async def _to_the_end(work: Coroutine[object, object, None]) -> None:
+    """Await *work*; who is cancelled meanwhile hears of it when it is done."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _renew(client: Client, held: HeldLease, over: threading.Event) -> None:

@@ -14,7 +14,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from gpusched.api.v1 import lease_pb2, leases_pb2
 from gpusched.client.aio import AsyncClient
-from gpusched.client.errors import DaemonUnreachable, GpuschedError
+from gpusched.client.errors import DaemonUnreachable, GpuschedError, WrongState
 from gpusched.client.notices import Notice, notice_of
 from gpusched.client.sync import Client
 
@@ -30,6 +30,9 @@ PATIENCE = 1.0
 
 # The program's own logging, where its user looks; structlog is the daemon's.
 _LOG = logging.getLogger("gpusched")  # noqa: TID251 - see above
+
+
+_OVER = "the block of this lease is over, and with it its notices"
 
 
 class _Heard:
@@ -75,6 +78,8 @@ def listening(socket: str) -> Iterator[Listen]:
     def listen(lease: str, callback: Callback) -> None:
         if inspect.iscoroutinefunction(callback):
             raise TypeError("a coroutine function is for `async_lease`; give a plain function")
+        if over.is_set():
+            raise WrongState(_OVER)
         client = Client(socket)
         work = (client, lease, callback, over)
         name = f"gpusched notices of {lease}"
@@ -97,13 +102,17 @@ def listening(socket: str) -> Iterator[Listen]:
 async def async_listening(client: AsyncClient) -> AsyncIterator[Listen]:
     """Give what begins to listen in a task; at the end of the block all tasks are cancelled."""
     tasks: list[asyncio.Task[None]] = []
+    over = asyncio.Event()
 
     def listen(lease: str, callback: Callback) -> None:
+        if over.is_set():
+            raise WrongState(_OVER)
         tasks.append(asyncio.get_running_loop().create_task(_told(client, lease, callback)))
 
     try:
         yield listen
     finally:
+        over.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

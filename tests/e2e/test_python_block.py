@@ -245,6 +245,38 @@ def test_nothing_is_told_after_the_block() -> None:
         assert threading.active_count() >= before + 2
     names = [one.name for one in threading.enumerate()]
     assert not [one for one in names if lease.id in one]
+    with pytest.raises(gpusched.WrongState, match="block of this lease is over"):
+        lease.on_notice(print)
+
+
+@pytest.mark.usefixtures("simulated")
+async def test_nothing_is_told_after_an_async_block() -> None:
+    """Who asks for notices when the block is over is told so, in both faces."""
+    async with gpusched.async_lease(memory="2GiB", wait="20s") as lease:
+        lease.on_notice(print)
+    with pytest.raises(gpusched.WrongState, match="block of this lease is over"):
+        lease.on_notice(print)
+
+
+async def test_who_is_cancelled_while_he_asks_has_nothing() -> None:
+    """Wherever a task is cancelled between its request and its block, with a wait and without,
+    nothing stays granted to the process, and nothing waits.
+    """
+
+    async def held(words: gpusched.Wish) -> None:
+        async with gpusched.async_lease(apply=False, **words):
+            pass
+
+    with testing.daemon("8xL4") as host:
+        for words in (gpusched.Wish(gpus=1), gpusched.Wish(gpus=1, wait="20s")):
+            for milliseconds in range(0, 16, 2):
+                task = asyncio.create_task(held(words))
+                await asyncio.sleep(milliseconds / 1000)
+                task.cancel()
+                await asyncio.wait({task})
+        listed = host.client.leases()
+        assert all(one.end_reason for one in listed.leases)
+        assert not listed.waiting
 
 
 @pytest.mark.usefixtures("simulated")

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -12,9 +13,10 @@ import grpc
 import pytest
 
 import gpusched
-from gpusched.api.v1 import leases_pb2, rejection_pb2, request_pb2
+from gpusched.api.v1 import lease_pb2, leases_pb2, rejection_pb2, request_pb2
 from gpusched.client import errors
 from gpusched.client.aio import AsyncClient
+from gpusched.client.held import HeldLease
 from gpusched.client.sync import Client
 from tests.fakes.lease_service import LeaseService, lease_service
 
@@ -193,6 +195,17 @@ def test_a_keepalive_is_renewed(served: tuple[str, LeaseService]) -> None:
     served[1].keepalive = 30_000_000
     with gpusched.lease():
         wait_for(lambda: renewals(served[1]) >= 2)
+
+
+def test_a_keepalive_that_has_run_before_is_renewed_in_time() -> None:
+    """A lease that is given again is older than its keepalive: what is left of that counts."""
+    grant = lease_pb2.Grant()
+    now = time.time_ns()
+    grant.lease.created_at.FromNanoseconds(now - 3600 * 10**9)
+    grant.lease.keepalive_deadline.FromNanoseconds(now + 30 * 10**9)
+    renewal = HeldLease(grant).renewal
+    assert renewal is not None
+    assert 0 < renewal <= 10
 
 
 async def test_the_async_face(served: tuple[str, LeaseService]) -> None:
