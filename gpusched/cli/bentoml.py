@@ -8,8 +8,10 @@ from gpusched.launch.run import NOT_FOUND
 
 
 def _become(command: list[str], socket: str) -> NoReturn:
+    # Workers run in the folder of their bento: a relative path would lead elsewhere there.
+    path = os.path.abspath(socket)  # noqa: PTH100 - cold start
     # No shell, and the user's own BentoML.
-    os.execve(command[0], command, {**os.environ, "GPUSCHED_SOCKET": socket})  # noqa: S606
+    os.execve(command[0], command, {**os.environ, "GPUSCHED_SOCKET": path})  # noqa: S606
 
 
 def _run(invocation: Invocation) -> int:

@@ -55,9 +55,14 @@ def test_without_bentoml(socket_folder: Path) -> None:
     assert "bentoml: command not found" in line
 
 
-@pytest.mark.parametrize("first", ["#!/no/python", "\x7fELF", "#!/usr/bin/env no-python"])
+@pytest.mark.parametrize(
+    "first",
+    ["#!/no/python", "\x7fELF", "#!/usr/bin/env python-no", "#!/usr/bin/env bash", "#!/bin/sh"],
+)
 def test_a_bentoml_of_no_known_python(socket_folder: Path, first: str) -> None:
-    """A script that names no Python which is here is named, with what would do instead."""
+    """A script that names no Python which is here, as a shim of pyenv does not, is named, with
+    what would do instead; nothing is started.
+    """
     _script(socket_folder / "bin", first)
     line = _refused(_gpusched(socket_folder, "bentoml", "serve", "svc:Svc"), 127)
     assert f"{socket_folder}/bin/bentoml: its first line names no Python" in line
@@ -79,6 +84,24 @@ def test_the_python_of_bentoml_is_found(socket_folder: Path, first: str) -> None
     done = _gpusched(socket_folder, "bentoml", "serve", "svc:Svc", "--port", "3000")
     line = _refused(done, 78)
     assert "BentoML of no version has not what `gpusched bentoml` wraps" in line
+
+
+def test_a_socket_is_found_from_every_folder(socket_folder: Path) -> None:
+    """Workers run in the folder of their bento; a relative socket is the daemon's there, too."""
+    python = socket_folder / "python-says"
+    python.write_text("#!/bin/sh\necho $GPUSCHED_SOCKET\n")
+    python.chmod(0o755)
+    _script(socket_folder / "bin", f"#!{python}")
+    with gateway(socket_folder, {"Node/Ping": reply({})}) as served:
+        relative = os.path.relpath(served.path)
+        done = subprocess.run(
+            [sys.executable, "-m", "gpusched", "bentoml", "serve", "svc:Svc"],
+            env={"PATH": f"{socket_folder / 'bin'}:/usr/bin:/bin", "GPUSCHED_SOCKET": relative},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.stdout, done.stderr) == (f"{served.path}\n", "")
 
 
 def test_under_a_lease(socket_folder: Path) -> None:

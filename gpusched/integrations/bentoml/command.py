@@ -52,7 +52,10 @@ def _python(path: str) -> str:
     with Path(script).open("rb") as opened:
         text = opened.read(4096)
     found = _LONG.match(text) or _FIRST_LINE.match(text)
-    python = shutil.which(os.fsdecode(found[1]), path=path) if found else None
+    named = os.fsdecode(found[1]) if found else ""
+    # Not every interpreter is a Python: a shim of pyenv, say, is a script of the shell.
+    called = Path(named).name.startswith(("python", "pypy"))
+    python = shutil.which(named, path=path) if called else None
     if python is None:
         raise NoBentoML(
             f"{script}: its first line names no Python that is here; instead, {INSTEAD}"
