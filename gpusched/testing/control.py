@@ -19,7 +19,9 @@ class Control:
     def __init__(self, simulator: Path) -> None:
         self._place = simulator / "control.toml"
         self._cards: dict[int, dict[str, str]] = {}
+        self._before: dict[int, dict[str, str]] = {}
         self._xids: dict[int, list[int]] = {}
+        self._reported: dict[int, list[int]] = {}
 
     def lose(self, device: int, *, lost: bool) -> None:
         """Let a card be lost, or answer."""
@@ -31,12 +33,12 @@ class Control:
 
     def report(self, device: int, xid: int) -> None:
         """Let the driver report an XID; the list only grows, and each is told once."""
-        told = self._xids.setdefault(device, [])
-        told.append(xid)
+        told = [*self._xids.get(device, ()), xid]
         self._set(device, "events", f"[{', '.join(f'{{ xid = {one} }}' for one in told)}]")
+        self._reported = {device: told}
 
     def check(self) -> None:
-        """Take back what the simulator did not understand.
+        """Take back what was said last, where the simulator did not understand it.
 
         Raises:
             HostFault: There was such a thing; the text is what it said.
@@ -44,11 +46,14 @@ class Control:
         fault = self._place.with_suffix(".fault")
         if fault.exists():
             text = fault.read_text().strip()
-            self._cards.clear()
+            self._cards, self._reported = self._before, {}
             self._write()
             raise HostFault(text)
+        self._xids |= self._reported
+        self._reported = {}
 
     def _set(self, device: int, key: str, value: str) -> None:
+        self._before = {index: dict(card) for index, card in self._cards.items()}
         self._cards.setdefault(device, {})[key] = value
         self._write()
 

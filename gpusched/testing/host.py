@@ -19,6 +19,7 @@ from gpusched.testing.control import Control
 from gpusched.testing.worker import HostFault, Worker, start
 
 _SOCKET = "GPUSCHED_SOCKET"
+_LEASE = "GPUSCHED_LEASE"
 _SECONDS = 20.0
 _STEP = 0.005
 _JITTER = 5_000_000
@@ -32,7 +33,8 @@ _FOREIGN = ("GPUSCHED_", "CUDA_", "NOTIFY_", "WATCHDOG_", "LISTEN_")
 def daemon(simulate: str = "2xL4", *, config: str = "") -> Iterator["SimulatedHost"]:
     """Run a daemon over simulated devices for the block, where clients look for one.
 
-    Within the block `GPUSCHED_SOCKET` leads to it, for this process and those that it starts. It
+    Within the block `GPUSCHED_SOCKET` leads to it, for this process and those that it starts; a
+    lease of another daemon that they are under (`gpusched run -- pytest`) is out of sight. It
     samples ten times a second, its leases are `advisory` (nothing of this host is touched), and
     nothing is left of it and its processes afterwards, also where this process is killed.
 
@@ -44,19 +46,21 @@ def daemon(simulate: str = "2xL4", *, config: str = "") -> Iterator["SimulatedHo
     Raises:
         HostFault: The daemon does not start; the text is what it said.
     """
-    before = os.environ.get(_SOCKET)
+    before = {name: os.environ.get(name) for name in (_SOCKET, _LEASE)}
     # Short: the path of a socket has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="gps-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 - made anew
     host = SimulatedHost(folder, simulate, config)
     try:
         host.start()
         os.environ[_SOCKET] = host.socket
+        os.environ.pop(_LEASE, None)
         yield host
     finally:
-        if before is None:
-            os.environ.pop(_SOCKET, None)
-        else:
-            os.environ[_SOCKET] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         host.close()
 
 
@@ -150,6 +154,7 @@ class SimulatedHost:
         process = start(memory, {**os.environ, **lease.env})
         worker = Worker(process.pid, process)
         self._workers.append(worker)
+        self._tied(worker)
         self._seen()
         return worker
 
@@ -193,6 +198,8 @@ class SimulatedHost:
         except (ProcessLookupError, ValueError):
             self._fail()
         _wait(self._listens, "the daemon to answer")
+        for worker in self._workers:
+            self._tied(worker)
 
     def close(self) -> None:
         """End the daemon and all that was started, and remove the folder; repeatable."""
@@ -214,6 +221,11 @@ class SimulatedHost:
         if self._daemon is not None:
             self._daemon.close()
         self._client = self._tie = self._daemon = None
+
+    def _tied(self, worker: Worker) -> None:
+        """Have a process end with the daemon where this one is killed."""
+        if worker.alive:
+            self._told(json.dumps(worker.pid))
 
     def _told(self, line: str) -> Mapping[str, object]:
         tie = self._tie

@@ -25,8 +25,9 @@ _HELD = """
 import os, sys, gpusched
 import gpusched.testing
 
-with gpusched.testing.daemon("L4") as host, gpusched.lease() as lease:
-    print(host.folder, host.stray("1GiB").pid, os.getuid(), flush=True)
+with gpusched.testing.daemon("2xL4") as host, gpusched.lease(devices=[1]) as lease:
+    stray, worker = host.stray("1GiB"), host.worker(lease, "1GiB")
+    print(host.folder, stray.pid, worker.pid, os.getuid(), flush=True)
     sys.stdin.read()
 """
 _USERS_TESTS = """
@@ -130,13 +131,19 @@ def test_a_crash_of_the_daemon() -> None:
 
 
 def test_nothing_is_left_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folder, processes and variable go with the block; what was set before is there again."""
+    """Folder, processes and variables go with the block; what was set before is there again, and
+    no lease of elsewhere is seen within.
+    """
     monkeypatch.setenv("GPUSCHED_SOCKET", "elsewhere")
+    monkeypatch.setenv("GPUSCHED_LEASE", "lease-elsewhere")
     with testing.daemon("L4") as host:
+        with gpusched.worker_lease(wait="10s") as lease:
+            assert lease.id != "lease-elsewhere"
         stray = host.stray("1GiB")
     assert not host.folder.exists()
     assert not stray.alive
     assert os.environ["GPUSCHED_SOCKET"] == "elsewhere"
+    assert os.environ["GPUSCHED_LEASE"] == "lease-elsewhere"
     host.close()
 
 
@@ -156,11 +163,28 @@ def test_a_card_that_is_not_there(host: testing.SimulatedHost) -> None:
         host.lose(9)
 
 
+def test_what_is_not_understood_takes_nothing_else_back() -> None:
+    """What a test did to cards before stays, and what it does afterwards works, when one thing is
+    refused.
+    """
+    with testing.daemon("3xL4") as host:
+        host.lose(0)
+        host.report(48, device=1)
+        with pytest.raises(testing.HostFault):
+            host.report(-1, device=2)
+        host.report(48, device=2)
+        lost, *told = host.client.devices().devices
+        assert lost.taints
+        assert all(one.taints for one in told)
+
+
 @pytest.mark.parametrize(
     "uid", [None, pytest.param(65534, marks=pytest.mark.root)], ids=["here", "without root"]
 )
 def test_a_test_that_is_killed_leaves_nothing(uid: int | None) -> None:
-    """A test that dies by `kill -9` takes daemon, strays and folder along; root is not needed."""
+    """A test that dies by `kill -9` takes daemon, strays, workers and folder along; root is not
+    needed.
+    """
     start = () if uid is None else as_user(uid)
     process = subprocess.Popen(  # noqa: S603 - our own Python
         (*start, sys.executable, "-c", _HELD),
@@ -170,13 +194,14 @@ def test_a_test_that_is_killed_leaves_nothing(uid: int | None) -> None:
         text=True,
     )
     assert process.stdout is not None
-    folder, stray, who = process.stdout.readline().split()
+    folder, stray, worker, who = process.stdout.readline().split()
     assert int(who) == (os.getuid() if uid is None else uid)
-    ended = os.pidfd_open(int(stray))
+    ended = [os.pidfd_open(int(one)) for one in (stray, worker)]
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert select.select([ended], [], [], 10)[0]
-    os.close(ended)
+    for one in ended:
+        assert select.select([one], [], [], 10)[0]
+        os.close(one)
     for _ in range(1000):
         if not Path(folder).exists():
             return
