@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,43 @@ def test_a_worker_comes_into_its_lease_and_becomes_itself(socket_folder: Path) -
     methods = dict(asked)
     assert methods["Leases/AllocateStream"] == {**_REQUEST, "wait_without_limit": True}
     assert methods["Leases/Attach"] == {"lease_id": "lease-a", "caller": True}
+
+
+_ORPHANED = """
+import subprocess, sys
+print(subprocess.Popen(sys.argv[1:]).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_that_waits_ends_with_bentoml(socket_folder: Path) -> None:
+    """After `kill -9` of BentoML no worker goes on waiting for devices; its place is given up."""
+    waiting = {"waiting": {"request": _REQUEST, "position": 1, "waits_for": "the end of x"}}
+    answers: Script = {
+        "Node/Ping": reply({}),
+        "Leases/AllocateStream": (reply(waiting), b"\n"),
+        "Leases/Cancel": reply({}),
+    }
+    enter = showing.started(sys.executable, "enter", json.dumps(_REQUEST), "/bin/true")
+    with gateway(socket_folder, answers) as served:
+        parent = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", _ORPHANED, *enter],
+            env={"PATH": os.environ["PATH"], "GPUSCHED_SOCKET": str(served.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        worker = os.pidfd_open(int(parent.stdout.readline()))
+        assert b"waits, place 1" in parent.stderr.readline()
+        parent.kill()
+        ended = select.select([worker], [], [], 10)[0]
+        os.close(worker)
+        assert ended
+        parent.communicate()
+        asked = served.asked
+    assert asked[-1] == ("Leases/Cancel", {"request_id": _REQUEST["request_id"]})
 
 
 def test_a_worker_that_is_refused_ends_with_the_code(socket_folder: Path) -> None:

@@ -7,6 +7,7 @@ takes a new one, of the same devices if they are free; if not, it waits for its 
 
 import json
 import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -18,7 +19,10 @@ from gpusched.client.errors import GpuschedError, NotFound, WrongState
 from gpusched.client.exit_codes import code_of
 from gpusched.client.thin import ThinClient
 from gpusched.integrations.bentoml.telling import tell, tell_refusal
+from gpusched.launch import libc
 from gpusched.launch.run import overridden
+
+_PARENT_DEATH_SIGNAL = 1  # linux/prctl.h
 
 _TRIES = 5
 """How often a lease may end between the grant and the attaching."""
@@ -41,6 +45,8 @@ def main(words: Sequence[str]) -> int:
     def told(sentence: str) -> None:
         tell(f"{name}: {sentence}")
 
+    # One that waits when BentoML is killed would come into devices later that nobody asks it for.
+    libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
     try:
         grant = entered(ThinClient(socket_path(None, os.environ)), request, told)
     except GpuschedError as error:
@@ -50,6 +56,7 @@ def main(words: Sequence[str]) -> int:
     granted = grant.words("environment")
     for sentence in overridden(os.environ, granted):
         told(sentence)
+    libc.prctl(_PARENT_DEATH_SIGNAL, 0)  # it outlives exec, and a worker outlives BentoML
     _become(words[1:], settled(granted, os.environ))
 
 
