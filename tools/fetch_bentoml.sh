@@ -35,6 +35,7 @@ for wanted in tools/bentoml-*.in; do
         continue
     fi
     echo "fetch_bentoml: making $target (once)"
+    rm -f "$target/.made"  # first: what is cut off here is not there
     rm -rf "$target"
     "$uv" venv --quiet --python .venv/bin/python "$target"
     "$uv" pip install --quiet --python "$target/bin/python" --no-deps --only-binary :all: \

@@ -18,6 +18,8 @@ fi
 # Nothing but wheels: what has to be built would take minutes.
 fetch() { # a name: of its requirements, stamp and log
     [[ $target/.$1 -nt tools/frameworks-$1.txt ]] && return
+    # What is cut off while it is installed is not there.
+    rm -f "$target/.$1"
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check \
         --only-binary :all: -r "tools/frameworks-$1.txt" 2>"$target/$1.log" && touch "$target/.$1"
 }
@@ -27,6 +29,5 @@ if ! fetch servers; then
     exit 1
 fi
 if ! fetch torch; then
-    rm -f "$target/.torch"
     echo "fetch_frameworks: no PyTorch for CPUs from here; $target/torch.log says why" >&2
 fi
