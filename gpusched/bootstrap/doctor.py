@@ -119,7 +119,7 @@ def try_program() -> str | None:
     Returns:
         Why it cannot be had, in a sentence.
     """
-    root = find_root(Path("/proc/self/mountinfo").read_text("utf-8"))
+    root = find_root(Path("/proc/self/mountinfo").read_text("utf-8", "replace"))
     if root is None:
         return "no cgroup2 tree is mounted that may be written; see `cgroup`"
     hierarchy = Hierarchy(root)

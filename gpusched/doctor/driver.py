@@ -33,6 +33,9 @@ _FOLDERS: Final = (
 )
 """Where distributions and container engines put the driver's libraries."""
 
+_COMPATIBLE: Final = re.compile(r"/cuda[^/]*/compat/")
+"""Where the packages cuda-compat put a libcuda that is meant for an older driver."""
+
 _NUMBERED: Final = re.compile(r"\.so\.(\d+\.\d+(?:\.\d+)?)$")
 
 
@@ -108,6 +111,11 @@ def check_libraries(situation: Situation) -> Remarks:
         path, version = _library(situation, name)
         if not path:
             yield _missing(name, loaded)
+        elif version and loaded and version != loaded and _COMPATIBLE.search(path):
+            yield warn(
+                f"{path} is of {version}, CUDA's forward compatibility for a driver of {loaded}",
+                "nothing on data centre GPUs; on others take its folder out of LD_LIBRARY_PATH",
+            )
         elif version and loaded and version != loaded:
             yield fail(
                 f"{path} is of {version}, the loaded kernel module of {loaded}: {_REFUSALS[name]}",

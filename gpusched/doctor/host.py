@@ -6,16 +6,20 @@ What may not be seen raises, so that no check takes it for absent.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gpusched.doctor.execution import Execute, Output, execute
+from gpusched.doctor.execution import Execute, Output, Silent, execute
+from gpusched.doctor.patience import T, within
 
 _DRIVERS: Final = "/proc/driver/"
 DRIVER_PATIENCE: Final = 5.0
 """Seconds for a driver to give one of its files."""
+
+FILE_PATIENCE: Final = 5.0
+"""Seconds for a look at any other file: its server may be dead, or it is a FIFO."""
 
 _PATIENCE: Final = 5.0
 
@@ -57,6 +61,8 @@ class Space:
 class Host:
     """A host.
 
+    What does not answer within `FILE_PATIENCE` raises `Silent`.
+
     Attributes:
         root: Folder that stands for `/`.
         machine: What the kernel calls the architecture, such as `x86_64`.
@@ -83,7 +89,7 @@ class Host:
         if path.startswith(_DRIVERS):
             return self._read_apart(path, place)
         try:
-            return place.read_text("utf-8", "replace")
+            return self._look(path, lambda: place.read_text("utf-8", "replace"))
         except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
             return None
         except OSError as error:
@@ -92,7 +98,8 @@ class Host:
     def entries(self, path: str) -> tuple[str, ...]:
         """List a folder by name, sorted; nothing where it is not there."""
         try:
-            return tuple(sorted(one.name for one in self._at(path).iterdir()))
+            found = self._look(path, lambda: list(self._at(path).iterdir()))
+            return tuple(sorted(one.name for one in found))
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
@@ -105,7 +112,7 @@ class Host:
             Hidden: This user may not look into its folder.
         """
         try:
-            self._at(path).lstat()
+            self._look(path, self._at(path).lstat)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
@@ -119,7 +126,7 @@ class Host:
             Hidden: This user may not read it.
         """
         try:
-            return str(self._at(path).readlink())
+            return str(self._look(path, self._at(path).readlink))
         except PermissionError:
             raise Hidden(path) from None
         except OSError:
@@ -128,14 +135,23 @@ class Host:
     def real_name(self, path: str) -> str | None:
         """Give the last name of what a path leads to in the end; None: nothing is there."""
         try:
-            return self._at(path).resolve(strict=True).name
-        except OSError:
+            return self._look(path, lambda: self._at(path).resolve(strict=True).name)
+        except (OSError, RuntimeError):  # the latter for links in a circle, before Python 3.13
             return None
+
+    def real_path(self, path: str) -> str:
+        """Give where a path leads to in the end; as it is where its links go round in a circle."""
+        try:
+            found = self._look(path, self._at(path).resolve)
+        except (OSError, RuntimeError):
+            return path
+        root = self.root.resolve()
+        return f"/{found.relative_to(root)}" if found.is_relative_to(root) else path
 
     def node(self, path: str) -> Node | None:
         """Describe a device node; None: nothing is there."""
         try:
-            found = self._at(path).stat()
+            found = self._look(path, self._at(path).stat)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -149,19 +165,19 @@ class Host:
 
     def may_write(self, path: str) -> bool:
         """Say whether this user may write there."""
-        return os.access(self._at(path), os.W_OK)
+        return self._look(path, lambda: os.access(self._at(path), os.W_OK))
 
     def changed_at(self, path: str) -> int | None:
         """Give when a file was changed last, in ns of wall time; None: it is not to be seen."""
         try:
-            return self._at(path).stat().st_mtime_ns
-        except OSError:
+            return self._look(path, self._at(path).stat).st_mtime_ns
+        except (OSError, Silent):
             return None
 
     def space(self, path: str) -> Space:
         """Give what is left on the file system of an existing path."""
         try:
-            found = os.statvfs(self._at(path))
+            found = self._look(path, lambda: os.statvfs(self._at(path)))
         except OSError as error:
             raise _failed(path, error) from None
         return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
@@ -179,6 +195,9 @@ class Host:
             why = "there is no `cat`" if output is None else output.last_words.rpartition(": ")[2]
             raise Unreadable(f"{path} cannot be read: {why}")
         return output.text
+
+    def _look(self, path: str, look: Callable[[], T]) -> T:
+        return within(FILE_PATIENCE, path, look)
 
     def _at(self, path: str) -> Path:
         return self.root / path.lstrip("/")

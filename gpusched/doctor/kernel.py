@@ -11,11 +11,11 @@ SINCE: Final[tuple[tuple[Version, str], ...]] = (
     ((3, 10), "the least for inference on GPUs"),
     ((5, 3), "the least for gpusched: it hears ends and sends signals by pidfd"),
     ((5, 6), "device programs: the kernel holds the masks of leases"),
-    ((5, 8), "denied opens told with process and device"),
+    ((5, 8), "denied opens told, with their device"),
     ((5, 13), "Landlock: `gpusched run` of an ordinary user holds its own mask"),
     ((5, 14), "all processes of a lease killed at once"),
     ((5, 19), "files renamed and linked between folders under Landlock"),
-    ((6, 1), "the guard: no device for processes without a lease"),
+    ((6, 1), "the guard: no device for processes without a lease; the pids of denied opens"),
     ((6, 5), "callers named by the kernel without a race"),
 )
 """From which version of Linux gpusched can do what; distributions may have some of it earlier."""

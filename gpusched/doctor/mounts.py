@@ -34,7 +34,9 @@ def mounts_of(host: Host) -> tuple[Mount, ...]:
         # Only the mount's own word says whether it is read-only: the file system may not be.
         if "ro" in left[5].split(","):
             options.discard("rw")
-        point = left[4].encode().decode("unicode_escape")
+        # Blanks and the like are written in octal; beside them stands UTF-8.
+        escaped = left[4].encode().decode("unicode_escape")
+        point = escaped.encode("latin-1").decode("utf-8", "replace")
         found.append(Mount(point, left[3], right[0], frozenset(options)))
     return tuple(found)
 

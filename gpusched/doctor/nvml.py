@@ -11,6 +11,7 @@ from gpusched.doctor.versions import Version, version_in, written
 
 _ON: Final = "Enabled"
 _MPS: Final = ("nvidia-cuda-mps-control", "nvidia-cuda-mps-server")
+_ANEW: Final = "is started again"
 _UNKNOWN: Final = "mend what NVML says, and look again"
 
 
@@ -20,6 +21,8 @@ def check_nvml(situation: Situation) -> Remarks:
     if isinstance(facts, Unavailable):
         if situation.loaded.version:
             reason, _, advice = facts.reason.partition("; ")
+            # That is what the daemon does about it; nobody does it for the doctor's own process.
+            advice = "" if advice.endswith(_ANEW) else advice
             yield fail(reason, advice or "see the checks above; the kernel log may say more")
         else:
             yield warn(f"not asked: {facts.reason}", "see `driver`")
@@ -43,12 +46,13 @@ def check_cuda(situation: Situation) -> Remarks:
         yield _not_known(situation, "the CUDA version that the driver offers")
         return
     wanted = situation.cuda
+    least = NEWER_THAN if wanted is None else wanted
     if _enough(found, wanted):
         yield ok(f"the driver offers {written(found)}, {_words(wanted)} is wanted")
-    elif wanted is not None and found[0] < wanted[0]:
+    elif found[0] < least[0]:
         yield fail(
             f"the driver offers {written(found)}, {_words(wanted)} is wanted",
-            f"install a driver for CUDA {wanted[0]}, or use programs that are built for"
+            f"install a driver for CUDA {least[0]}, or use programs that are built for"
             f" CUDA {found[0]}",
         )
     else:

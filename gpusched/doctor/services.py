@@ -1,14 +1,17 @@
 """Checks of what the daemon leans on, and of the daemon: systemd, the state's disk, the clock."""
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
 from gpusched.doctor.finding import Remark, Remarks, fail, ok, warn
 from gpusched.doctor.mounts import mount_above, mounts_of
 from gpusched.doctor.situation import Situation
-from gpusched.doctor.versions import version_in
 
 _SYSTEMD: Final = 244
+_SYSTEMD_SAYS: Final = re.compile(r"^systemd (\d+)")
+"""Its number alone: what follows is the package's, such as `(252-46.el9_5.2)`."""
+
 _LITTLE: Final = 512 << 20
 _TOO_LITTLE: Final = 64 << 20
 _FEW_FILES: Final = 100
@@ -42,29 +45,29 @@ def check_systemd(situation: Situation) -> Remarks:
     """See whether systemd is there and is process 1."""
     host = situation.host
     output = host.run("systemctl", "--version")
-    found = version_in((output.text.splitlines() or [""])[0]) if output is not None else None
+    found = _SYSTEMD_SAYS.match(output.text) if output is not None else None
     first = (host.read("/proc/1/comm") or "").strip() or "unknown"
     if not host.exists("/run/systemd/system"):
-        what = f"{found[0]} is installed, and process 1 is {first}" if found else "not installed"
+        what = f"{found[1]} is installed, and process 1 is {first}" if found else "not installed"
         yield warn(
             f"{what}: leases get cgroups that gpusched makes itself",
             "nothing for the daemon; `gpusched setup` needs systemd: start `gpusched serve` by"
             " what starts services here",
         )
-    elif found is not None and found[0] < _SYSTEMD:
+    elif found is not None and int(found[1]) < _SYSTEMD:
         yield warn(
-            f"{found[0]} is process 1; below {_SYSTEMD} it ignores some protections of the unit",
+            f"{found[1]} is process 1; below {_SYSTEMD} it ignores some protections of the unit",
             "nothing; the unit works",
         )
     else:
-        yield ok(f"{found[0] if found else 'of unknown version'}, process 1")
+        yield ok(f"{found[1] if found else 'of unknown version'}, process 1")
 
 
 def check_state(situation: Situation) -> Remarks:
     """See whether the ledger has a place: enough room, and a file system that keeps its word."""
     path = _existing(situation)
     place = situation.state if path == situation.state else f"{situation.state} (to be made)"
-    mount = mount_above(mounts_of(situation.host), path)
+    mount = mount_above(mounts_of(situation.host), situation.host.real_path(path))
     kind = mount.kind if mount is not None else "unknown"
     space = situation.host.space(path)
     room = f"{space.free >> 20} MiB free"

@@ -1,6 +1,5 @@
 """Specification: how `gpusched doctor` looks: at everything once, and it never hangs."""
 
-import contextlib
 import io
 import json
 import os
@@ -133,6 +132,22 @@ def test_a_driver_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mo
     assert "did not answer within 0.3 s" in found[0].seen
 
 
+def test_a_file_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that never answers, as of a dead server, is named; the other checks are made."""
+    monkeypatch.setattr(looking, "FILE_PATIENCE", 0.3)
+    host = healthy(tmp_path)
+    host.remove("/proc/1/cmdline")
+    os.mkfifo(tmp_path / "proc/1/cmdline")
+    os.mkfifo(tmp_path / "var/run/cdi/another.json")
+    findings = list(examine(host.situation(), lambda _: None))
+    found = {one.name: one.seen for one in findings if one.level is Level.FAIL}
+    assert found == {
+        "mps": "/proc/1/cmdline did not answer within 0.3 s",
+        "cdi files": "/var/run/cdi/another.json did not answer within 0.3 s",
+    }
+    assert findings[-1].name == "clock"
+
+
 def test_nvml_is_asked_in_a_process(tmp_path: Path) -> None:
     """Over the simulated library: versions and modes as nvidia-smi says them."""
     prepare(tmp_path / "simulator", parse_scenario("2xH100"))
@@ -198,8 +213,25 @@ def test_no_daemon(tmp_path: Path) -> None:
     assert "no daemon answers" in answer.reason
 
 
-def test_what_may_not_be_seen_raises(tmp_path: Path) -> None:
+@pytest.mark.root
+def test_what_may_not_be_seen_raises(socket_folder: Path) -> None:
     """A folder that is closed hides what is in it: it is never taken for absent."""
+    socket_folder.chmod(0o755)
+    (socket_folder / "closed").mkdir(mode=0o700)
+    host = Host(root=socket_folder)
+    os.seteuid(65534)
+    try:
+        for look in (host.read, host.exists, host.node, host.link, host.space):
+            with pytest.raises(Hidden, match="/closed/none"):
+                look("/closed/none")
+        with pytest.raises(Hidden, match="/closed"):
+            host.entries("/closed")
+    finally:
+        os.seteuid(0)
+
+
+def test_what_is_not_there_is_told_apart(tmp_path: Path) -> None:
+    """What is absent is none, and a folder in a node's place is no device."""
     host = Host(root=tmp_path)
     (tmp_path / "open").mkdir()
     assert host.node("/open/none") is None
@@ -209,8 +241,7 @@ def test_what_may_not_be_seen_raises(tmp_path: Path) -> None:
     assert host.changed_at("/open/none") is None
     assert host.space("/open").free > 0
     assert host.may_write("/open")
-    with contextlib.suppress(Hidden):
-        assert host.entries("/none") == ()
+    assert host.entries("/none") == ()
 
 
 def test_levels_are_coloured_on_a_terminal(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpusched.core.ids import Moment
+from gpusched.core.sample import Unavailable
 from gpusched.doctor.examine import examine
 from gpusched.doctor.finding import Level
 from gpusched.doctor.host import Space
@@ -52,6 +53,11 @@ def docker(text: str, errors: str = "", code: int = 0) -> Callable[[FakeHost], N
     return lambda host: host.says("docker info --format {{json .}}", text, errors, code)
 
 
+def systemd(text: str) -> Callable[[FakeHost], None]:
+    """A host whose systemd says this of itself."""
+    return lambda host: host.says("systemctl --version", text)
+
+
 def containerd(version: str, config: str) -> Callable[[FakeHost], None]:
     """A host with containerd and its configuration."""
 
@@ -75,6 +81,29 @@ def library_in_cache(host: FakeHost) -> None:
     host.file(f"/opt/nv/libcuda.so.{DRIVER}", "")
     host.link("/opt/nv/libcuda.so.1", f"libcuda.so.{DRIVER}")
     host.says("ldconfig -p", "\tlibcuda.so.1 (libc6,x86-64) => /opt/nv/libcuda.so.1\n")
+
+
+def linked(host: FakeHost) -> None:
+    """A host whose state directory is a link to a file system elsewhere."""
+    host.remove("/var/lib/gpusched")
+    host.link("/var/lib/gpusched", "../../mnt/daten/zustände")
+    host.file("/mnt/daten/zustände/x", "")
+    text = (host.root / "proc/self/mountinfo").read_text()
+    line = "31 22 0:50 / /mnt/daten/zustände rw - nfs4 x rw\n"
+    host.file("/proc/self/mountinfo", text + line)
+
+
+def compatible(host: FakeHost) -> None:
+    """A host with CUDA's package for programs that want a newer driver."""
+    folder = "/usr/local/cuda-13.0/compat"
+    host.file(f"{folder}/libcuda.so.580.65.06", "")
+    host.link(f"{folder}/libcuda.so.1", "libcuda.so.580.65.06")
+    host.environment = {"LD_LIBRARY_PATH": folder}
+
+
+def in_a_circle(host: FakeHost) -> None:
+    """A host with a library that is a link to itself."""
+    host.link("/usr/lib/x86_64-linux-gnu/libcuda.so.1", "libcuda.so.1")
 
 
 def covered(host: FakeHost) -> None:
@@ -110,11 +139,16 @@ JUDGED: list[tuple[str, Callable[[FakeHost], None], Level, str]] = [
         "cannot be had: it is so",
     ),
     ("device program", set_to(uid=7), Level.OK, "the daemon holds masks: level kernel"),
+    ("libraries", compatible, Level.WARN, "forward compatibility for a driver of"),
+    ("libraries", in_a_circle, Level.WARN, "libcuda.so.1 was not found"),
     ("libraries", library_in_cache, Level.OK, f"/opt/nv/libcuda.so.1 of {DRIVER}"),
     ("libraries", library_in_cache, Level.FAIL, "libnvidia-ml.so.1 was not found"),
     ("libraries", lambda h: h.remove("/usr/lib"), Level.WARN, "libcuda.so.1 was not found"),
+    ("systemd", systemd("systemd 252 (252-46.el9_5.2)\n+PAM\n"), Level.OK, "252, process 1"),
+    ("systemd", systemd("systemd 239 (239-82.el8_10.3)\n"), Level.WARN, "239 is process 1"),
     ("driver", lambda h: h.remove("/proc/driver/nvidia/gpus"), Level.FAIL, "has no GPU"),
     ("device nodes", without_uvm, Level.WARN, "nvidia-uvm is not loaded"),
+    ("cuda", cuda("10.2", None), Level.FAIL, "newer than 11.3 is wanted"),
     ("cuda", cuda("11.3", None), Level.WARN, "newer than 11.3 is wanted"),
     ("cuda", cuda("11.4", None), Level.OK, "the driver offers 11.4"),
     ("cuda", cuda("12.8", (12, 8)), Level.OK, "12.8 or newer is wanted"),
@@ -155,6 +189,7 @@ JUDGED: list[tuple[str, Callable[[FakeHost], None], Level, str]] = [
     ("cdi files", lambda h: h.remove("/var/run/cdi"), Level.WARN, "no CDI file of NVIDIA's"),
     ("state", mounted("nfs4", "rw"), Level.FAIL, "is on nfs4"),
     ("state", covered, Level.OK, "on xfs"),
+    ("state", linked, Level.FAIL, "is on nfs4"),
     ("state", mounted("tmpfs", "rw"), Level.WARN, "lost with a reboot"),
     ("state", mounted("ext4", "ro"), Level.FAIL, "is read-only"),
     ("state", set_to(space=Space(1 << 20, None)), Level.FAIL, "1 MiB free"),
@@ -186,6 +221,15 @@ def test_judgement(
     found = [one for one in examine(host.situation(), lambda _: None) if one.name == name]
     assert [one for one in found if one.level is level and seen in one.seen], found
     assert all("\n" not in one.seen + one.advice for one in found)
+
+
+def test_what_becomes_of_a_process_is_no_advice(tmp_path: Path) -> None:
+    """That an NVML process which died is started again helps nobody; where to look does."""
+    host = healthy(tmp_path)
+    host.facts = Unavailable("NVML's process was killed by signal 11; it is started again")
+    (found,) = (one for one in examine(host.situation(), lambda _: None) if one.name == "nvml")
+    assert (found.level, found.seen) == (Level.FAIL, "NVML's process was killed by signal 11")
+    assert found.advice == "see the checks above; the kernel log may say more"
 
 
 def test_a_clock_of_another_age(tmp_path: Path) -> None:
