@@ -23,6 +23,7 @@ from tools.stage import END_SECONDS, GPUSCHED, Failed, waiting
 _SECONDS = 20.0
 _READERS_OWN = ("train.py", "serve.py")  # programs that stand for the reader's own
 _SHELL = ("bash", "-euo", "pipefail", "-c")
+_PROMPT = "$ "
 
 
 class Wrong(AssertionError):
@@ -89,6 +90,8 @@ class Desk:
         wanted = int(block.markers.get("fails", "0"))
         if code != wanted:
             raise Wrong(f"ended with {code} instead of {wanted}:\n{job.said}")
+        if missing := printed(job.said, _shown(block)):
+            raise Wrong(f"has not printed {missing}:\n{job.said}")
         return job.said
 
     def _compile(self, block: Block) -> str:
@@ -184,13 +187,20 @@ class _Job:
 
 def _command(block: Block) -> tuple[str, ...]:
     if block.language in {"", "bash"}:
-        # Where there are prompts the other lines are what was printed.
         typed = re.findall(r"^\$ (.+)$", block.text, re.MULTILINE)
-        prompted = block.text.startswith("$ ")
+        prompted = block.text.startswith(_PROMPT)
         return (*_SHELL, "\n".join(typed) if prompted else block.text)
     if block.language == "python":
         return (sys.executable, "-c", block.text)
     raise Wrong(f"nothing runs {block.language}; mark it")
+
+
+def _shown(block: Block) -> str:
+    """Give what stands beside prompts: it is what was printed."""
+    if not block.text.startswith(_PROMPT):
+        return ""
+    lines = block.text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_PROMPT))
 
 
 def _ini(text: str) -> None:

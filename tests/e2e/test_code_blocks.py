@@ -102,6 +102,7 @@ def test_what_is_not_run_says_why(path: Path) -> None:
     [
         ("", "gpusched: 1 device wanted\n", {}, "ended with 127"),
         ("", "$ gpusched no-such-command\ngpusched: what?\n", {}, "ended with 64"),
+        ("", "$ echo one\ntwo\n", {}, r"has not printed \['two'\]"),
         ("text", "anything\n", {}, "nothing runs text"),
         ("bash", "false | true\n", {}, "ended with 1 instead of 0"),
         ("bash", "gpusched run --gpus 99 -- true\n", {"fails": "75"}, "ended with 78"),
