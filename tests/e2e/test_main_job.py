@@ -1,5 +1,6 @@
 """The main job: who asks gets devices, and the status shows what its processes hold there."""
 
+import os
 import signal
 import sys
 
@@ -48,7 +49,7 @@ def test_a_program_holds_devices_for_the_length_of_a_block(host: Host, source: s
 
 
 def test_status_shows_a_worker_by_its_pid_and_its_memory(host: Host) -> None:
-    """A row has the real pid, MiB, type, lease and user, in JSON and on the screen."""
+    """A row has the real pid, name, MiB, type, lease and user, in JSON and on the screen."""
     worker = host.worker("3GiB", "--memory", "8GiB", "--gpu-type", "l4")
     lease = lease_of(worker.pid)
     host.until(lambda: worker.pid in host.processes())
@@ -56,11 +57,15 @@ def test_status_shows_a_worker_by_its_pid_and_its_memory(host: Host) -> None:
     assert row.measured("memory") == 3 * GIB
     assert (row.number("gpu_index"), row.text("type")) == (4, "C")
     assert (row.text("lease_id"), row.text("kind")) == (lease, "PROCESS_KIND_LEASE")
+    assert row.number("uid") == os.getuid()
+    assert "python" in row.part("name").text("value")
     screen = host.gpusched("status").stdout
     line = next(one for one in screen.splitlines() if f" {worker.pid} " in one)
     assert line.split()[:5] == ["4", "N/A", "N/A", str(worker.pid), "C"]
     assert f"{3072}MiB" in line
     assert lease in line
+    assert row.text("user") in line.split()
+    assert "python" in line
     assert "SIMULATED" in screen
     assert line in host.gpusched("processes").stdout.splitlines()
 

@@ -112,13 +112,17 @@ def test_a_listed_type_can_be_asked_for(host: Host) -> None:
 
 
 def test_it_is_seen_that_the_gpu_is_used(host: Host) -> None:
-    """Memory above idle, a python process in the list and the 4 GB that are expected, by lease."""
+    """Memory above idle, a python process in the list and the 4 GB that are expected, by lease:
+    used and at its peak, beside its limit.
+    """
     idle = [one.part("memory").measured("used") for one in host.devices()]
     wishes = ("--memory", "5GiB", "--gpu-type", "l4")
     model, _ = _started(host, *_RUN, *wishes, "--", *_MODEL[:2], "--memory", _DISTILBERT)
     lease = lease_of(model)
     host.until(lambda: host.leases()[lease].measured("used_memory") == 4 * GIB)
+    assert host.leases()[lease].measured("peak_memory") == 4 * GIB
     (device,) = host.leases()[lease].parts("devices")
+    assert device.number("memory_limit_bytes") == 5 * GIB
     index = device.number("index")
     assert host.devices()[index].part("memory").measured("used") == (idle[index] or 0) + 4 * GIB
     for command in ("processes", "nvidia-smi"):
@@ -127,7 +131,7 @@ def test_it_is_seen_that_the_gpu_is_used(host: Host) -> None:
         assert "python" in line
         assert "4096MiB" in line
     (line,) = (one for one in host.gpusched("leases").stdout.splitlines() if lease in one)
-    assert "4096MiB" in line
+    assert "4096MiB (4096MiB)" in line
 
 
 @pytest.mark.root
