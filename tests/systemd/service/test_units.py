@@ -117,7 +117,8 @@ def test_the_drop_in_of_the_guide(host: Installed, unit: str, tmp_path: Path, us
     """Before the unit's own program begins it is masked, and has the lease's environment; the
     lease is the unit's user's where the commands are, and ends with the unit, at each start anew.
     """
-    recipe = _recipe() if user == "root" else f"{_recipe(('=+', '='))}User=ann\n"
+    hers = ("=+", "="), ("/run/%N.gpu.env", "/run/%N/gpu.env")
+    recipe = _recipe() if user == "root" else f"{_recipe(*hers)}RuntimeDirectory=%N\nUser=ann\n"
     _put(host, tmp_path, _DROP_IN, recipe.replace("--gpus 1", "--device 2"))
     before = ""
     for _ in range(2 if user == "root" else 1):
@@ -132,6 +133,27 @@ def test_the_drop_in_of_the_guide(host: Installed, unit: str, tmp_path: Path, us
         before = lease
         host.machine.told("systemctl", "stop", unit)
         host.until("no lease", lambda: not host.leases())
+        assert host.machine.told("find", "/run", "-name", "*gpu.env") == ""
+
+
+def test_a_unit_whose_name_is_escaped(host: Installed, tmp_path: Path) -> None:
+    """The drop-in goes with every name; root's file is in no folder that its user may write to."""
+    name = "model@a\\x2db.service"
+    text = "[Service]\nUser=ann\nExecStart=sleep 600\n"
+    _put(host, tmp_path, _FILE.replace("model", "model@"), text)
+    recipe = _recipe(("--gpus 1", "--device 2"))
+    _put(host, tmp_path, _DROP_IN.replace("model", "model@"), recipe)
+    try:
+        host.machine.told("systemctl", "start", name)
+        assert {one.part("holder").text("user") for one in host.leases().values()} == {"root"}
+        (file,) = host.machine.told("find", "/run", "-name", "*gpu.env").splitlines()
+        assert Path(file).parent == Path("/run")
+    finally:
+        host.machine.run(["systemctl", "stop", name])
+        for one in (_FILE, f"{_FILE}.d"):
+            host.machine.told("rm", "-rf", one.replace("model", "model@"))
+        host.machine.told("systemctl", "daemon-reload")
+    host.until("no lease", lambda: not host.leases())
 
 
 def test_a_start_without_a_device_fails(host: Installed, unit: str, tmp_path: Path) -> None:
