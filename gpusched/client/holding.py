@@ -7,6 +7,7 @@ last, which is no error.
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -35,7 +36,8 @@ def lease(
 
     Import and use CUDA (torch, say) inside the block: it reads its devices once. A keepalive is
     renewed in a thread, and notices come to `held.on_notice` in another, until the block ends;
-    both outlive a restart of the daemon, as the lease does.
+    both outlive a restart of the daemon, as the lease does. A process that is forked in the block
+    and leaves it ends nothing.
 
     Args:
         socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
@@ -51,6 +53,7 @@ def lease(
         DaemonUnreachable: No daemon answers.
     """
     wish["attach_caller"] = True
+    own = os.getpid()
     with Client(socket) as client, listening(client.socket) as listen:
         held = HeldLease(client.allocate(**wish), listen)
         over = threading.Event()
@@ -63,11 +66,12 @@ def lease(
             yield held
         finally:
             held.restore()
-            over.set()
-            if renewing.is_alive():
-                renewing.join()
-            with suppress(*_FOLLOWS_ITS_PROCESSES):
-                client.release(held.id)
+            if os.getpid() == own:
+                over.set()
+                if renewing.is_alive():
+                    renewing.join()
+                with suppress(*_FOLLOWS_ITS_PROCESSES):
+                    client.release(held.id)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ logged, and the next notice comes all the same.
 import asyncio
 import inspect
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -72,7 +73,7 @@ def listening(socket: str) -> Iterator[Listen]:
     Args:
         socket: The daemon's. Each thread has a connection of its own.
     """
-    over = threading.Event()
+    over, own = threading.Event(), os.getpid()
     begun: list[tuple[threading.Thread, Client]] = []
 
     def listen(lease: str, callback: Callback) -> None:
@@ -90,12 +91,13 @@ def listening(socket: str) -> Iterator[Listen]:
     try:
         yield listen
     finally:
-        over.set()
-        for _, client in begun:
-            client.close()
-        for thread, _ in begun:
-            if thread is not threading.current_thread():
-                thread.join(PATIENCE)
+        if os.getpid() == own:
+            over.set()
+            for _, client in begun:
+                client.close()
+            for thread, _ in begun:
+                if thread is not threading.current_thread():
+                    thread.join(PATIENCE)
 
 
 @asynccontextmanager

@@ -62,6 +62,7 @@ class Client:
     def __init__(self, socket: str | None = None, timeout: float = TIMEOUT) -> None:
         self.socket = socket_path(socket, os.environ)
         self._timeout = timeout
+        self._pid = os.getpid()
         self._channel = grpc.insecure_channel(f"unix:{self.socket}", options=OPTIONS)
         self._leases = leases_pb2_grpc.LeasesStub(self._channel)
         self._devices = devices_pb2_grpc.DevicesStub(self._channel)
@@ -81,8 +82,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; leases stay."""
-        self._channel.close()
+        """Close the connection; leases stay. In a process that was forked it does nothing."""
+        if os.getpid() == self._pid:  # there gRPC's threads are not, and it would wait for them
+            self._channel.close()
 
     def allocate(self, **wish: Unpack[Wish]) -> lease_pb2.Grant:
         """Ask for devices: `allocate(gpus=2, memory="4GiB")`; `Wish` lists the words.

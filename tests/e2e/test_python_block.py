@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -57,6 +58,24 @@ import gpusched
 
 with gpusched.lease(gpus=2, wait="20s") as lease:
     assert lease.torch_device(1) == "cuda:1"
+"""
+_FORKS = """
+import os, sys, threading, gpusched
+
+wish = {"memory": "2GiB", "keepalive": "20s", "wait": "20s"}
+with gpusched.lease(**wish) as lease, gpusched.Client() as client:
+    lease.on_notice(print)
+    client.ping()
+    child = os.fork()
+    if not child:
+        sys.exit(3)
+    ended = threading.Thread(target=lambda: print(os.waitstatus_to_exitcode(os.wait()[1])))
+    ended.start()
+    ended.join(20)
+    if ended.is_alive():
+        os.kill(child, 9)
+        os._exit(1)
+    print(bool(client.lease(lease.id).end_reason), "GPUSCHED_LEASE" in os.environ)
 """
 _FORMATS = ("auto", "index", "relative", "uuid")
 
@@ -256,6 +275,15 @@ async def test_nothing_is_told_after_an_async_block() -> None:
         lease.on_notice(print)
     with pytest.raises(gpusched.WrongState, match="block of this lease is over"):
         lease.on_notice(print)
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_forked_process_that_leaves_the_block_ends_nothing() -> None:
+    """It ends at once, though it has none of the threads of the block, and the lease goes on."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", _FORKS], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["3", "False", "True"], done
 
 
 async def test_who_is_cancelled_while_he_asks_has_nothing() -> None:
