@@ -46,6 +46,7 @@ def daemon(simulate: str = "2xL4", *, config: str = "") -> Iterator["SimulatedHo
     Raises:
         HostFault: The daemon does not start; the text is what it said.
     """
+    own = os.getpid()
     before = {name: os.environ.get(name) for name in (_SOCKET, _LEASE)}
     # Short: the path of a socket has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="gps-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 - made anew
@@ -61,7 +62,8 @@ def daemon(simulate: str = "2xL4", *, config: str = "") -> Iterator["SimulatedHo
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        host.close()
+        if os.getpid() == own:  # a process that was forked in the block ends nothing
+            host.close()
 
 
 class SimulatedHost:

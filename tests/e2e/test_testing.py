@@ -30,6 +30,16 @@ with gpusched.testing.daemon("2xL4") as host, gpusched.lease(devices=[1]) as lea
     print(host.folder, stray.pid, worker.pid, os.getuid(), flush=True)
     sys.stdin.read()
 """
+_FORKS = """
+import os, sys, gpusched.testing
+
+with gpusched.testing.daemon("L4") as host:
+    host.client.ping()
+    child = os.fork()
+    if not child:
+        sys.exit(3)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), host.client.status().node != "")
+"""
 _USERS_TESTS = """
 import gpusched
 import pytest
@@ -207,6 +217,14 @@ def test_a_test_that_is_killed_leaves_nothing(uid: int | None) -> None:
             return
         Event().wait(0.01)
     pytest.fail(f"{folder} is left")
+
+
+def test_a_process_that_a_test_forked_ends_nothing() -> None:
+    """A host is its own test's: it goes on when a forked process leaves the block."""
+    done = subprocess.run(  # noqa: S603 - our own Python
+        [sys.executable, "-c", _FORKS], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["3", "True"], done
 
 
 def test_the_documented_example_runs(tmp_path: Path) -> None:
