@@ -1,5 +1,6 @@
 """The main job: who asks gets devices, and the status shows what its processes hold there."""
 
+import json
 import os
 import signal
 import sys
@@ -7,7 +8,8 @@ import sys
 import pytest
 
 from gpusched.api.v1 import lease_pb2
-from tests.e2e.host import GIB, HELD, MIB, Host, first_line, lease_of, members
+from gpusched.client.document import Document
+from tests.e2e.host import CONFINED, GIB, HELD, MIB, Host, first_line, lease_of, members
 from tools.stage import GPUSCHED, ROOT
 
 _JAX = "XLA_PYTHON_CLIENT_MEM_FRACTION"
@@ -48,20 +50,27 @@ def test_a_program_holds_devices_for_the_length_of_a_block(host: Host, source: s
     assert host.ended(lease) == "END_REASON_RELEASED"
 
 
+def _working(host: Host, memory: str, *wishes: str) -> int:
+    """Start a worker; give its own pid: without root `gpusched run` stays beside it."""
+    work = (str(GPUSCHED), "simulated-worker", "--memory", memory)
+    started = host.start(str(GPUSCHED), "run", *wishes, "--", *work)
+    return Document(json.loads(first_line(started))).number("pid")
+
+
 def test_status_shows_a_worker_by_its_pid_and_its_memory(host: Host) -> None:
     """A row has the real pid, name, MiB, type, lease and user, in JSON and on the screen."""
-    worker = host.worker("3GiB", "--memory", "8GiB", "--gpu-type", "l4")
-    lease = lease_of(worker.pid)
-    host.until(lambda: worker.pid in host.processes())
-    row = host.processes()[worker.pid]
+    worker = _working(host, "3GiB", "--memory", "8GiB", "--gpu-type", "l4")
+    lease = lease_of(worker)
+    host.until(lambda: worker in host.processes())
+    row = host.processes()[worker]
     assert row.measured("memory") == 3 * GIB
     assert (row.number("gpu_index"), row.text("type")) == (4, "C")
     assert (row.text("lease_id"), row.text("kind")) == (lease, "PROCESS_KIND_LEASE")
     assert row.number("uid") == os.getuid()
     assert "python" in row.part("name").text("value")
     screen = host.gpusched("status").stdout
-    line = next(one for one in screen.splitlines() if f" {worker.pid} " in one)
-    assert line.split()[:5] == ["4", "N/A", "N/A", str(worker.pid), "C"]
+    line = next(one for one in screen.splitlines() if f" {worker} " in one)
+    assert line.split()[:5] == ["4", "N/A", "N/A", str(worker), "C"]
     assert f"{3072}MiB" in line
     assert lease in line
     assert row.text("user") in line.split()
@@ -72,12 +81,12 @@ def test_status_shows_a_worker_by_its_pid_and_its_memory(host: Host) -> None:
 
 def test_several_devices_have_a_row_each(host: Host) -> None:
     """A process on two devices is shown on both, and both have its bytes in their account."""
-    worker = host.worker("2GiB", "--gpus", "2")
-    host.until(lambda: worker.pid in host.processes())
+    worker = _working(host, "2GiB", "--gpus", "2")
+    host.until(lambda: worker in host.processes())
     rows = [
         one
         for one in host.told("processes").parts("processes")
-        if one.part("process").number("pid") == worker.pid
+        if one.part("process").number("pid") == worker
     ]
     assert [one.number("gpu_index") for one in rows] == [0, 1]
     accounts = [one.part("account").measured("leases") for one in host.devices()[:3]]
@@ -107,6 +116,7 @@ def test_a_signal_ends_run_as_it_ends_the_command(host: Host) -> None:
     assert done.stdout.split() == [str(128 + signal.SIGTERM)]
 
 
+@pytest.mark.root
 def test_run_becomes_the_command(host: Host) -> None:
     """CMD has the pid of the `gpusched run` that was called, so nothing of ours stays."""
     called = host.start(str(GPUSCHED), "run", "--", "sh", "-c", "echo $$; exec sleep 60")
@@ -127,7 +137,7 @@ def test_a_preset_mask_is_overridden_with_a_warning(host: Host) -> None:
     """CUDA_VISIBLE_DEVICES of the caller gives way to the lease's, and the user is told."""
     words = ("run", "--gpu-type", "l4", "--", "printenv", "CUDA_VISIBLE_DEVICES")
     done = host.gpusched(*words, CUDA_VISIBLE_DEVICES="0,1,2")
-    assert done.stdout == ("0\n" if HELD else "4\n")
+    assert done.stdout == ("0\n" if CONFINED else "4\n")
     assert "CUDA_VISIBLE_DEVICES=0,1,2 is overridden" in done.stderr
     assert "CUDA_VISIBLE_DEVICES" not in host.gpusched(*words).stderr
 
@@ -148,7 +158,7 @@ def test_the_kit_of_variables_is_complete(host: Host) -> None:
     assert found["GPUSCHED_DEVICES"].split(",") == pair
     assert found["NVIDIA_VISIBLE_DEVICES"].split(",") == pair
     assert found["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert found["CUDA_VISIBLE_DEVICES"] == ("1,0" if HELD else "5,1")
+    assert found["CUDA_VISIBLE_DEVICES"] == ("1,0" if CONFINED else "5,1")
     assert found["BENTOML_DISABLE_GPU_ALLOCATION"] == "1"
     assert found["GPUSCHED_SOCKET"] == str(host.socket)
     assert found["GPUSCHED_MEMORY_LIMIT"] == str(4 * GIB)
@@ -160,7 +170,7 @@ def test_the_kit_of_variables_is_complete(host: Host) -> None:
         ("index", "6,4"),
         ("relative", "1,0"),
         ("uuid", "GPU-"),
-        ("auto", "1,0" if HELD else "6,4"),
+        ("auto", "1,0" if CONFINED else "6,4"),
     ],
 )
 def test_a_mask_can_be_had_in_every_format(host: Host, form: str, mask: str) -> None:
