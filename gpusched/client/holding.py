@@ -37,7 +37,7 @@ def lease(
     Import and use CUDA (torch, say) inside the block: it reads its devices once. A keepalive is
     renewed in a thread, and notices come to `held.on_notice` in another, until the block ends;
     both outlive a restart of the daemon, as the lease does. A process that is forked in the block
-    and leaves it ends nothing.
+    ends nothing when it leaves it; gRPC may abort one that does not end by `os._exit`.
 
     Args:
         socket: The daemon's socket; None: $GPUSCHED_SOCKET, else where one is.
@@ -67,11 +67,17 @@ def lease(
         finally:
             held.restore()
             if os.getpid() == own:
-                over.set()
-                if renewing.is_alive():
-                    renewing.join()
-                with suppress(*_FOLLOWS_ITS_PROCESSES):
-                    client.release(held.id)
+                _end(client, held, renewing, over)
+
+
+def _end(
+    client: Client, held: HeldLease, renewing: threading.Thread, over: threading.Event
+) -> None:
+    over.set()
+    if renewing.is_alive():
+        renewing.join()
+    with suppress(*_FOLLOWS_ITS_PROCESSES):
+        client.release(held.id)
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -58,24 +57,6 @@ import gpusched
 
 with gpusched.lease(gpus=2, wait="20s") as lease:
     assert lease.torch_device(1) == "cuda:1"
-"""
-_FORKS = """
-import os, sys, threading, gpusched
-
-wish = {"memory": "2GiB", "keepalive": "20s", "wait": "20s"}
-with gpusched.lease(**wish) as lease, gpusched.Client() as client:
-    lease.on_notice(print)
-    client.ping()
-    child = os.fork()
-    if not child:
-        sys.exit(3)
-    ended = threading.Thread(target=lambda: print(os.waitstatus_to_exitcode(os.wait()[1])))
-    ended.start()
-    ended.join(20)
-    if ended.is_alive():
-        os.kill(child, 9)
-        os._exit(1)
-    print(bool(client.lease(lease.id).end_reason), "GPUSCHED_LEASE" in os.environ)
 """
 _FORMATS = ("auto", "index", "relative", "uuid")
 
@@ -266,45 +247,6 @@ def test_nothing_is_told_after_the_block() -> None:
     assert not [one for one in names if lease.id in one]
     with pytest.raises(gpusched.WrongState, match="block of this lease is over"):
         lease.on_notice(print)
-
-
-@pytest.mark.usefixtures("simulated")
-async def test_nothing_is_told_after_an_async_block() -> None:
-    """Who asks for notices when the block is over is told so, in both faces."""
-    async with gpusched.async_lease(memory="2GiB", wait="20s") as lease:
-        lease.on_notice(print)
-    with pytest.raises(gpusched.WrongState, match="block of this lease is over"):
-        lease.on_notice(print)
-
-
-@pytest.mark.usefixtures("simulated")
-def test_a_forked_process_that_leaves_the_block_ends_nothing() -> None:
-    """It ends at once, though it has none of the threads of the block, and the lease goes on."""
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _FORKS], capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == ["3", "False", "True"], done
-
-
-async def test_who_is_cancelled_while_he_asks_has_nothing() -> None:
-    """Wherever a task is cancelled between its request and its block, with a wait and without,
-    nothing stays granted to the process, and nothing waits.
-    """
-
-    async def held(words: gpusched.Wish) -> None:
-        async with gpusched.async_lease(apply=False, **words):
-            pass
-
-    with testing.daemon("8xL4") as host:
-        for words in (gpusched.Wish(gpus=1), gpusched.Wish(gpus=1, wait="20s")):
-            for milliseconds in range(0, 16, 2):
-                task = asyncio.create_task(held(words))
-                await asyncio.sleep(milliseconds / 1000)
-                task.cancel()
-                await asyncio.wait({task})
-        listed = host.client.leases()
-        assert all(one.end_reason for one in listed.leases)
-        assert not listed.waiting
 
 
 @pytest.mark.usefixtures("simulated")
