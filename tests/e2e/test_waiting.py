@@ -1,5 +1,7 @@
 """Waiting for devices with real processes: the order, restarts and crashes, and every way out."""
 
+import os
+import pwd
 import signal
 import threading
 
@@ -9,6 +11,7 @@ from tests.e2e.host import Host, first_line, kill, lease_of, members
 from tests.e2e.queueing import Waiter, configured, places, queued, waiting
 from tools.stage import end
 
+_ME = pwd.getpwuid(os.getuid()).pw_name
 _INTERRUPTED = """
 import os, signal, threading, gpusched
 
@@ -28,6 +31,7 @@ def _there(host: Host, count: int) -> bool:
     return len(listed) == count and not any("abandoned_deadline" in one for one in listed)
 
 
+@pytest.mark.root  # without, `gpusched run` stays beside its command
 @pytest.mark.parametrize("crash", [True, False], ids=["kill -9", "restart"])
 def test_a_daemon_that_is_started_anew_keeps_the_places(own_host: Host, *, crash: bool) -> None:
     """Two processes wait; the daemon goes and comes back; both have their places, and are served
@@ -63,11 +67,11 @@ def test_who_waits_is_told_his_place(host: Host) -> None:
     """A waiting process says its place and what it waits for, again when that is another one."""
     holder = host.allocate("--gpus", "8")
     first, second = (queued(host, "--wait", "--gpus", "8") for _ in range(2))
-    assert second.said == [f"gpusched: {second.name} waits, place 2: the end of {holder} of root"]
+    assert second.said == [f"gpusched: {second.name} waits, place 2: the end of {holder} of {_ME}"]
     rows = [line.split() for line in host.gpusched("leases").stdout.splitlines()]
     (row,) = [one for one in rows if second.name in one]
-    assert row[:4] == ["2", second.name, "root", "normal"]
-    assert row[-6:] == f"the end of {holder} of root".split()
+    assert row[:4] == ["2", second.name, _ME, "normal"]
+    assert row[-6:] == f"the end of {holder} of {_ME}".split()
     assert host.gpusched("cancel", first.name).returncode == 0
     host.until(lambda: len(second.said) == 2)
     assert second.said[1].startswith(f"gpusched: {second.name} waits, place 1: ")
@@ -101,7 +105,7 @@ def test_who_is_ended_withdraws(host: Host, number: signal.Signals, code: int) -
     assert places(host) == []
     assert len(waiter.said) == 1
     events = [one.text("sentence") for one in host.told("events").parts("events")]
-    assert "waits no longer: root cancelled it" in events[-1]
+    assert f"waits no longer: {_ME} cancelled it" in events[-1]
 
 
 def test_who_ignores_a_signal_waits_on(host: Host) -> None:
@@ -133,7 +137,7 @@ def test_cancel_ends_a_waiter(host: Host) -> None:
     done = host.gpusched("cancel", waiter.name)
     assert (done.returncode, done.stderr) == (0, "")
     assert waiter.process.wait(10) == 75
-    assert waiter.said[1:] == [f"gpusched: {waiter.name} waits no longer: root cancelled it"]
+    assert waiter.said[1:] == [f"gpusched: {waiter.name} waits no longer: {_ME} cancelled it"]
     assert "waits or holds a lease" in host.refused(64, "cancel", waiter.name)
 
 
@@ -170,6 +174,7 @@ def test_a_frozen_daemon_lets_nobody_s_wait_run_out(own_host: Host) -> None:
     assert waiter.process.wait(10) == 75
 
 
+@pytest.mark.root  # as above
 def test_nothing_is_left_of_one_who_was_served(host: Host) -> None:
     """Who waited and was served is a lease as any other, with the wait in its history."""
     holder = host.allocate("--gpus", "8")
@@ -184,6 +189,7 @@ def test_nothing_is_left_of_one_who_was_served(host: Host) -> None:
     host.until(lambda: host.ended(lease))
 
 
+@pytest.mark.root  # as above
 def test_devices_of_one_who_was_killed_go_to_the_next(own_host: Host) -> None:
     """Who is served in his absence has the devices as long as he had his place, and no longer."""
     host = own_host

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.e2e.host import HELD, Host
+from tests.e2e.host import CONFINED, Host
 
 _OF_ITS_OWN = """
 import os, gpusched
@@ -75,7 +75,7 @@ def test_a_lease_is_shared_out(host: Host) -> None:
     words = ("run", "--device", "4,5", "--", sys.executable, "-c", _UNDER)
     done = host.gpusched(*words)
     assert done.returncode == 0, done
-    masks = ["0 0", "1 1", "0 0"] if HELD else ["4 0", "5 1", "4 0"]
+    masks = ["0 0", "1 1", "0 0"] if CONFINED else ["4 0", "5 1", "4 0"]
     assert done.stdout.splitlines() == [*masks, "BadRequest", "UserWarning"]
 
 
