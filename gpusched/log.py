@@ -14,6 +14,8 @@ import structlog
 from structlog.typing import Processor
 
 _FIRST = ("time", "level", "event")
+_CLIENT_GONE = "ExecuteBatchError raised in core by servicer method"
+"""How grpc begins to say that a client went away while its call's end was on the way to it."""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -69,12 +71,18 @@ def _renderers(*, as_json: bool, colors: bool) -> list[Processor]:
     ]
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a library's line is for the operator: that a client went is none of his."""
+    return not record.getMessage().startswith(_CLIENT_GONE)
+
+
 def _listen_to_libraries(
     stream: TextIO, before: Iterable[Processor], render: Iterable[Processor]
 ) -> None:
     """Render what libraries log like our own lines, from WARNING on."""
     handler = _LibraryHandler(stream)
     handler.setLevel(logging.WARNING)
+    handler.addFilter(_is_news)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],

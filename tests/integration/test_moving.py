@@ -203,4 +203,4 @@ async def test_a_cgroup_that_is_gone_is_said(
     with pytest.raises(EnforceError, match="cannot be moved"):
         await door.mover().move(identity(process), target, 0)
     assert door.hierarchy.where(process) == where
-    assert descriptors() == before
+    assert descriptors() <= before

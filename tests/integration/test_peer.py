@@ -103,7 +103,7 @@ def test_a_number_that_passed_to_another_user_is_not_trusted(
         with accepted:
             connection = identify(accepted)
     assert (connection.peer.uid, connection.peer.process) == (NOBODY, None)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_pidfd_is_closed_once() -> None:

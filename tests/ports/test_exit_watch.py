@@ -162,7 +162,7 @@ def test_watching_many_leaks_no_descriptor(*, closed: bool) -> None:
             child.kill()
         if not closed:
             await asyncio.gather(*(ear.hear() for ear in ears))
-        assert descriptors() == before
+        assert descriptors() <= before
 
     # cat ends with its standard input, so none outlives this test.
     children = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(200)]  # noqa: S607 -- any cat will do
@@ -204,7 +204,7 @@ def test_failed_identification_leaks_no_descriptor() -> None:
         before = descriptors()
         with pytest.raises(OSError, match="Too many open files"):
             PidfdExitWatch(no_descriptor_left).watch(ProcessId(os.getpid(), 1), Ear())
-        assert descriptors() == before
+        assert descriptors() <= before
 
     asyncio.run(case())
 

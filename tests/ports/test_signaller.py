@@ -111,7 +111,7 @@ def test_one_that_may_not_be_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     before = descriptors()
     with pytest.raises(PermissionError):
         PidfdSignaller(table.identify).send(itself, signal.SIGTERM)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_the_fake_can_fail_like_the_real_one() -> None:

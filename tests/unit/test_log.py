@@ -107,6 +107,17 @@ def test_libraries_are_heard_from_warning_on(name: str) -> None:
     assert "time" in line
 
 
+def test_a_client_that_goes_is_no_news() -> None:
+    """That a client goes while its call ends is nothing that an operator could do about."""
+    stream = io.StringIO()
+    log.configure(stream, "debug", as_json=True)
+    core = "ExecuteBatchError raised in core by servicer method"
+    library_says("grpc._cython.cygrpc", logging.ERROR, f"{core} [/gpusched.v1.Leases/Allocate]")
+    library_says("grpc._cython.cygrpc", logging.ERROR, "out of descriptors")
+    (line,) = lines(stream)
+    assert line["event"] == "out of descriptors"
+
+
 def test_a_second_set_up_replaces_the_first() -> None:
     """After a second set-up every line comes once, and loggers made before follow it."""
     first, second = io.StringIO(), io.StringIO()
