@@ -10,12 +10,14 @@ import shlex
 from gpusched.cli.command import UsageError
 from gpusched.cli.container_engine import Engine
 from gpusched.client.document import Document
-from gpusched.core.cdi import inside
-
-DOCKER_CDI = (25, 0)
-DOCKER_CDI_ON = (28, 2)
-DOCKER_LEAST = (19, 3)
-PODMAN_CDI = (4, 1)
+from gpusched.core.cdi import (
+    DOCKER_SWITCH,
+    DOCKER_WITH_CDI,
+    DOCKER_WITH_CDI_ON,
+    DOCKER_WITH_GPUS,
+    PODMAN_WITH_CDI,
+    inside,
+)
 
 
 class Flags:
@@ -63,21 +65,17 @@ def flags_of(grant: Document, engine: Engine | None) -> Flags:
 
 
 def _without_cdi(engine: Engine) -> str:
-    """Say why the engine does not take CDI names; empty: it does.
-
-    Source: Docker's release notes: CDI came with 25.0 behind a feature flag, which is on by
-    default from 28.2; `docker run --gpus` came with 19.03. Podman has CDI since 4.1.
-    """
+    """Say why the engine does not take CDI names; empty: it does."""
     if engine.name == "podman":
-        return "" if engine.version >= PODMAN_CDI else f"Podman {engine.text} is before 4.1"
+        return "" if engine.version >= PODMAN_WITH_CDI else f"Podman {engine.text} is before 4.1"
     refuse_too_old(engine)
-    if engine.version < DOCKER_CDI:
+    if engine.version < DOCKER_WITH_CDI:
         return f"Docker {engine.text} is before 25.0"
-    on = engine.version >= DOCKER_CDI_ON if engine.folders is None else bool(engine.folders)
+    on = engine.version >= DOCKER_WITH_CDI_ON if engine.folders is None else bool(engine.folders)
     if on:
         return ""
     return (
-        f'Docker {engine.text} has CDI switched off: {{"features": {{"cdi": true}}}} in'
+        f"Docker {engine.text} has CDI switched off: {DOCKER_SWITCH} in"
         " /etc/docker/daemon.json turns it on"
     )
 
@@ -88,7 +86,7 @@ def refuse_too_old(engine: Engine | None) -> None:
     Raises:
         UsageError: It is too old.
     """
-    if engine is not None and engine.name == "docker" and engine.version < DOCKER_LEAST:
+    if engine is not None and engine.name == "docker" and engine.version < DOCKER_WITH_GPUS:
         raise UsageError(
             f"Docker {engine.text} gives no GPUs to containers; 19.03 is the first version that"
             " does, and 28.2 the first that takes a lease by its name"

@@ -21,6 +21,15 @@ KIND: Final = "gpusched.io/lease"
 DRIVER_KIND: Final = "nvidia.com/gpu"
 """The kind that NVIDIA's own documents have (`nvidia-ctk cdi generate`)."""
 
+# Versions of engines, from their release notes: `docker run --gpus` came with 19.03, CDI with 25.0
+# behind a switch that is on by itself from 28.2; Podman has CDI since 4.1.
+DOCKER_WITH_GPUS: Final = (19, 3)
+DOCKER_WITH_CDI: Final = (25, 0)
+DOCKER_WITH_CDI_ON: Final = (28, 2)
+PODMAN_WITH_CDI: Final = (4, 1)
+DOCKER_SWITCH: Final = '{"features": {"cdi": true}}'
+"""What switches CDI on, in /etc/docker/daemon.json."""
+
 HOOK_SECONDS: Final = 30
 """How long the container's start may wait for the daemon."""
 

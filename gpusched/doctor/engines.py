@@ -1,13 +1,20 @@
 """Checks of the container engines: which there are, and whether they know CDI.
 
-CDI since: docker 25 when switched on, 28.2 by itself; podman 4.1; containerd 1.7 when switched on,
-2.0 by itself; nerdctl 2.1 (release notes of each). Docker 19.03 brought `--gpus`.
+Those of docker and podman are `core/cdi`'s; CDI is in containerd since 1.7 when switched on, since
+2.0 by itself, and in nerdctl since 2.1 (release notes of each).
 """
 
 import json
 import tomllib
 from typing import Final
 
+from gpusched.core.cdi import (
+    DOCKER_SWITCH,
+    DOCKER_WITH_CDI,
+    DOCKER_WITH_CDI_ON,
+    DOCKER_WITH_GPUS,
+    PODMAN_WITH_CDI,
+)
 from gpusched.doctor.execution import Output
 from gpusched.doctor.finding import Remark, Remarks, fail, ok, warn
 from gpusched.doctor.situation import Situation
@@ -15,10 +22,6 @@ from gpusched.doctor.versions import Version, version_in, written
 
 ENGINES: Final = ("docker", "podman", "containerd", "nerdctl")
 
-_FIRST_DOCKER: Final = (19, 3)
-_DOCKER_SWITCHED: Final = (25,)
-_DOCKER_BY_ITSELF: Final = (28, 2)
-_PODMAN: Final = (4, 1)
 _CONTAINERD_SWITCHED: Final = (1, 7)
 _CONTAINERD_BY_ITSELF: Final = (2,)
 _NERDCTL: Final = (2, 1)
@@ -26,7 +29,6 @@ _SLOW: Final = 10.0
 _WITHOUT: Final = (
     "until then name each node: `gpusched env LEASE --format docker` prints the flags"
 )
-_SWITCH: Final = '{"features": {"cdi": true}}'
 
 
 def check_docker(situation: Situation) -> Remarks:
@@ -49,18 +51,18 @@ def check_docker(situation: Situation) -> Remarks:
 
 
 def _docker(said: str, version: Version, *, with_cdi: bool) -> Remark:
-    if version < _FIRST_DOCKER:
+    if version < DOCKER_WITH_GPUS:
         return fail(f"{said} is older than 19.03, which brought GPUs", "install a newer docker")
     if with_cdi:
         return ok(f"{said}, with CDI: `docker run --device gpusched.io/lease=LEASE`")
-    if version < _DOCKER_SWITCHED:
+    if version < DOCKER_WITH_CDI:
         return warn(f"{said} does not know CDI", f"docker 28.2 or newer does; {_WITHOUT}")
     default = (
-        "it is off until switched on" if version < _DOCKER_BY_ITSELF else "it is switched off"
+        "it is off until switched on" if version < DOCKER_WITH_CDI_ON else "it is switched off"
     )
     return warn(
         f"{said} knows CDI, and {default}",
-        f"put {_SWITCH} into /etc/docker/daemon.json and restart docker; {_WITHOUT}",
+        f"put {DOCKER_SWITCH} into /etc/docker/daemon.json and restart docker; {_WITHOUT}",
     )
 
 
@@ -81,15 +83,8 @@ def _no_docker(situation: Situation, info: dict[str, object], output: Output) ->
 
 def check_podman(situation: Situation) -> Remarks:
     """See whether podman knows CDI."""
-    version, problem = _version(situation, "podman")
-    if version is None:
-        yield problem
-    elif version < _PODMAN:
-        yield warn(
-            f"{written(version)} does not know CDI", f"podman 4.1 or newer does; {_WITHOUT}"
-        )
-    else:
-        yield ok(f"{written(version)}, with CDI: `podman run --device gpusched.io/lease=LEASE`")
+    use = ": `podman run --device gpusched.io/lease=LEASE`"
+    yield from _by_version(situation, "podman", PODMAN_WITH_CDI, "podman 4.1 or newer does", use)
 
 
 def check_containerd(situation: Situation) -> Remarks:
@@ -110,13 +105,20 @@ def check_containerd(situation: Situation) -> Remarks:
 
 def check_nerdctl(situation: Situation) -> Remarks:
     """See whether nerdctl knows CDI."""
-    version, problem = _version(situation, "nerdctl")
+    yield from _by_version(situation, "nerdctl", _NERDCTL, "nerdctl 2.1 does")
+
+
+def _by_version(
+    situation: Situation, name: str, since: Version, newer: str, use: str = ""
+) -> Remarks:
+    """Judge an engine that knows CDI from a version on, without a switch."""
+    version, problem = _version(situation, name)
     if version is None:
         yield problem
-    elif version < _NERDCTL:
-        yield warn(f"{written(version)} does not know CDI", f"nerdctl 2.1 does; {_WITHOUT}")
+    elif version < since:
+        yield warn(f"{written(version)} does not know CDI", f"{newer}; {_WITHOUT}")
     else:
-        yield ok(f"{written(version)}, with CDI")
+        yield ok(f"{written(version)}, with CDI{use}")
 
 
 def _version(situation: Situation, name: str) -> tuple[Version | None, Remark]:
