@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -24,51 +23,20 @@ from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.ghost import Ghost
 from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
-from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
+from gpusched.core.ids import Instant, LeaseId, Moment, ProcessId, RequestId
 from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.marks import Marks
-from gpusched.core.preferences import Placement, Sharing, Topology
-from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
+from gpusched.core.request import Request
 from gpusched.core.share import Share
 from gpusched.core.violation import Violation, ViolationKind
+from tests.fakes.full_request import FULL_REQUEST, GPU
 from tests.fakes.strategies import ghosts, leases, marks, story_lines
 
 GOLDEN = Path(__file__).with_name("lease_row.golden.json")
-GPU = DeviceUuid("GPU-8a1f4f5e-7c1b-4f3a-9d55-0123456789ab")
 FULL_LEASE = Lease(
     id=LeaseId("lease-0123456789"),
     state=LeaseState.ENDED,
-    request=Request(
-        request_id=RequestId("run-1"),
-        count=1,
-        memory=4 << 30,
-        gpu_types=("nvidia-l4",),
-        mig_profile="1g.10gb",
-        devices=(GPU,),
-        available=(GPU,),
-        must_include=(GPU,),
-        attach_deadline=1,
-        keepalive=2,
-        time_limit=3,
-        enforce=Enforce.REQUIRED,
-        mask_format=MaskFormat.UUID,
-        labels=MappingProxyType({"team": "vision"}),
-        owner=Owner("slurm:1234", ProcessId(10, 11)),
-        attach_caller=True,
-        confines_itself=True,
-        over_use=OverUse.TERMINATE,
-        min_count=1,
-        max_count=1,
-        sharing=Sharing.OWN,
-        allow_larger_mig=True,
-        topology=Topology.NVLINK,
-        topology_required=True,
-        placement=Placement.SPREAD,
-        pool="training",
-        priority="high",
-        wait=4,
-        affinity_key="worker-0",
-    ),
+    request=FULL_REQUEST,
     uid=1000,
     gid=100,
     user="ann",

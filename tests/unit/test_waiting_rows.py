@@ -2,51 +2,29 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
 from gpusched.adapters.store.fields import UnreadableRow
 from gpusched.adapters.store.waiting_rows import decode_waiting, waiting_columns, waiting_row
-from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment, ProcessId, RequestId
-from gpusched.core.preferences import Placement, Sharing, Topology
-from gpusched.core.request import Enforce, MaskFormat, OverUse, Owner, Request
+from gpusched.core.ids import Instant, LeaseId, Moment, RequestId
+from gpusched.core.request import Request
 from gpusched.core.waiting import Waiting
+from tests.fakes.full_request import FULL_REQUEST
 
 GOLDEN = Path(__file__).with_name("waiting_row.golden.json")
-GPU = DeviceUuid("GPU-8a1f4f5e-7c1b-4f3a-9d55-0123456789ab")
 FULL = Waiting(
-    request=Request(
+    request=replace(
+        FULL_REQUEST,
         request_id=RequestId("train-7"),
-        count=1,
-        gpu_types=("nvidia-l4",),
-        mig_profile="1g.10gb",
-        available=(GPU,),
-        must_include=(GPU,),
-        attach_deadline=1,
-        keepalive=2,
-        time_limit=3,
-        enforce=Enforce.REQUIRED,
-        mask_format=MaskFormat.UUID,
-        labels=MappingProxyType({"team": "vision"}),
-        owner=Owner("slurm:1234", ProcessId(10, 11)),
-        attach_caller=True,
-        confines_itself=True,
-        over_use=OverUse.TERMINATE,
-        min_count=1,
-        max_count=2,
+        memory=None,
         memory_fraction=0.5,
-        sharing=Sharing.OWN,
-        allow_larger_mig=True,
-        topology=Topology.NVLINK,
-        topology_required=True,
-        placement=Placement.SPREAD,
-        pool="training",
-        priority="high",
+        devices=(),
+        max_count=2,
+        wait=None,
         wait_without_limit=True,
-        affinity_key="worker-0",
     ),
     uid=1000,
     gid=100,
