@@ -51,6 +51,21 @@ def kept_from(holds: Holds, domain: str, order: Order, value: int) -> bool:
     return hold is not None and hold.keeps_from(order, value)
 
 
+def not_kept(
+    holds: Holds,
+    verdicts: Iterable[Verdict],
+    devices: Mapping[DeviceUuid, Device],
+    order: Order,
+    value: int,
+) -> list[Verdict]:
+    """Give the *verdicts* on devices that are not kept from a request, taken or free."""
+    return [
+        one
+        for one in verdicts
+        if not kept_from(holds, devices[one.device].memory_domain, order, value)
+    ]
+
+
 def free_of(
     holds: Holds,
     verdicts: Iterable[Verdict],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusched.core.entitlement import hindrance
-from gpusched.core.hold import NOTHING_KEPT, Holds, kept_from
+from gpusched.core.hold import NOTHING_KEPT, Holds, not_kept
 from gpusched.core.ids import Instant
 from gpusched.core.keeping import kept_in_full, latest, wanted
 from gpusched.core.lease import Lease
@@ -83,11 +83,7 @@ def latest_start(
 
     The *verdicts* are those on all devices as if nobody waited; *holds* are of those in use, too.
     """
-    value, devices = ledger.policy.queue.class_of(waiting.priority).value, ledger.devices
-    left = [
-        one
-        for one in verdicts
-        if not kept_from(holds, devices[one.device].memory_domain, waiting.order, value)
-    ]
+    value = ledger.policy.queue.class_of(waiting.priority).value
+    left = not_kept(holds, verdicts, ledger.devices, waiting.order, value)
     found = wanted(ledger, waiting, left, NOTHING_KEPT, now)
     return latest(one.at for one in found) if found else None

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from gpusched.core.hold import Holds, kept_from
+from gpusched.core.hold import Holds, not_kept
 from gpusched.core.ids import LeaseId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.ledger import Ledger
@@ -43,12 +43,8 @@ def those_who_give_way(
         verdicts: Of all devices, as if nobody waited.
         holds: What is kept for those before it.
     """
-    value, devices = ledger.policy.queue.class_of(request.priority).value, ledger.devices
-    usable = [
-        one
-        for one in verdicts
-        if not kept_from(holds, devices[one.device].memory_domain, order, value)
-    ]
+    value = ledger.policy.queue.class_of(request.priority).value
+    usable = not_kept(holds, verdicts, ledger.devices, order, value)
     found = [*_candidates(ledger, request, usable)]
     looks = 0
     for size in range(len(found) + 1):
