@@ -20,7 +20,8 @@ class Holding:
     """The live shares of one memory domain.
 
     Attributes:
-        shares: By lease and device: a lease may hold two compute instances of one GI.
+        shares: By lease and device, in the order in which they were granted: a lease may hold two
+            compute instances of one GI.
         promised: Sum of their bytes.
         exclusive: The lease that has the domain for itself.
     """
@@ -123,9 +124,11 @@ class LeaseTable:
         before = self._live.get(lease.id)
         self._tallies.follow(before, lease)
         self._ways.pop(lease.id, None)
+        self._leases[lease.id] = lease
+        self._hold(before, lease)
+        self._enclose(before, lease)
         if before is not None:
             self._unindex(before)
-        self._leases[lease.id] = lease
         if lease.giving_way is not None:
             self._ways[lease.id] = lease.giving_way.key
         self._remember(lease)
@@ -134,34 +137,48 @@ class LeaseTable:
             self._classes[lease.priority] += 1
             if lease.usable:
                 self._requests[lease.uid, lease.request.request_id] = lease.id
-            for share in lease.shares:
-                self._hold(lease.id, share)
-            if lease.cgroup is not None:
-                self._cgroups.setdefault(lease.cgroup.path, {})[lease.id] = None
         else:
             self._live.pop(lease.id, None)
             self._ended[lease.id] = None  # pragma: no mutate - a set in order: only keys count
-        self._open(before, lease)
 
     def _remember(self, lease: Lease) -> None:
         """Take note of a lease with a key, once, when it begins: the newest is the last one."""
         if key := lease.request.affinity_key:
             self._affinities.setdefault((lease.uid, key), {})[lease.id] = None
 
-    def _open(self, before: Lease | None, lease: Lease) -> None:
-        """Let the index of what may be free follow what a lease has now."""
-        known = () if before is None else before.shares
-        if lease.live and lease.shares is known:
+    def _hold(self, before: Lease | None, lease: Lease) -> None:
+        """Promise what a lease has now instead of what it had; what it keeps keeps its place."""
+        had = () if before is None else before.shares
+        has = lease.shares if lease.live else ()
+        if has is had:
             return
-        for domain in {share.domain for share in (*known, *lease.shares)}:
+        for share in has:
+            holding = self._holdings.setdefault(share.domain, Holding())
+            holding.shares[lease.id, share.device] = share
+            holding.promised += share.memory or 0
+            if share.exclusive:
+                holding.exclusive = lease.id
+        kept = {(share.domain, share.device) for share in has}
+        for share in had:
+            holding = self._holdings[share.domain]
+            holding.promised -= share.memory or 0
+            if (share.domain, share.device) not in kept:
+                del holding.shares[lease.id, share.device]
+            if not holding.shares:
+                del self._holdings[share.domain]
+        for domain in {share.domain for share in (*had, *has)}:
             self.openings.follow(domain, self.holding(domain))
 
-    def _hold(self, lease_id: LeaseId, share: Share) -> None:
-        holding = self._holdings.setdefault(share.domain, Holding())
-        holding.shares[lease_id, share.device] = share
-        holding.promised += share.memory or 0
-        if share.exclusive:
-            holding.exclusive = lease_id
+    def _enclose(self, before: Lease | None, lease: Lease) -> None:
+        """Take note of the cgroup of a lease, in the place that it has where it is the same."""
+        was = None if before is None or before.cgroup is None else before.cgroup.path
+        path = lease.cgroup.path if lease.live and lease.cgroup is not None else None
+        if path is not None:
+            self._cgroups.setdefault(path, {})[lease.id] = None
+        if was is not None and was != path:
+            del self._cgroups[was][lease.id]
+            if not self._cgroups[was]:
+                del self._cgroups[was]
 
     def _unindex(self, lease: Lease) -> None:
         if lease.usable:
@@ -169,17 +186,6 @@ class LeaseTable:
         self._classes[lease.priority] -= 1
         if not self._classes[lease.priority]:
             del self._classes[lease.priority]
-        if lease.cgroup is not None:
-            here = self._cgroups[lease.cgroup.path]
-            del here[lease.id]
-            if not here:
-                del self._cgroups[lease.cgroup.path]
-        for share in lease.shares:
-            holding = self._holdings[share.domain]
-            del holding.shares[lease.id, share.device]
-            holding.promised -= share.memory or 0
-            if not holding.shares:
-                del self._holdings[share.domain]
 
     def _drop(self, lease_id: LeaseId) -> None:
         self._ended.pop(lease_id, None)

@@ -113,28 +113,16 @@ class Tallies:
         """
         if before is not None and after.live and before.shares is after.shares:
             return
-        if before is not None:
-            self._remove(before)
-        if after.live:
-            self._add(after)
-
-    def _add(self, lease: Lease) -> None:
-        weight = weight_of(lease.shares)
-        for subject in _subjects(lease):
-            taken = self._taken.get(subject)
-            if taken is None:
-                taken = self._taken[subject] = Taken()
-            taken.leases[lease.id] = None
-            taken.devices += weight.devices
-            taken.memory += weight.memory
-
-    def _remove(self, lease: Lease) -> None:
-        weight = weight_of(lease.shares)
-        for subject in _subjects(lease):
-            taken = self._taken[subject]
-            del taken.leases[lease.id]
-            taken.devices -= weight.devices
-            taken.memory -= weight.memory
+        had = Weight() if before is None else weight_of(before.shares)
+        has = weight_of(after.shares) if after.live else Weight()
+        for subject in _subjects(after):
+            taken = self._taken.setdefault(subject, Taken())
+            taken.devices += has.devices - had.devices
+            taken.memory += has.memory - had.memory
+            if after.live:
+                taken.leases[after.id] = None
+            else:
+                taken.leases.pop(after.id, None)
             if not taken.leases:
                 del self._taken[subject]
 

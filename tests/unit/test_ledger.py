@@ -29,6 +29,7 @@ from gpusched.core.mask import Governed
 from gpusched.core.policy import Policy
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
+from gpusched.core.tally import Subject
 from tests.fakes.builders import (
     ADA,
     BOB,
@@ -223,6 +224,18 @@ def test_a_new_version_of_a_lease_holds_its_shares_once() -> None:
     one = lease(S.RESERVED, share(GPU, 2 * GIB))
     made = ledger(one, replace(one, user="x"), replace(one, user="y"))
     assert made.holding(GPU.memory_domain).promised == 2 * GIB
+    made.check_invariants()
+
+
+def test_a_lease_keeps_its_place_on_its_devices() -> None:
+    """Whatever is news of a lease, such as a peak, who was granted first is named first."""
+    first, second = (lease(S.RESERVED, share(GPU, GIB), name=name) for name in "12")
+    made = ledger(first, second)
+    grown = replace(first, shares=tuple(replace(one, peak=GIB) for one in first.shares))
+    made.apply(LeaseChanged(grown))
+    named = [lease_id for lease_id, _ in made.holding(GPU.memory_domain).shares]
+    assert named == [first.id, second.id]
+    assert made.leases_of(Subject("uid", ADA.uid)) == [grown, second]
     made.check_invariants()
 
 

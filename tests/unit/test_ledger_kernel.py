@@ -122,7 +122,7 @@ def test_leases_are_found_by_their_cgroup_while_they_live() -> None:
     assert made.in_cgroup("/nowhere") == []
     ending = end(one, EndReason.RELEASED, NOW)
     made.apply(LeaseChanged(ending))
-    assert made.in_cgroup("/unit") == [two, ending]
+    assert made.in_cgroup("/unit") == [ending, two]
     for over in (confirm(ending, NOW), replace(two, cgroup=None)):
         made.apply(LeaseChanged(over))
         made.check_invariants()
