@@ -4,7 +4,6 @@ Everything the simulator writes is in its directory (`places`). A directory that
 else is never used.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gpusched.adapters.nvml.simulated.nodes import (
 from gpusched.adapters.nvml.simulated.normal import to_toml
 from gpusched.adapters.nvml.simulated.parsing import is_short_form, parse_control, parse_scenario
 from gpusched.adapters.nvml.simulated.places import Places
+from gpusched.adapters.nvml.simulated.replacing import replace_text
 from gpusched.adapters.nvml.simulated.scenario import Scenario, ScenarioError
 
 _FIRST_CONTROL = "# Changes while the simulator runs; see docs/simulator.md.\n"
@@ -61,9 +61,9 @@ def prepare(directory: Path, scenario: Scenario) -> str | None:
             raise ScenarioError(
                 (f"{directory}: is not empty and not a simulator's; give another",)
             )
-        _write(places.scenario, to_toml(scenario))
+        replace_text(places.scenario, to_toml(scenario))
         if not places.control.exists():
-            _write(places.control, _FIRST_CONTROL)
+            replace_text(places.control, _FIRST_CONTROL)
         _make_processes(places)
         for folder in (places.proc, places.sys):
             shutil.rmtree(folder, ignore_errors=True)
@@ -83,9 +83,9 @@ def remove(directory: Path) -> None:
     for folder in (places.processes, places.proc, places.sys):
         if not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
-    unfinished = directory.glob(".*.toml.*")
-    for file in (*unfinished, places.control, places.control_fault, places.scenario):
-        file.unlink(missing_ok=True)
+    for file in (places.control, places.control_fault, places.scenario):
+        for one in (*directory.glob(f".{file.name}.*"), file):
+            one.unlink(missing_ok=True)
     if not any(directory.iterdir()):
         directory.rmdir()
 
@@ -98,7 +98,7 @@ def write_control(directory: Path, text: str) -> None:
     """
     places = Places(directory)
     parse_control(text, parse_scenario(places.scenario.read_text(encoding="utf-8")))
-    _write(places.control, text)
+    replace_text(places.control, text)
 
 
 def _make_processes(places: Places) -> None:
@@ -107,11 +107,3 @@ def _make_processes(places: Places) -> None:
     places.processes.chmod(0o1777)
     places.lock.touch()
     places.lock.chmod(0o644)
-
-
-def _write(file: Path, text: str) -> None:
-    """Replace *file*; nobody ever reads half of it."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.chmod(0o644)
-    fresh.replace(file)

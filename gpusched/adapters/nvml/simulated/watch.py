@@ -5,7 +5,6 @@ into `control.fault`.
 """
 
 import contextlib
-import os
 import threading
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from gpusched.adapters.nvml.simulated.parsing import parse_control, parse_scenario
 from gpusched.adapters.nvml.simulated.places import Places
 from gpusched.adapters.nvml.simulated.registrations import Registrations
+from gpusched.adapters.nvml.simulated.replacing import replace_text
 from gpusched.adapters.nvml.simulated.scenario import Scenario, ScenarioError
 from gpusched.adapters.nvml.simulated.view import View
 
@@ -94,8 +94,4 @@ class Watch:
             if fault is None:
                 file.unlink(missing_ok=True)
             elif not file.exists() or file.read_text(encoding="utf-8") != f"{fault}\n":
-                descriptor = os.open(
-                    file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644
-                )
-                with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-                    out.write(f"{fault}\n")
+                replace_text(file, f"{fault}\n")
