@@ -62,7 +62,6 @@ def begin(
     along: Collection[LeaseId] = frozenset(),
 ) -> Ending:
     """Begin the end of a usable lease; those *along* end together with it."""
-    lease = replace(lease, violations=(), idle=None)
     kill = manner.kill and kills(ledger, lease, along)
     clocks = Clocks()
     if kill:

@@ -77,7 +77,7 @@ TRANSITIONS: dict[tuple[LeaseState, Signal], LeaseState] = {
     (LeaseState.RELEASING, Signal.VOID): LeaseState.ENDED,
 }
 
-LIVE = frozenset(LeaseState) - {LeaseState.ENDED}
+LIVE = tuple(one for one in LeaseState if one is not LeaseState.ENDED)
 """States in which a lease holds its shares."""
 
 
@@ -233,6 +233,8 @@ def end(
 ) -> Lease:
     """Begin the end: ENDED at once where nobody entered, else RELEASING until confirmed.
 
+    Breaches of its terms and idle time are of no account any more.
+
     Args:
         lease: Which.
         reason: Why.
@@ -253,6 +255,8 @@ def end(
         ending=now,
         ended=now if over else None,
         clocks=Clocks() if over or clocks is None else clocks,
+        violations=(),
+        idle=None,
     )
 
 

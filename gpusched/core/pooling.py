@@ -30,7 +30,8 @@ def configured(ledger: Ledger, device: Device) -> str:
 def pool_of(ledger: Ledger, device: Device) -> str:
     """Give the pool that *device* is in: while leases of another pool live there, still that."""
     pool = configured(ledger, device)
-    return next((old for _, old in _left(ledger, device, pool)), pool)
+    left = _left(ledger, device, pool)
+    return left[0][1] if left else pool
 
 
 def elsewhere(ledger: Ledger, device: Device, request: Request) -> tuple[Obstacle, str] | None:
@@ -44,7 +45,7 @@ def elsewhere(ledger: Ledger, device: Device, request: Request) -> tuple[Obstacl
 def moving(ledger: Ledger, device: Device) -> Verdict | None:
     """Say that nothing is granted on *device* until its leases of another pool have ended."""
     pool = configured(ledger, device)
-    left = list(_left(ledger, device, pool))
+    left = _left(ledger, device, pool)
     if not left:
         return None
     sentence = f"moves from pool {left[0][1]} to pool {pool} when the leases on it have ended"
@@ -79,11 +80,13 @@ def twice_named(ledger: Ledger) -> Iterator[str]:
             )
 
 
-def _left(ledger: Ledger, device: Device, pool: str) -> Iterator[tuple[LeaseId, str]]:
+def _left(ledger: Ledger, device: Device, pool: str) -> list[tuple[LeaseId, str]]:
     """Give the live leases of *device* that are not of *pool*, and the pool they are of."""
-    for (lease, uuid), share in ledger.holding(device.memory_domain).shares.items():
-        if uuid == device.uuid and share.pool != pool:
-            yield lease, share.pool
+    return [
+        (lease, share.pool)
+        for (lease, uuid), share in ledger.holding(device.memory_domain).shares.items()
+        if uuid == device.uuid and share.pool != pool
+    ]
 
 
 def _open_to(pools: Pools, caller: Caller) -> str:

@@ -118,7 +118,9 @@ def _granted(
     ledger: Ledger, waiting: Waiting, chosen: tuple[DeviceUuid, ...], now: Moment
 ) -> Decision:
     fresh = reserved(ledger, waiting.caller, waiting.request, waiting.lease_id, chosen, now)
-    lease = replace(kept_until(waiting, fresh), priority=waiting.priority)
+    lease = kept_until(waiting, fresh)
+    if lease.priority != waiting.priority:  # another class has become the default one
+        lease = replace(lease, priority=waiting.priority)
     changes: tuple[Change, ...] = (
         WaitingGone(waiting.key),
         LeaseChanged(lease),

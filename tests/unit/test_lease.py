@@ -103,7 +103,7 @@ def test_a_move_follows_the_table_or_changes_nothing(state: LeaseState, signal: 
 
 def test_a_lease_is_live_until_it_has_ended() -> None:
     """A lease holds its shares in every state but ENDED."""
-    assert frozenset(LeaseState) - {S.ENDED} == LIVE
+    assert {*LeaseState} - {S.ENDED} == {*LIVE}
     assert [one for one in LeaseState if not lease(one).live] == [S.ENDED]
 
 
