@@ -16,8 +16,10 @@ PYTEST_ARGS ?=
 # Tests mostly wait, for daemons and clocks: more processes than cores. JOBS=0: one after the other.
 JOBS ?= 3
 SPREAD := -n $(JOBS)
+# Else every Python that a test starts compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check unit bentoml frameworks proto proto-check reference reference-check bench mutation lock clean
+.PHONY: help demo test check unit covered bentoml frameworks proto proto-check reference reference-check bench mutation lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | sort \
@@ -49,11 +51,14 @@ check: $(STAMP) proto-check reference-check ## lint, types, layers, shape, drift
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest --quiet --no-header tests/contracts/test_shape.py
 
-unit: $(STAMP) ## the pure tests; fails when a line or branch of the core is not covered
+unit: $(STAMP) ## the pure tests, with a fifth of the random examples: seconds, for every save
+	@$(BIN)/pytest --quiet --no-header -n 2 tests/unit --hypothesis-profile=quick $(PYTEST_ARGS)
+
+covered: $(STAMP) ## the pure tests whole; fails when a line or branch of the core is not covered
 	@$(BIN)/pytest --quiet --no-header $(SPREAD) tests/unit --cov=gpusched.core --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(PYTEST_ARGS)
 
-test: check unit ## everything this machine allows; what was skipped is listed with its reason
+test: check covered ## everything this machine allows; what was skipped is listed with its reason
 	@$(BIN)/pytest --no-header -rs $(SPREAD) tests --ignore=tests/unit $(PYTEST_ARGS)
 
 bentoml: $(STAMP) ## BentoML in environments of its own, for the tests that run it

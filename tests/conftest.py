@@ -11,7 +11,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import capabilities
+from tests import (
+    capabilities,
+    examples,  # noqa: F401 - it says how many random examples are tried
+)
 
 
 def pytest_configure() -> None:

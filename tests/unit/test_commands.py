@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.api.v1 import request_pb2
@@ -19,6 +19,7 @@ from gpusched.rpc.call import Call
 from gpusched.rpc.commands import command_of
 from gpusched.rpc.convert_request import request_of
 from gpusched.web.message_input import message_from_json
+from tests.examples import examples
 from tests.fakes.builders import ADA, A
 
 Fields: TypeAlias = Mapping[str, object]
@@ -85,7 +86,7 @@ def pasted(command: str) -> Request:
     return request_of(wish, Call(ADA), RequestId("a"), lambda one, _field: DeviceUuid(one))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.tuples(COUNTS, SIZES, KINDS, TOPOLOGIES, WAITS, REST))
 def test_a_command_asks_for_the_same(parts: tuple[Fields, ...]) -> None:
     """Whatever the command line can say is in the command, in a shell's words."""

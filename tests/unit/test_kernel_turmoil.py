@@ -7,7 +7,6 @@ others in any; each outcome is told some time later; between any two of these th
 from collections.abc import Sequence
 from typing import TypeVar
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -34,6 +33,7 @@ from gpusched.core.ids import (
 )
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.request import Enforce, Request
+from tests.examples import examples
 from tests.fakes.builders import ADA, ROOT, reading, sample
 from tests.fakes.kernel_builders import GPUS, noded
 from tests.fakes.model_daemon import ModelDaemon
@@ -243,5 +243,5 @@ def devices_of(leases: list[Lease]) -> set[DeviceUuid]:
     return {share.device for one in leases for share in one.shares}
 
 
-Turmoil.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+Turmoil.TestCase.settings = examples(30, steps=40)
 TestKernelTurmoil = Turmoil.TestCase

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.ids import SECOND, Caller, RequestId
@@ -10,6 +10,7 @@ from gpusched.core.outlook import outlook_of
 from gpusched.core.replies import Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB, MIB
+from tests.examples import examples
 from tests.fakes.builders import ADA, BOB, L4, A, B, C, device
 from tests.fakes.host import Host
 from tests.fakes.queued_host import host_of
@@ -37,7 +38,7 @@ def granted_now(host: Host, nearest: Request | None, by: Caller) -> bool:
     return host.would_grant(fresh, by)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(WISHES, max_size=10), WISHES)
 def test_the_nearest_is_granted(before: list[Request], wish: Request) -> None:
     """To who comes, where he is refused for now; and to each who waits, beside his request."""

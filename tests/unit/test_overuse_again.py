@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.actions import Terminate
@@ -16,6 +16,7 @@ from gpusched.core.overuse_choice import ended_for
 from gpusched.core.policy import OverUseRules, Policy
 from gpusched.core.sample import Reading, Unavailable
 from gpusched.core.sizes import GIB
+from tests.examples import examples
 from tests.fakes.builders import context, process, reading, sample
 from tests.fakes.host import Host, changed_leases, sentences
 from tests.fakes.kernel_builders import own_cgroup, service
@@ -254,7 +255,7 @@ figures = st.integers(0, 9).map(lambda size: size * GIB) | st.just(UNREAD)
 starts = st.none() | st.sampled_from([TERMINATE, DRY, WARN])
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(st.tuples(figures, st.sampled_from([1, 4, 10, 29]), starts), max_size=12))
 def test_nobody_is_ended_without_a_word(
     turns: list[tuple[Reading[int], int, OverUseRules | None]],

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.actions import Terminate
@@ -14,6 +14,7 @@ from gpusched.core.sample import DeviceReading, Reading, Unavailable
 from gpusched.core.sizes import GIB
 from gpusched.core.ticking import extend_all
 from gpusched.core.violation import ViolationKind
+from tests.examples import examples
 from tests.fakes.builders import context, moment, process, reading, share
 from tests.fakes.host import sentences
 from tests.fakes.kernel_builders import own_cgroup
@@ -165,7 +166,7 @@ def test_an_end_before_the_boot_delays_nobody() -> None:
 figures = st.integers(0, 9).map(lambda size: size * GIB) | st.just(UNREAD)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(figures, figures, st.sampled_from([1, 5, 10, 29])), max_size=12))
 def test_nobody_is_ended_for_what_another_does(
     turns: list[tuple[Reading[int], Reading[int], int]],

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.changes import NoticeGiven, StoryKind
@@ -18,6 +18,7 @@ from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.ticking import next_deadline
 from gpusched.core.verdicts import judge
+from tests.examples import examples
 from tests.fakes.builders import BOB, ROOT, reading
 from tests.fakes.host import Host, places, sentences
 from tests.fakes.preempting import CLASSES, NOTICE, ONE, RULES, TWO, giving_way, hosting
@@ -211,7 +212,7 @@ def fits(host: Host, request: Request, gone: set[LeaseId]) -> bool:
     return after.would_grant(request)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     held=st.lists(
         st.tuples(

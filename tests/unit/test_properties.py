@@ -3,7 +3,6 @@
 from collections import defaultdict
 from dataclasses import replace
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -32,6 +31,7 @@ from gpusched.core.request import Request
 from gpusched.core.sample import NodeSample
 from gpusched.core.share import Share
 from gpusched.core.sizes import GIB
+from tests.examples import examples
 from tests.fakes.builders import UNREADABLE, A, B, C, caller, moment, process, standing
 from tests.fakes.store import Disk, keep
 from tests.fakes.turmoil import (
@@ -291,5 +291,5 @@ class Turmoil(RuleBasedStateMachine):
             assert sum(one.memory or 0 for one in shares) <= ROOM[domain]
 
 
-Turmoil.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Turmoil.TestCase.settings = examples(40, steps=30)
 TestTurmoil = Turmoil.TestCase

@@ -1,6 +1,5 @@
 """Quotas under any order of grants and ends: sums are those of live leases, no bound breaks."""
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -12,6 +11,7 @@ from gpusched.core.replies import Granted, Rejected
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.tally import Subject
+from tests.examples import examples
 from tests.fakes.bounding import each, group, label, together, user
 from tests.fakes.builders import A100, L4, caller, device, labelled
 from tests.fakes.host import Host, name
@@ -127,4 +127,4 @@ def promised(lease: Lease) -> int:
 
 
 TestQuoted = Quoted.TestCase
-TestQuoted.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestQuoted.settings = examples(60, steps=30)

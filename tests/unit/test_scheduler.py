@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -22,6 +22,7 @@ from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Key, Order, Waiting
+from tests.examples import examples
 from tests.fakes.builders import ADA, BOB, L4, device
 from tests.fakes.host import Host
 from tests.fakes.queued_host import CLASSES, host_of
@@ -245,10 +246,10 @@ def has(host: Host) -> dict[tuple[int, str], list[DeviceUuid]]:
 
 
 TestScheduler = Scheduler.TestCase
-TestScheduler.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestScheduler.settings = examples(30, steps=25)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     big=wishes.filter(lambda one: one.count > 1 or one.memory != 10 * GIB),
     small=st.lists(st.sampled_from([None, 10 * GIB]), min_size=4, max_size=12),

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gpusched.adapters.store.device_rows import decode_ghost, decode_marks, ghost_row, marks_row
 from gpusched.adapters.store.fields import UnreadableRow
@@ -29,6 +29,7 @@ from gpusched.core.marks import Marks
 from gpusched.core.request import Request
 from gpusched.core.share import Share
 from gpusched.core.violation import Violation, ViolationKind
+from tests.examples import examples
 from tests.fakes.full_request import FULL_REQUEST, GPU
 from tests.fakes.strategies import ghosts, leases, marks, story_lines
 
@@ -100,14 +101,14 @@ def request_with(**values: object) -> str:
     return row_with(change)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(leases())
 def test_lease_survives(lease: Lease) -> None:
     """Every lease comes back as it was written."""
     assert decode_lease(lease_columns(lease)[-1]) == lease
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ghosts)
 def test_ghost_survives(ghost: Ghost) -> None:
     """All that is known of ghost memory comes back as it was written."""
@@ -116,14 +117,14 @@ def test_ghost_survives(ghost: Ghost) -> None:
     assert json.loads(text).keys() == {field.name for field in fields(Ghost)}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(story_lines)
 def test_story_line_survives(line: StoryLine) -> None:
     """Every story line comes back as it was written."""
     assert decode_story(story_columns(line)) == line
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(marks)
 def test_marks_survive(found: Marks) -> None:
     """Cordon and taints of a device come back as they were written."""

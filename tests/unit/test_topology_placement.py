@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusched.core.arranging import broken_by
@@ -16,6 +16,7 @@ from gpusched.core.replies import Refusal
 from gpusched.core.request import Request
 from gpusched.core.sizes import GIB
 from gpusched.core.topology import TopologyReading
+from tests.examples import examples
 from tests.fakes.builders import L4, A, B, device, mig
 from tests.fakes.placed import EIGHT, NVLINK, ONE_NODE, PACK, host_of, on
 from tests.fakes.topologies import flat, nvswitch, paired, reading_of
@@ -252,7 +253,7 @@ def hosts(draw: st.DrawFn) -> tuple[TopologyReading, list[int], int]:
     return reading, taken, draw(st.integers(1, size - len(taken)))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(hosts())
 def test_no_better_connected_set_was_free(host_: tuple[TopologyReading, list[int], int]) -> None:
     """What is chosen served, has the right number, and no set that was free is joined better."""
