@@ -25,6 +25,7 @@ NOT_APART = Unavailable("the driver counts it as used: it has no memory informat
 """Of what the driver keeps, where only version 1 of NVML's memory information answers."""
 
 _FOREIGN = (ProcessKind.STRAY, ProcessKind.UNKNOWN)
+_ALL = tuple(ProcessKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def unattributed(uses: Mapping[DeviceUuid, DeviceUse], device: DeviceUuid) -> in
         return None
     memory, rows = use.reading.memory, of_memory(use, uses).processes
     used = memory if isinstance(memory, Unavailable) else memory.used
-    rest = _rest(used, (_held(rows, tuple(ProcessKind)),))
+    rest = _rest(used, (_held(rows, _ALL),))
     return None if isinstance(rest, Unavailable) else max(0, rest)
 
 
