@@ -53,7 +53,7 @@ def test_a_lost_gpu_does_not_hide_the_others(host: Host) -> None:
     host.until(lambda: _healths(host) == ["HEALTHY"] * 3)
     assert lease in host.leases()
     kinds = [one.text("kind") for one in host.told("events").parts("events")]
-    assert kinds.index("device_lost") < kinds.index("device_appeared")
+    assert "device_appeared" in kinds[kinds.index("device_lost") :]
 
 
 def test_a_lost_gpu_is_not_granted(host: Host) -> None:
