@@ -77,9 +77,10 @@ async def test_a_name_for_engines_is_in_the_grant(face: Public) -> None:
     grant = await face.leases.Allocate(wish())
     assert grant.lease.id == first
     assert grant.cdi_name == f"gpusched.io/lease={first}"
+    assert [one.cdi_name for one in grant.devices] == [grant.cdi_name]
     again = await face.leases.Environment(leases_pb2.EnvironmentRequest(lease_id=first))
     assert again.cdi_name == grant.cdi_name
     streamed = [update.grant async for update in face.leases.AllocateStream(wish())]
-    assert [one.cdi_name for one in streamed] == [""]
+    assert [(one.cdi_name, one.devices[0].cdi_name) for one in streamed] == [("", "")]
     assert "containers cannot be given it: full" in streamed[0].warnings
     assert not (await face.leases.Allocate(wish())).cdi_name

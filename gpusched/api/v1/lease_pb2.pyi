@@ -851,7 +851,9 @@ class GrantedDevice(_message.Message):
     pci_bus_id: _builtins.str
     """PCI bus id with the eight-digit domain, `00000000:07:00.0`."""
     cdi_name: _builtins.str
-    """Name for container engines, such as `nvidia.com/gpu=GPU-…`; empty when there is none."""
+    """Name by which container engines give it: that of its lease, as in `Grant.cdi_name`, so the same
+    for each device of the grant, all of which it brings; empty when there is none.
+    """
     memory_limit_bytes: _builtins.int
     """Limit in bytes; absent: none."""
     exclusive: _builtins.bool
