@@ -13,9 +13,8 @@ from typing import Final, TypeAlias
 
 from gpusched.core.device import Device, DeviceNode
 from gpusched.core.ids import LeaseId
-from gpusched.core.kit import kit_of
+from gpusched.core.kit import kit_inside
 from gpusched.core.lease import Lease
-from gpusched.core.request import MaskFormat
 
 KIND: Final = "gpusched.io/lease"
 DRIVER_KIND: Final = "nvidia.com/gpu"
@@ -146,10 +145,7 @@ def _node(node: DeviceNode) -> Fields:
 
 
 def _environment(lease: Lease, inventory: Iterable[Device], socket: str) -> dict[str, str]:
-    # Ordinals of the host name nothing in a container, whoever asked for them.
-    uuid = lease.request.mask_format is MaskFormat.UUID
-    wanted = MaskFormat.UUID if uuid else MaskFormat.AUTO
-    kit = kit_of(lease, inventory, socket, mask_format=wanted, isolated=True)
+    kit = kit_inside(lease, inventory, socket)
     # NVIDIA's legacy runtime would inject what this names, every GPU where an image has `all`.
     return {**kit.environment, "NVIDIA_VISIBLE_DEVICES": "void"}
 

@@ -78,6 +78,27 @@ def kit_of(
     return Kit(environment, used, _warnings(lease, used, isolated=isolated))
 
 
+def kit_inside(
+    lease: Lease,
+    inventory: Iterable[Device],
+    socket: str,
+    *,
+    mask_format: MaskFormat | None = None,
+) -> Kit:
+    """Make the kit of *lease* for a container, which has the nodes of its devices and no others.
+
+    Args:
+        lease: As for `kit_of`.
+        inventory: As for `kit_of`.
+        socket: As for `kit_of`.
+        mask_format: As for `kit_of`.
+    """
+    # Ordinals of the host name nothing in a container, whoever asked for them.
+    uuid = (mask_format or lease.request.mask_format) is MaskFormat.UUID
+    wanted = MaskFormat.UUID if uuid else MaskFormat.AUTO
+    return kit_of(lease, inventory, socket, mask_format=wanted, isolated=True)
+
+
 def _format(
     wanted: MaskFormat, lease: Lease, granted: Sequence[Device], *, isolated: bool
 ) -> MaskFormat:

@@ -11,7 +11,7 @@ from gpusched.core.device import Device, DeviceNode
 from gpusched.core.enforcement import HELD, Level
 from gpusched.core.enforcing import mask_for, sharers
 from gpusched.core.ids import DeviceUuid, Moment
-from gpusched.core.kit import kit_of
+from gpusched.core.kit import kit_inside, kit_of
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
 from gpusched.core.replies import Attachment
@@ -61,7 +61,7 @@ class GrantWriter:
         socket, extra = self._host.socket, self._host.extra_environment
         chosen, held = _naming(lease, ledger, mask_format)
         kit = kit_of(lease, here, socket, mask_format=chosen, isolated=held)
-        inside = kit_of(lease, here, socket, mask_format=mask_format, isolated=True)
+        inside = kit_inside(lease, here, socket, mask_format=mask_format)
         return lease_pb2.Grant(
             lease=lease_of(lease, ledger, now, call),
             devices=[self._device(share, at, ledger) for at, share in enumerate(lease.shares)],

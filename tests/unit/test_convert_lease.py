@@ -237,6 +237,20 @@ def test_container_environment() -> None:
     assert grant.container_environment["CUDA_VISIBLE_DEVICES"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "inside"), [(MaskFormat.INDEX, "0"), (MaskFormat.UUID, device(1).uuid)]
+)
+def test_a_wanted_format_in_a_container(wanted: MaskFormat, inside: str) -> None:
+    """UUIDs are right everywhere; the host's ordinals name nothing in a container."""
+    host = Host(device(0), device(1))
+    host.grant(Request(A))
+    one = host.grant(Request(B, mask_format=wanted))
+    writer = GrantWriter(FACTS)
+    for asked in (None, wanted):
+        grant = writer.grant_of(one, host.ledger, host.now, Call(ADA), asked)
+        assert grant.container_environment["CUDA_VISIBLE_DEVICES"] == inside
+
+
 def test_other_format() -> None:
     """A grant may be given again in another mask format."""
     host = Host(device(0))
