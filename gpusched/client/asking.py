@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from gpusched.client.errors import BadRequest
 
 _MIB = 1 << 20
+_SECOND = 1_000_000_000
+_MOST = (1 << 32) - 1
+"""As many devices as the protocol can say."""
 
 
 def request_of(wish: Mapping[str, object]) -> dict[str, object]:
@@ -46,19 +49,22 @@ def duration(field: str, value: object) -> str:
     Raises:
         BadRequest: It is neither such as `1h30m` nor a number above 0.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not 0 < value < float("inf"):
-            raise bad(field, f"{value!r} is not more than nothing")
-        nanoseconds = round(value * 1_000_000_000)
-    else:
-        from gpusched.core.durations import parse_duration  # noqa: PLC0415 - cold start
-        from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - as above
+    from gpusched.core.durations import LONGEST, parse_duration  # noqa: PLC0415 - cold start
+    from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - as above
 
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # Before it is made whole: there may be no such number.
+        if value > LONGEST // _SECOND:
+            raise bad(field, f"{value!r} seconds are more than 100 years")
+        nanoseconds = round(value * _SECOND) if value > 0 else 0  # not more: also what is none
+        if not nanoseconds:
+            raise bad(field, f"{value!r} is not more than nothing")
+    else:
         try:
             nanoseconds = parse_duration(_text(field, value), field)
         except InvalidRequest as error:
             raise bad(error.field, error.why) from None
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    seconds, rest = divmod(nanoseconds, _SECOND)
     return f"{seconds}.{rest:09d}s" if rest else f"{seconds}s"
 
 
@@ -82,12 +88,15 @@ def duration_or_none(field: str, value: object) -> str:
 
 
 def _size(field: str, value: object) -> str:
+    from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - cold start
+    from gpusched.core.sizes import LARGEST, parse_size  # noqa: PLC0415 - as above
+
     if isinstance(value, int) and not isinstance(value, bool):
         if value < _MIB:
             raise bad(field, f'{value} bytes is less than 1 MiB; say a unit, such as "{value}MiB"')
+        if value >= LARGEST:
+            raise bad(field, "that is not less than 2^63 bytes")
         return str(value)
-    from gpusched.core.errors import InvalidRequest  # noqa: PLC0415 - cold start
-    from gpusched.core.sizes import parse_size  # noqa: PLC0415 - as above
 
     try:
         return str(parse_size(_text(field, value), field))
@@ -112,7 +121,7 @@ def _part(field: str, value: object) -> float:
 
 
 def _count(field: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         raise bad(field, f"{value!r} is not a number of devices")
     return value
 
