@@ -40,7 +40,8 @@ class Containers:
         self._told = told
         self._host = Host(socket, hook)
         self._engine: Engine | None = None
-        self._written: set[LeaseId] = set()
+        self._written: dict[LeaseId, bool] = {}
+        """By lease, whether everybody may read the document."""
         self._one_by_one = asyncio.Lock()
         self._writing: set[asyncio.Task[Named | None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -51,15 +52,14 @@ class Containers:
         self._engine = engine
         if self._documents is None:
             return
-        self._written.update(await asyncio.to_thread(self._documents.leases))
+        found = await asyncio.to_thread(self._documents.leases)
+        self._written.update(dict.fromkeys(found, False))
         await self._withdraw_ended()
         if not self._told:
             return
         for lease in [one for one in engine.ledger.live() if _is_told(one)]:
             # Also those that have one: the driver, or this program, may be another by now.
-            failure = await self._put(self._documents, engine.ledger, lease)
-            if failure is not None:
-                self._log.warning("containers are not told", reason=failure)
+            await self._put_again(self._documents, engine.ledger, lease)
         self._following = asyncio.get_running_loop().create_task(self._follow(engine))
 
     async def named(self, lease_id: LeaseId) -> Named | None:
@@ -107,10 +107,15 @@ class Containers:
                 await following
 
     async def _follow(self, engine: Engine) -> None:
+        ledger = engine.ledger
         with suppress(Stopping):
             while True:
-                await engine.news()
+                seen, policy = ledger.generation, ledger.policy
                 await self._withdraw_ended()
+                await self._show_as_allowed(ledger)
+                # Nobody was there to hear the news of what has happened meanwhile.
+                if ledger.generation == seen and ledger.policy is policy:
+                    await engine.news()
 
     async def _put(self, documents: LeaseDocuments, ledger: Ledger, lease: Lease) -> str | None:
         """Write a document; say why not."""
@@ -119,19 +124,40 @@ class Containers:
         absent = [one.device for one in lease.shares if one.device not in here]
         if absent:
             return f"{start}: {absent[0]} does not answer"
-        control = ledger.governed.control
+        control, public = ledger.governed.control, _is_public(ledger)
 
         def write() -> None:
             host = replace(self._host, driver=documents.driver())
-            documents.put(lease.id, document_of(lease, tuple(here.values()), control, host))
+            document = document_of(lease, tuple(here.values()), control, host)
+            documents.put(lease.id, document, public=public)
 
         try:
             # Once to a thread and back: on a busy host that is most of what this costs.
             await asyncio.to_thread(write)
         except OSError as error:
             return f"{start}: {error.strerror}"
-        self._written.add(lease.id)
+        self._written[lease.id] = public
         return None
+
+    async def _put_again(self, documents: LeaseDocuments, ledger: Ledger, lease: Lease) -> None:
+        """Write a document that may be there; where that fails, tell, and let it show no more."""
+        failure = await self._put(documents, ledger, lease)
+        if failure is None:
+            return
+        self._log.warning("containers are not told", reason=failure)
+        if not _is_public(ledger):
+            await self._remove(documents, lease.id)
+        elif lease.id in self._written:
+            self._written[lease.id] = True
+
+    async def _show_as_allowed(self, ledger: Ledger) -> None:
+        """Write anew what more, or fewer, may read than others may see of leases by now."""
+        public = _is_public(ledger)
+        for name in [one for one, shown in self._written.items() if shown is not public]:
+            async with self._one_by_one:
+                lease = ledger.get(name)
+                if self._documents is not None and lease is not None and name in self._written:
+                    await self._put_again(self._documents, ledger, lease)
 
     async def _withdraw_ended(self) -> None:
         if self._documents is None or self._engine is None:
@@ -139,15 +165,24 @@ class Containers:
         ledger = self._engine.ledger
         ended = [one for one in self._written if not _is_usable(ledger.get(one))]
         for one in ended if self._told else list(self._written):
-            self._written.discard(one)
-            try:
-                await asyncio.to_thread(self._documents.remove, one)
-            except OSError as error:
-                self._log.warning("a cdi document stays", lease=one, reason=error.strerror)
+            await self._remove(self._documents, one)
+
+    async def _remove(self, documents: LeaseDocuments, lease: LeaseId) -> None:
+        self._written.pop(lease, None)
+        try:
+            await asyncio.to_thread(documents.remove, lease)
+        except OSError as error:
+            self._log.warning("a cdi document stays", lease=lease, reason=error.strerror)
 
 
 def _is_usable(lease: Lease | None) -> bool:
     return lease is not None and lease.usable
+
+
+def _is_public(ledger: Ledger) -> bool:
+    """Say whether everybody may see what a document tells: which devices, and how much memory."""
+    others = ledger.policy.others
+    return others.device and others.memory
 
 
 def _is_told(lease: Lease) -> bool:

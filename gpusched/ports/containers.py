@@ -24,8 +24,13 @@ class Named:
 class LeaseDocuments(Protocol):
     """The documents by which container engines know leases. Blocking."""
 
-    def put(self, lease: LeaseId, document: Fields) -> None:
+    def put(self, lease: LeaseId, document: Fields, *, public: bool) -> None:
         """Write a document, whole or not at all; also over an earlier one.
+
+        Args:
+            lease: Whose.
+            document: What stands in it.
+            public: Whether everybody may read it; else only engines that run as the daemon does.
 
         Raises:
             OSError: It cannot be written; the text is fit for a user.

@@ -26,18 +26,33 @@ def test_a_document_is_written_and_removed(tmp_path: Path) -> None:
     documents = folder_at(place)
     before = os.umask(0o077)
     try:
-        documents.put(ONE, {"kind": "k"})
+        documents.put(ONE, {"kind": "k"}, public=True)
     finally:
         os.umask(before)
     (file,) = place.iterdir()
     assert file.name == "gpusched-lease-1.json"
     assert json.loads(file.read_text()) == {"kind": "k"}
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    documents.put(ONE, {"kind": "other"})
+    documents.put(ONE, {"kind": "other"}, public=True)
     assert json.loads(file.read_text()) == {"kind": "other"}
     for _ in range(2):
         documents.remove(ONE)
     assert list(place.iterdir()) == []
+
+
+def test_a_document_that_is_not_for_everybody(tmp_path: Path) -> None:
+    """Nobody else may read it, at no moment, also where a crash left half of a public one."""
+    (tmp_path / "gpusched-lease-1.new").write_text("{")
+    documents = folder_at(tmp_path)
+    place = tmp_path / "gpusched-lease-1.json"
+    before = os.umask(0)
+    try:
+        for public, mode in ((True, 0o644), (False, 0o600)):
+            documents.put(ONE, {"kind": "k"}, public=public)
+            assert stat.S_IMODE(place.stat().st_mode) == mode
+    finally:
+        os.umask(before)
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_document_is_never_half(tmp_path: Path) -> None:
@@ -46,7 +61,7 @@ def test_a_document_is_never_half(tmp_path: Path) -> None:
     place.mkdir()
     documents = folder_at(tmp_path)
     with pytest.raises(OSError, match=r"gpusched-lease-1\.json: Is a directory"):
-        documents.put(ONE, {})
+        documents.put(ONE, {}, public=True)
     assert list(tmp_path.iterdir()) == [place]
 
 
@@ -54,14 +69,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the place of the folder is an error with its name."""
     (tmp_path / "cdi").write_text("")
     with pytest.raises(OSError, match=r"gpusched-lease-1\.json: "):
-        folder_at(tmp_path / "cdi").put(ONE, {})
+        folder_at(tmp_path / "cdi").put(ONE, {}, public=True)
 
 
 def test_every_daemon_knows_its_own(tmp_path: Path) -> None:
     """A simulator beside the service does not take its documents for its own, nor NVIDIA's."""
     here, simulator = folder_at(tmp_path), folder_at(tmp_path, "gpusched_sim_1")
-    here.put(ONE, {})
-    simulator.put(TWO, {})
+    here.put(ONE, {}, public=True)
+    simulator.put(TWO, {}, public=True)
     (tmp_path / "nvidia.yaml").write_text(NVIDIA)
     assert list(here.leases()) == [ONE]
     assert list(simulator.leases()) == [TWO]
@@ -85,7 +100,7 @@ def test_nvidias_document_is_found(tmp_path: Path) -> None:
     (second / "nvidia.yaml").write_text(NVIDIA)
     assert documents.driver()["devices"] == [{"name": "0"}]
     (first / "other.json").write_text('{"kind": "x/y", "why": "not nvidia.com/gpu"}')
-    documents.put(ONE, {"kind": "nvidia.com/gpu"})
+    documents.put(ONE, {"kind": "nvidia.com/gpu"}, public=True)
     assert documents.driver()["devices"] == [{"name": "0"}]
     (first / "nvidia.json").write_text('{"kind": "nvidia.com/gpu", "devices": []}')
     assert documents.driver()["devices"] == []

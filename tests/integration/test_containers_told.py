@@ -6,9 +6,11 @@ from contextlib import suppress
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gpusched.core.events import AllocateRequested, ReleaseRequested, Ticked
+from gpusched.core.events import AllocateRequested, PolicyRead, ReleaseRequested, Ticked
 from gpusched.core.ids import SECOND, LeaseId, RequestId
+from gpusched.core.policy import Policy
 from gpusched.core.request import Request
+from gpusched.core.sight import sight_of
 from gpusched.daemon.containers import Containers
 from gpusched.ports import Named, Stopping
 from tests.fakes.builders import ADA, device, reading, sample
@@ -74,6 +76,59 @@ async def test_it_goes_with_the_lease(bench: EngineBench) -> None:
     await bench.engine.submit(ReleaseRequested(ADA, A))
     await until(lambda: documents.found == {})
     assert await containers.named(A) is None
+    await containers.close()
+
+
+async def test_two_that_end_shortly_after_each_other(bench: EngineBench) -> None:
+    """What ends while the document of another is removed loses its own with that, too."""
+    documents = FakeDocuments()
+    containers = await served(bench, documents)
+    for name in ("a", "b"):
+        await bench.engine.submit(allocation(name))
+        await containers.named(LeaseId(f"lease-{name}"))
+    documents.gate.clear()
+    await bench.engine.submit(ReleaseRequested(ADA, A))
+    await until(lambda: A in documents.going)
+    await bench.engine.submit(ReleaseRequested(ADA, LeaseId("lease-b")))
+    await standstill()
+    documents.gate.set()
+    await until(lambda: documents.found == {})
+    await containers.close()
+
+
+async def test_who_may_read_it(bench: EngineBench) -> None:
+    """Everybody, where everybody may see the devices and the memory of others' leases; else only
+    root's engines, and a change of that is one of the documents that are there.
+    """
+    documents = FakeDocuments()
+    containers = await served(bench, documents)
+    await bench.engine.submit(allocation("a"))
+    await containers.named(A)
+    assert documents.public == {A: True}
+    for words in (("uid", "device"), ("memory",)):
+        await bench.engine.submit(PolicyRead(Policy(others=sight_of(words)), {}))
+        await until(lambda: documents.public == {A: False})
+    await bench.engine.submit(allocation("b"))
+    await containers.named(LeaseId("lease-b"))
+    assert not documents.public[LeaseId("lease-b")]
+    await bench.engine.submit(PolicyRead(Policy(), {}))
+    await until(lambda: set(documents.public.values()) == {True})
+    await containers.close()
+
+
+async def test_what_may_not_be_read_any_more_goes(bench: EngineBench) -> None:
+    """A document that cannot be written for fewer eyes is removed; for more it stays as it is."""
+    documents = FakeDocuments()
+    containers = await served(bench, documents)
+    await bench.engine.submit(Ticked(sample(reading(GPU), at=bench.clock.now())))
+    await bench.engine.submit(AllocateRequested(ADA, Request(RequestId("a"), count=1), A))
+    await containers.named(A)
+    bench.clock.advance(SECOND)
+    await bench.engine.submit(Ticked(sample(at=bench.clock.now())))
+    with capture_logs() as logs:
+        await bench.engine.submit(PolicyRead(Policy(others=sight_of(())), {}))
+        await until(lambda: documents.found == {})
+    assert [one["event"] for one in logs] == ["containers are not told"]
     await containers.close()
 
 

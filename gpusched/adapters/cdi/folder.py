@@ -15,7 +15,8 @@ from gpusched.adapters.cdi.driver import DriverDocument
 from gpusched.core.cdi import Fields
 from gpusched.core.ids import LeaseId
 
-_FILE_MODE: Final = 0o644
+_FILE_MODE: Final = 0o600
+_PUBLIC_MODE: Final = 0o644
 _FOLDER_MODE: Final = 0o755
 
 
@@ -34,16 +35,19 @@ class CdiFolder:
         self._start = f"{name}-"
         self._driver = DriverDocument(driver_folders)
 
-    def put(self, lease: LeaseId, document: Fields) -> None:
+    def put(self, lease: LeaseId, document: Fields, *, public: bool) -> None:
         """Write a document: beside its place first, since an engine may read at any moment."""
         place = self._place(lease)
         # No engine takes a file for a document that does not end in .json or .yaml.
         fresh = place.with_suffix(".new")
         try:
             self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-            with fresh.open("w", encoding="utf-8") as file:
+            fresh.unlink(missing_ok=True)  # one that a crash left may be everybody's
+            made = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+            with os.fdopen(made, "w", encoding="utf-8") as file:
                 json.dump(document, file, indent=1)
-                os.fchmod(file.fileno(), _FILE_MODE)  # whatever the umask is
+                # Whatever the umask is.
+                os.fchmod(file.fileno(), _PUBLIC_MODE if public else _FILE_MODE)
             fresh.replace(place)
         except OSError as error:
             with contextlib.suppress(OSError):
