@@ -129,6 +129,15 @@ def _count(field: str, value: object) -> int:
 def _text(field: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise bad(field, f"{value!r} is not a word")
+    return _sendable(field, value)
+
+
+def _sendable(field: str, value: str) -> str:
+    """Refuse what stands for bytes that are no text, as in a file's name: it cannot be sent."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise bad(field, f"{value!r} is not text") from None
     return value
 
 
@@ -156,7 +165,7 @@ def _devices(field: str, value: object) -> list[str]:
 def _labels(field: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise bad(field, f"{value!r} is not a mapping of words to words")
-    return {_text(field, key): str(one) for key, one in value.items()}
+    return {_text(field, key): _sendable(field, str(one)) for key, one in value.items()}
 
 
 def _owner(field: str, value: object) -> dict[str, object]:

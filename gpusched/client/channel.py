@@ -17,6 +17,9 @@ from gpusched.client.wish import Wish
 TIMEOUT = 30.0
 """Seconds for a reply; the daemon answers from memory, within milliseconds."""
 
+_PIDS = 1 << 22
+"""Linux has no pid from here on (PID_MAX_LIMIT)."""
+
 REJECTION = "gpusched-rejection-bin"
 """Key of the trailing metadata that holds a serialized `Rejection`."""
 
@@ -67,7 +70,7 @@ def attach_request(lease: str, pid: int | None, cgroup: str | None) -> leases_pb
     """Give the message that attaches process *pid* or *cgroup*; neither: the caller.
 
     Raises:
-        BadRequest: Both.
+        BadRequest: Both, or the pid is none.
     """
     if cgroup is not None:
         if pid is not None:
@@ -75,6 +78,8 @@ def attach_request(lease: str, pid: int | None, cgroup: str | None) -> leases_pb
         return leases_pb2.AttachRequest(lease_id=lease, cgroup=cgroup)
     if pid is None:
         return leases_pb2.AttachRequest(lease_id=lease, caller=True)
+    if not 0 < pid < _PIDS:
+        raise bad("process", f"{pid} is no process id")
     process = process_pb2.ProcessIdentity(pid=pid)
     return leases_pb2.AttachRequest(lease_id=lease, process=process)
 

@@ -144,9 +144,12 @@ def test_messages_that_end_a_lease() -> None:
 
 
 def test_messages_that_attach() -> None:
-    """The caller, a process or a cgroup is attached; two of them are refused."""
+    """The caller, a process or a cgroup is attached; two of them, and no pid, are refused."""
     assert attach_request("l", None, None).caller
     assert attach_request("l", 7, None).process.pid == 7
     assert attach_request("l", None, "/x.service").cgroup == "/x.service"
     with pytest.raises(BadRequest):
         attach_request("l", 7, "/x.service")
+    for number in (-1, 0, 1 << 40):
+        with pytest.raises(BadRequest, match=f"process: {number} is no process id"):
+            attach_request("l", number, None)
