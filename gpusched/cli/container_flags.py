@@ -52,16 +52,29 @@ def flags_of(grant: Document, engine: Engine | None) -> Flags:
     """
     name = grant.text("cdi_name")
     why_not = "" if engine is None else _without_cdi(engine)
+    in_use = _in_use(grant)
     if name and not why_not:
-        return Flags(["--device", name], [])
+        return Flags(["--device", name], in_use)
     bare = engine is not None and not engine.nvidia and "control_nodes" in grant
     files = "; the driver's files must be in the image" if bare else ""
+    lease = grant.part("lease").text("id")
+    under = f", and the container is under the lease only after `gpusched attach {lease}"
     remark = (
-        f"{why_not or 'the lease has no name for engines'}: the nodes are named one by one, and"
-        " the container is under the lease only after"
-        f" `gpusched attach {grant.part('lease').text('id')} --container C`{files}"
+        f"{why_not or 'the lease has no name for engines'}: the nodes are named one by one"
+        f"{'' if in_use else f'{under} --container C`'}{files}"
     )
-    return Flags(_one_by_one(grant, nvidia=engine is not None and engine.nvidia), [remark])
+    words = _one_by_one(grant, nvidia=engine is not None and engine.nvidia)
+    return Flags(words, [remark, *in_use])
+
+
+def _in_use(grant: Document) -> list[str]:
+    """Say that no container can come under a lease that has a cgroup already."""
+    lease = grant.part("lease")
+    cgroup = lease.part("holder").text("cgroup")
+    if not cgroup:
+        return []
+    here = f"{lease.text('id')} is in use in {cgroup}"
+    return [f"{here}, and no container comes under it beside that: allocate another lease for one"]
 
 
 def _without_cdi(engine: Engine) -> str:

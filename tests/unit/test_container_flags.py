@@ -72,6 +72,17 @@ def test_a_lease_without_a_name() -> None:
     assert "gpusched: the lease has no name for engines: " in said
 
 
+@pytest.mark.parametrize("engine", ["docker 28.2", "docker 24"])
+def test_a_lease_that_is_in_use(engine: str) -> None:
+    """No container comes under a lease that has a cgroup by then: that is said, and not the
+    command that would be refused.
+    """
+    lease = {"id": "lease-3f9k", "holder": {"cgroup": "/gpusched/lease-3f9k"}}
+    said = printed(Document({**GRANT.fields, "lease": lease}), ENGINES[engine])
+    assert "lease-3f9k is in use in /gpusched/lease-3f9k, and no container comes under it" in said
+    assert "gpusched attach" not in said
+
+
 def test_simulated_nodes_are_put_below_dev() -> None:
     """A node that lies elsewhere on the host is where a real one is in the container, once."""
     node = {"path": "/srv/simulator/dev/nvidia2"}
