@@ -1,5 +1,6 @@
 """`gpusched bentoml` and what it puts before each worker, against a gateway; without BentoML."""
 
+import errno
 import json
 import os
 import select
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpusched.integrations.bentoml import showing
+from gpusched.integrations.bentoml.command import NoBentoML, command_of
 from tests.fakes.gateway import Script, gateway, refusal, reply
 from tests.fakes.messages import Fields, lease
 
@@ -68,6 +70,20 @@ def test_a_bentoml_of_no_known_python(socket_folder: Path, first: str) -> None:
     line = _refused(_gpusched(socket_folder, "bentoml", "serve", "svc:Svc"), 127)
     assert f"{socket_folder}/bin/bentoml: its first line names no Python" in line
     assert "gpusched run --gpus N -- bentoml serve" in line
+
+
+def test_a_bentoml_that_may_not_be_read(
+    socket_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that this user may run and may not read is named, with what would do instead."""
+    _script(socket_folder, f"#!{sys.executable}")
+
+    def closed(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(NoBentoML, match="cannot be read: Permission denied; instead, `gpusched"):
+        command_of(["serve"], {"PATH": str(socket_folder)})
 
 
 @pytest.mark.parametrize(

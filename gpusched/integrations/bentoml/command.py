@@ -49,8 +49,14 @@ def _python(path: str) -> str:
     script = shutil.which("bentoml", path=path) or shutil.which("bentoml", path=beside)
     if script is None:
         raise NoBentoML("bentoml: command not found; install BentoML, or check PATH")
-    with Path(script).open("rb") as opened:
-        text = opened.read(4096)
+    try:
+        with Path(script).open("rb") as opened:
+            text = opened.read(4096)
+    except OSError as error:
+        raise NoBentoML(
+            f"{script}: its first line, which names its Python, cannot be read:"
+            f" {error.strerror}; instead, {INSTEAD}"
+        ) from None
     found = _LONG.match(text) or _FIRST_LINE.match(text)
     named = os.fsdecode(found[1]) if found else ""
     # Not every interpreter is a Python: a shim of pyenv, say, is a script of the shell.
