@@ -152,9 +152,10 @@ class Containers:
 
     async def _show_as_allowed(self, ledger: Ledger) -> None:
         """Write anew what more, or fewer, may read than others may see of leases by now."""
-        public = _is_public(ledger)
-        for name in [one for one, shown in self._written.items() if shown is not public]:
-            async with self._one_by_one:
+        # Nothing is being written now that could show what it would not if it began later.
+        async with self._one_by_one:
+            public = _is_public(ledger)
+            for name in [one for one, shown in self._written.items() if shown is not public]:
                 lease = ledger.get(name)
                 if self._documents is not None and lease is not None and name in self._written:
                     await self._put_again(self._documents, ledger, lease)
