@@ -1,6 +1,7 @@
 """What users import: the stubs say what is there, and the types are what programs rely on."""
 
 import ast
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import assert_type
@@ -10,6 +11,8 @@ import pytest
 import gpusched
 from gpusched import testing
 from gpusched.api.v1 import lease_pb2
+from gpusched.client.notices import NoticeKind
+from gpusched.core.notice import NoticeKind as GivenKind
 
 _ROOT = Path(__file__).parent.parent.parent
 _LAZY = ("gpusched", "gpusched.client", "gpusched.testing")
@@ -82,6 +85,19 @@ def types_of_a_program() -> None:
         pass
     with gpusched.lease(gpu=2):  # type: ignore[call-arg]  # there is no such word
         pass
+
+
+@pytest.mark.parametrize("page", ["docs/reference/python.md", "protos/gpusched/v1/lease.proto"])
+def test_a_notice_that_is_never_given_is_not_promised(page: str) -> None:
+    """Of each kind of notice that no daemon of this version gives its description says so."""
+    text = (_ROOT / page).read_text()
+    for kind in set(NoticeKind) - {NoticeKind.OTHER}:
+        said = re.search(
+            rf"(?:.*\n)?.*NOTICE_KIND_{kind.name} =|\| `{kind.name}` = `'{kind.value}'` .*", text
+        )
+        assert said is not None, kind
+        given = kind.name in GivenKind.__members__
+        assert ("in this version" in said[0]) is not given, kind
 
 
 def test_the_types_are_published() -> None:

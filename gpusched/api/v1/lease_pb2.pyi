@@ -263,11 +263,11 @@ class _NoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeKind
     NOTICE_KIND_DRAIN: _NoticeKind.ValueType  # 4
     """Its device is drained."""
     NOTICE_KIND_REVOKE: _NoticeKind.ValueType  # 5
-    """An operator revokes it."""
+    """An operator revokes it. Not sent in this version."""
     NOTICE_KIND_TIME_LIMIT: _NoticeKind.ValueType  # 6
-    """Its time limit is near."""
+    """Its time limit is near. Not sent in this version."""
     NOTICE_KIND_KEEPALIVE: _NoticeKind.ValueType  # 7
-    """It has to be renewed."""
+    """It has to be renewed. Not sent in this version."""
     NOTICE_KIND_IDLE: _NoticeKind.ValueType  # 8
     """Its devices are idle; renewing keeps it."""
     NOTICE_KIND_DEVICE_FAILING: _NoticeKind.ValueType  # 9
@@ -287,11 +287,11 @@ NOTICE_KIND_PREEMPTION: NoticeKind.ValueType  # 3
 NOTICE_KIND_DRAIN: NoticeKind.ValueType  # 4
 """Its device is drained."""
 NOTICE_KIND_REVOKE: NoticeKind.ValueType  # 5
-"""An operator revokes it."""
+"""An operator revokes it. Not sent in this version."""
 NOTICE_KIND_TIME_LIMIT: NoticeKind.ValueType  # 6
-"""Its time limit is near."""
+"""Its time limit is near. Not sent in this version."""
 NOTICE_KIND_KEEPALIVE: NoticeKind.ValueType  # 7
-"""It has to be renewed."""
+"""It has to be renewed. Not sent in this version."""
 NOTICE_KIND_IDLE: NoticeKind.ValueType  # 8
 """Its devices are idle; renewing keeps it."""
 NOTICE_KIND_DEVICE_FAILING: NoticeKind.ValueType  # 9
