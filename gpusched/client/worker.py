@@ -126,6 +126,12 @@ def _shared_out(
     wanted = wish.get("gpus")
     with Client(socket) as client:
         whole = client.environment(under)
+        if whole.lease.state == lease_pb2.LEASE_STATE_RESERVED:
+            warnings.warn(
+                f"no process is under {under} yet, this worker neither, and the lease ends unless"
+                f" one comes: `gpusched attach {under} --pid {os.getpid()}`",
+                stacklevel=3,
+            )
         return part_of(whole, index, 1 if wanted is None else wanted), whole
 
 

@@ -32,6 +32,19 @@ for words in ({"gpus": 3}, {"gpus": 1, "memory": "4GiB"}):
     except (gpusched.client.errors.BadRequest, UserWarning) as said:
         print(type(said).__name__)
 """
+_NOT_UNDER = """
+import os, warnings, gpusched
+
+with warnings.catch_warnings(record=True) as said, gpusched.Client() as client:
+    lease = os.environ["GPUSCHED_LEASE"]
+    gpusched.worker_lease()
+    client.attach(lease)
+    gpusched.worker_lease()
+    (one,) = said
+    assert f"no process is under {lease} yet" in str(one.message)
+    assert f"`gpusched attach {lease} --pid {os.getpid()}`" in str(one.message)
+    assert one.filename == "<string>"
+"""
 _NOT_KEPT = """
 import gc, os, subprocess, sys, gpusched
 
@@ -77,6 +90,12 @@ def test_a_lease_is_shared_out(host: Host) -> None:
     assert done.returncode == 0, done
     masks = ["0 0", "1 1", "0 0"] if CONFINED else ["4 0", "5 1", "4 0"]
     assert done.stdout.splitlines() == [*masks, "BadRequest", "UserWarning"]
+
+
+def test_a_lease_that_nobody_is_under(host: Host) -> None:
+    """Who has a lease in the environment only is warned: it ends unless a process comes."""
+    done = host.run(sys.executable, "-c", _NOT_UNDER, GPUSCHED_LEASE=host.allocate())
+    assert done.returncode == 0, done
 
 
 def test_words_that_are_worker_leases_own(host: Host) -> None:
