@@ -16,6 +16,7 @@ from gpusched.core.actions import (
     TakeSample,
     WatchExit,
 )
+from gpusched.core.attachable import shared, unfit
 from gpusched.core.cgroup_kind import encloses, stays
 from gpusched.core.changes import Change, LeaseChanged
 from gpusched.core.decision import Decision
@@ -59,23 +60,6 @@ def cannot_hold(ledger: Ledger, request: Request) -> str | None:
     return None if ledger.governed.ranges else NO_NODES
 
 
-def foreign(caller: Caller, standing: Standing) -> Rejected | None:
-    """Refuse to attach another user's process, unless an administrator asks."""
-    if caller.admin:
-        return None
-    if not standing.tree:
-        sentence = f"no process is in {standing.cgroup}; start one there first"
-        return Rejected(Refusal.WRONG_STATE, sentence)
-    for member in standing.tree:
-        if set(member.uids) != {caller.uid}:
-            sentence = (
-                f"process {member.process.pid} has uids {', '.join(map(str, member.uids))};"
-                f" uid {caller.uid} may attach only its own processes"
-            )
-            return Rejected(Refusal.NOT_ALLOWED, sentence)
-    return None
-
-
 def begin(
     ledger: Ledger, lease: Lease, process: ProcessId | None, standing: Standing, caller: Caller
 ) -> tuple[Lease, tuple[Action, ...]] | Rejected:
@@ -88,8 +72,11 @@ def begin(
     if (why := cannot_hold(ledger, lease.request)) is not None:
         return Rejected(Refusal.NEVER_HERE, f"the mask of {lease.id} cannot be held: {why}")
     mode, path = _mode(ledger, process, standing)
-    if mode is Mode.IN_PLACE and (refusal := _unfit(ledger, path)) is not None:
-        return refusal
+    if mode is Mode.IN_PLACE:
+        named = process is None
+        refusal = unfit(ledger, path) or (shared(ledger, path, caller) if named else None)
+        if refusal is not None:
+            return refusal
     cgroup = _taken(ledger, standing, path) if mode is Mode.IN_PLACE else None
     here = [] if cgroup is None else usable_of(ledger, cgroup)
     order = Prepare(
@@ -227,26 +214,6 @@ def _taken(ledger: Ledger, standing: Standing, path: str) -> LeaseCgroup:
     if path == standing.cgroup:  # else it lies above, and what is known of it holds
         known = [one for one in known if one.inode == standing.inode]
     return known[-1] if known else LeaseCgroup(path, standing.inode, made=False)
-
-
-def _unfit(ledger: Ledger, here: str) -> Rejected | None:
-    """Refuse a cgroup in or around one that is masked for another lease, and one that is killed.
-
-    The masks of both would hold for whoever is in the inner one.
-    """
-    if any(one.clocks.kill is not None for one in ledger.in_cgroup(here)):
-        return Rejected(Refusal.WRONG_STATE, f"the processes in {here} are being ended")
-    for path in ledger.cgroups():
-        within = encloses(path, here)
-        if (within or encloses(here, path)) and (others := usable_in(ledger, path)):
-            where = f"{here} lies in {path}" if within else f"in {here} lies {path}"
-            first = others[0].id
-            sentence = (
-                f"{where}, which has the mask of {first};"
-                f" `gpusched release {first}` first, or attach that cgroup"
-            )
-            return Rejected(Refusal.WRONG_STATE, sentence)
-    return None
 
 
 def _put_right(ledger: Ledger, active: Lease, event: LeasePrepared) -> list[Action]:

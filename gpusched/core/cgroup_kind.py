@@ -7,7 +7,7 @@ Slurm make them.
 
 import re
 
-from gpusched.core.cgroup_name import container_in
+from gpusched.core.cgroup_name import container_in, container_of
 
 _CONTAINER = re.compile(
     r"/(docker|libpod|crio|cri-containerd|kubepods|lxc\.payload|machine\.slice|buildkit)\b"
@@ -25,6 +25,18 @@ def stays(path: str) -> bool:
     own = [one for one in units if not _USER_MANAGER.match(one)]
     # The scope of a service manager itself: moved, it would lose what it looks after.
     return bool(own) and (own[-1].endswith(".service") or own[-1] == "init.scope")
+
+
+def is_ones_own(path: str, uid: int) -> bool:
+    """Say whether nobody beside *uid* can come into the cgroup *path* by himself.
+
+    It is of one service, scope or container, or in the slice of the user; any other may be a part
+    of the host that he happens to be alone in, such as `/user.slice` at night.
+    """
+    own = f"user-{uid}.slice"
+    parts = path.split("/")
+    unit = any(part.endswith((".service", ".scope")) or part == own for part in parts)
+    return unit or container_of(path) is not None
 
 
 def encloses(outer: str, inner: str) -> bool:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from gpusched.core.actions import WatchExit
-from gpusched.core.attaching import begin, foreign, record
+from gpusched.core.attachable import foreign
+from gpusched.core.attaching import begin, record
 from gpusched.core.changes import AttainableFound, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode

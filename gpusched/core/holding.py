@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from gpusched.core.actions import Action, TakeSample, WatchExit
+from gpusched.core.attachable import foreign
 from gpusched.core.attaching import begin as begin_attach
-from gpusched.core.attaching import cannot_hold, foreign, join, record
+from gpusched.core.attaching import cannot_hold, join, record
 from gpusched.core.cgroup_kind import encloses, stays
 from gpusched.core.changes import Change, GhostChanged, LeaseChanged
 from gpusched.core.decision import Decision

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.e2e.host import Host, first_line, kill, members
+from tests.e2e.opener import Opener, as_user, cgroup, path_of, starting_in
 from tests.fakes.stranger import HIDDEN, ROWS
 
 pytestmark = pytest.mark.root
@@ -103,3 +104,20 @@ def test_what_is_kept_from_others_is_the_operators_choice(own_host: Host) -> Non
     own_host.until(lambda: f'"uid": {HOLDER}' not in own_host.run(*look).stdout)
     assert lease in own_host.run(*look).stdout
     assert own_host.leases()[lease].part("holder").number("uid") == HOLDER
+
+
+def test_a_cgroup_that_others_come_into_is_not_attached(host: Host) -> None:
+    """Alone in `/user.slice` a user may not have it masked: who comes later would have that."""
+    with cgroup() as top:
+        place = top / "user.slice"
+        session = place / f"user-{HOLDER}.slice" / "session-1.scope"
+        session.mkdir(parents=True)
+        with Opener(host.environment, *starting_in(session), *as_user(HOLDER)):
+            told = host.run(*words_as(HOLDER, "allocate", "--gpus", "0", "--json"))
+            lease = json.loads(told.stdout)["lease"]["id"]
+            attach = ("attach", lease, "--cgroup")
+            done = host.run(*words_as(HOLDER, *attach, path_of(place)))
+            assert (done.returncode, done.stderr.count("\n")) == (77, 1), done
+            assert "others who come there would have its mask" in done.stderr
+            done = host.run(*words_as(HOLDER, *attach, path_of(session.parent)))
+            assert done.returncode == 0, done

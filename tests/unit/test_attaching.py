@@ -7,7 +7,8 @@ import pytest
 from gpusched.core.actions import (
     Prepare,
 )
-from gpusched.core.attaching import cannot_hold, foreign
+from gpusched.core.attachable import foreign
+from gpusched.core.attaching import cannot_hold
 from gpusched.core.clocks import Clocks
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Ability, Level, Mode
@@ -145,3 +146,24 @@ def test_only_ones_own_processes_are_attached() -> None:
     assert foreign(ROOT, mixed) is None
     assert foreign(ADA, standing(P, Q)) is None
     assert foreign(ADA, standing()) is not None
+
+
+@pytest.mark.parametrize("by", [ADA, ROOT])
+def test_a_cgroup_that_others_may_come_into(by: Caller) -> None:
+    """Only an administrator has one masked: the mask is that of whoever comes there later."""
+    host = host_of(reserved())
+    place = standing(P, path="/user.slice")
+    reply = attached(host, place, whole=True, by=by).reply
+    if by is ROOT:
+        assert isinstance(reply, Underway)
+        return
+    assert isinstance(reply, Rejected)
+    assert reply.why is Refusal.NOT_ALLOWED
+    assert reply.sentence.startswith("/user.slice is no service, scope or container, and not in")
+
+
+def test_a_cgroup_that_was_made_for_a_lease() -> None:
+    """Nobody comes into it who did not ask, so another lease may have it, too."""
+    host = host_of(held(own_cgroup("2"), GPUS[1], name="2"), reserved())
+    place = standing(P, path=own_cgroup("2").path, inode=own_cgroup("2").inode)
+    assert isinstance(attached(host, place, whole=True).reply, Underway)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpusched.core.cgroup_kind import encloses, stays
+from gpusched.core.cgroup_kind import encloses, is_ones_own, stays
 
 USER = "/user.slice/user-1000.slice"
 
@@ -57,3 +57,28 @@ def test_sessions_may_be_moved(path: str) -> None:
 def test_a_cgroup_encloses_those_below_it(outer: str, inner: str, answer: bool) -> None:  # noqa: FBT001
     """An ancestor encloses; a sibling with a longer name is none, and nobody encloses itself."""
     assert encloses(outer, inner) is answer
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/system.slice/a.service", True),
+        ("/system.slice/a.service/below", True),
+        (f"{USER}/session-3.scope", True),
+        (f"{USER}/user@1000.service/app.slice", True),
+        (USER, True),
+        (f"{USER}/any", True),
+        ("/docker/" + "0a1b" * 16, True),
+        ("/kubepods/besteffort/pod1/" + "0a1b" * 16, True),
+        ("/user.slice/user-1001.slice", False),
+        ("/user.slice", False),
+        ("/system.slice", False),
+        ("/docker", False),
+        ("/kubepods/besteffort/pod1", False),
+        ("/machine.slice", False),
+        ("/any", False),
+    ],
+)
+def test_whose_a_cgroup_is(path: str, answer: bool) -> None:  # noqa: FBT001
+    """A unit, a container and one's slice are one's own; what they lie in is everybody's."""
+    assert is_ones_own(path, 1000) is answer

@@ -227,27 +227,22 @@ def test_grant() -> None:
     assert not grant.HasField("attachment")
 
 
-def test_container_environment() -> None:
-    """In a container, which sees only its devices, ordinals begin at 0."""
-    host = Host(device(0), device(1))
-    host.grant(Request(A))
-    one = host.grant(Request(B))
-    grant = GrantWriter(FACTS).grant_of(one, host.ledger, host.now, Call(ADA))
-    assert grant.environment["CUDA_VISIBLE_DEVICES"] == "1"
-    assert grant.container_environment["CUDA_VISIBLE_DEVICES"] == "0"
-
-
 @pytest.mark.parametrize(
-    ("wanted", "inside"), [(MaskFormat.INDEX, "0"), (MaskFormat.UUID, device(1).uuid)]
+    ("wanted", "outside", "inside"),
+    [
+        (MaskFormat.AUTO, "1", "0"),
+        (MaskFormat.INDEX, "1", "0"),
+        (MaskFormat.UUID, device(1).uuid, device(1).uuid),
+    ],
 )
-def test_a_wanted_format_in_a_container(wanted: MaskFormat, inside: str) -> None:
-    """UUIDs are right everywhere; the host's ordinals name nothing in a container."""
+def test_container_environment(wanted: MaskFormat, outside: str, inside: str) -> None:
+    """In a container, which sees only its devices, ordinals begin at 0, whatever was wanted."""
     host = Host(device(0), device(1))
     host.grant(Request(A))
     one = host.grant(Request(B, mask_format=wanted))
-    writer = GrantWriter(FACTS)
     for asked in (None, wanted):
-        grant = writer.grant_of(one, host.ledger, host.now, Call(ADA), asked)
+        grant = GrantWriter(FACTS).grant_of(one, host.ledger, host.now, Call(ADA), asked)
+        assert grant.environment["CUDA_VISIBLE_DEVICES"] == outside
         assert grant.container_environment["CUDA_VISIBLE_DEVICES"] == inside
 
 
