@@ -27,15 +27,18 @@ async def standing_of(processes: ProcessTable, process: ProcessId) -> Standing:
 
 
 async def cgroup_standing(processes: ProcessTable, path: str) -> Standing:
-    """Say whose the processes of the cgroup *path* are.
+    """Say whose the processes of the cgroup *path* are; it may be spelled with `//`, `/./`.
 
     Raises:
         InvalidRequest: It is no path of a cgroup.
         Refused: There is no such cgroup, or nothing runs in it.
     """
-    if not path.startswith("/") or ".." in path.split("/") or path == "/":
+    parts = [one for one in path.split("/") if one not in ("", ".")]
+    if not path.startswith("/") or ".." in parts or not parts:
         why = f"{path!r} is not the path of a cgroup, such as /system.slice/x.service"
         raise InvalidRequest("cgroup", why)
+    # One name for one cgroup: by two it would get two masks, of which the later one counts.
+    path = "/".join(("", *parts))
     try:
         found = await asyncio.to_thread(processes.population, path)
     except FileNotFoundError:

@@ -179,6 +179,21 @@ def test_a_service_is_masked_where_it_is(
         assert main.opens(*nodes) == other.opens(*nodes) == [NO_DRIVER] * 4
 
 
+def test_a_cgroup_by_another_spelling(host: Host, nodes: list[Path], service: Path) -> None:
+    """It is the same one: two leases there have one mask, the union, and end with the service."""
+    place = path_of(service)
+    spelled = (place, f"{place}/", place.replace("/", "//"), f"/.{place}")
+    with Opener(host.environment, *starting_in(service)) as main:
+        for number, path in enumerate(spelled):
+            lease = host.allocate("--device", str(number))
+            _attach(host, lease, "--cgroup", path)
+            assert host.leases()[lease].part("holder").text("cgroup") == place
+        assert main.opens(*nodes) == [NO_DRIVER] * 4
+        (first, *_) = host.leases()
+        assert "'/./' is not the path of" in host.refused(64, "attach", first, "--cgroup", "/./")
+    host.until(lambda: not host.leases())
+
+
 def test_a_lease_in_place_ends_with_the_service(
     host: Host, nodes: list[Path], service: Path
 ) -> None:
