@@ -153,15 +153,19 @@ def test_an_old_python() -> None:
     assert "BentoML's Python is 3.9, and `gpusched bentoml` needs 3.11" in _refused(done, 64)
 
 
+def _enter(parent: object, *command: str) -> list[str]:
+    return showing.started(sys.executable, "enter", str(parent), json.dumps(_REQUEST), *command)
+
+
 def _worker(
-    folder: Path, answers: Script, **variables: str
+    folder: Path, answers: Script, *, parent: int | None = None, **variables: str
 ) -> tuple[subprocess.CompletedProcess[str], list[tuple[str, Fields]]]:
     """Start a worker, which prints its pid, mask and parent's pid; give what was asked."""
     says = "import os; print(os.getpid(), os.environ['CUDA_VISIBLE_DEVICES'])"
     command = [sys.executable, "-c", says]
     with gateway(folder, answers) as served:
         done = subprocess.run(  # noqa: S603 - our own program
-            showing.started(sys.executable, "enter", json.dumps(_REQUEST), *command),
+            _enter(parent or os.getpid(), *command),
             env={"PATH": os.environ["PATH"], "GPUSCHED_SOCKET": str(served.path), **variables},
             capture_output=True,
             text=True,
@@ -189,9 +193,16 @@ def test_a_worker_comes_into_its_lease_and_becomes_itself(socket_folder: Path) -
     assert methods["Leases/Attach"] == {"lease_id": "lease-a", "caller": True}
 
 
+def test_a_worker_whose_bentoml_is_gone(socket_folder: Path) -> None:
+    """One that is started while BentoML is killed asks for nothing: nobody would wait for it."""
+    done, asked = _worker(socket_folder, _GRANTED, parent=1)
+    assert (done.returncode, done.stdout, asked) == (143, "", [])
+
+
 _ORPHANED = """
-import subprocess, sys
-print(subprocess.Popen(sys.argv[1:]).pid, flush=True)
+import os, subprocess, sys
+words = [str(os.getpid()) if one == "PARENT" else one for one in sys.argv[1:]]
+print(subprocess.Popen(words).pid, flush=True)
 sys.stdin.read()
 """
 
@@ -204,7 +215,7 @@ def test_a_worker_that_waits_ends_with_bentoml(socket_folder: Path) -> None:
         "Leases/AllocateStream": (reply(waiting), b"\n"),
         "Leases/Cancel": reply({}),
     }
-    enter = showing.started(sys.executable, "enter", json.dumps(_REQUEST), "/bin/true")
+    enter = _enter("PARENT", "/bin/true")
     with gateway(socket_folder, answers) as served:
         parent = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", _ORPHANED, *enter],

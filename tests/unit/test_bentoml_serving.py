@@ -105,14 +105,15 @@ def test_a_refusal_names_the_service(modules: dict[str, ModuleType]) -> None:
 
 
 def test_workers_are_entered_first(modules: dict[str, ModuleType]) -> None:
-    """A worker's command stands behind ours, which has its service's request; nothing is lost."""
+    """A worker's command stands behind ours, which has BentoML's pid and its service's request."""
     daemon = Daemon()
     wrap(Leases(daemon, "41.7"))
     _asked(modules, "Svc")
     made = _watcher(modules, "-m", "worker", "--service-name", "Svc", "--fd", "3")
     assert (made["name"], made["numprocesses"], made["cmd"]) == ("service", 3, sys.executable)
     assert isinstance(made["args"], list)
-    *_, request, cmd, dash, module, flag, service, fd, number = made["args"]
+    *_, parent, request, cmd, dash, module, flag, service, fd, number = made["args"]
+    assert parent == str(os.getpid())
     assert json.loads(request) == daemon.asked[0][1]
     assert (cmd, dash, module) == ("/bin/py", "-m", "worker")
     assert (flag, service, fd, number) == ("--service-name", "Svc", "--fd", "3")

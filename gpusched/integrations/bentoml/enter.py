@@ -37,9 +37,10 @@ def main(words: Sequence[str]) -> int:
     """Become a worker, or give the exit code of what was refused; BentoML then tries again.
 
     Args:
-        words: The request of its service in JSON, then the worker's own command.
+        words: BentoML's pid, the request of its service in JSON, then the worker's own command.
     """
-    request: dict[str, object] = json.loads(words[0])
+    parent, wanted, *command = words
+    request: dict[str, object] = json.loads(wanted)
     name = f"worker of {Document(request).part('labels').text('bentoml.service')}"
 
     def told(sentence: str) -> None:
@@ -47,6 +48,8 @@ def main(words: Sequence[str]) -> int:
 
     # One that waits when BentoML is killed would come into devices later that nobody asks it for.
     libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it has been killed by then
+        return 128 + signal.SIGTERM
     try:
         grant = entered(ThinClient(socket_path(None, os.environ)), request, told)
     except GpuschedError as error:
@@ -57,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     for sentence in overridden(os.environ, granted):
         told(sentence)
     libc.prctl(_PARENT_DEATH_SIGNAL, 0)  # it outlives exec, and a worker outlives BentoML
-    _become(words[1:], settled(granted, os.environ))
+    _become(command, settled(granted, os.environ))
 
 
 def entered(

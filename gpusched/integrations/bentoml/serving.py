@@ -171,7 +171,8 @@ def _entering(original: CreateWatcher, leases: Leases) -> CreateWatcher:
                 f"{name}: its workers are not started service by service, as BentoML does it since"
                 f" 1.2; instead, {INSTEAD}"
             )
-        python, *rest = started(sys.executable, "enter", json.dumps(request), cmd, *args)
+        words = (str(os.getpid()), json.dumps(request), cmd, *args)
+        python, *rest = started(sys.executable, "enter", *words)
         return original(name=name, cmd=python, args=rest, **named)
 
     return create_watcher
