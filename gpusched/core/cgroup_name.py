@@ -23,6 +23,7 @@ _CONTAINERS = (
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 _ID = re.compile(r"[0-9a-f]{12,64}")
 _SHORT = 12
+_MANAGER = re.compile(r"/user@([0-9]+)\.service(?=/|$)")
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?=/|$)")
 
 
@@ -48,14 +49,30 @@ def container_of(path: str) -> Container | None:
     return Container(_plain(last[1]), path[: _end(path, last.end(1))])
 
 
-def containers_named(text: str, paths: Iterable[str]) -> tuple[Container, ...]:
-    """Give the containers of that name, or whose id is *text* or begins so, each once."""
-    every = {one for path in paths if (one := container_of(path)) is not None}
+def containers_named(text: str, paths: Iterable[str], uid: int) -> tuple[Container, ...]:
+    """Give the containers of that name, or whose id is *text* or begins so, each once.
+
+    Below a user's own manager he can call a scope what he likes, such as another's container:
+    what is there is a container for leases of his alone.
+
+    Args:
+        text: The name, the id, or the beginning of it.
+        paths: Of all cgroups.
+        uid: Whose lease it is for.
+    """
+    seen = (path for path in paths if _manager(path) in (None, uid))
+    every = {one for path in seen if (one := container_of(path)) is not None}
     same = [one for one in every if one.name == text]
     alike = [
         one for one in every if _ID.fullmatch(one.name) and text and one.name.startswith(text)
     ]
     return tuple(sorted(same or alike, key=lambda one: one.cgroup))
+
+
+def _manager(path: str) -> int | None:
+    """Give the user below whose own manager a cgroup is; None: it is the system's."""
+    found = _MANAGER.search(path)
+    return int(found[1]) if found else None
 
 
 def _plain(name: str) -> str:

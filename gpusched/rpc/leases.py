@@ -85,7 +85,7 @@ class Leases(LeaseViews):
         # Before anything else is looked at: a refusal tells nothing of processes and cgroups.
         before = world.authority.ledger
         lease = held(before, find_lease(before, request.lease_id), call)
-        process, standing = await self._target(request, call)
+        process, standing = await self._target(request, call, lease.uid)
         event = AttachRequested(call.caller, lease.id, process, standing)
         done = await settled(world, event, Done)
         after = done.leases[0]
@@ -172,7 +172,7 @@ class Leases(LeaseViews):
         return await standing_of(self._world.processes, process)
 
     async def _target(
-        self, request: leases_pb2.AttachRequest, call: Call
+        self, request: leases_pb2.AttachRequest, call: Call, uid: int
     ) -> tuple[ProcessId | None, Standing]:
         """Find the process, or the cgroup, that is to be attached."""
         target = request.WhichOneof("target")
@@ -186,7 +186,7 @@ class Leases(LeaseViews):
             path = await unit_cgroup(self._world.units, request.unit)
             return None, await cgroup_standing(processes, path)
         if target == "container":
-            path = await container_cgroup(processes, request.container)
+            path = await container_cgroup(processes, request.container, uid)
             return None, await cgroup_standing(processes, path)
         if not request.caller:
             raise InvalidRequest("target", _NO_TARGET)

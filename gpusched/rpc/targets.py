@@ -43,10 +43,15 @@ async def unit_cgroup(units: Units, name: str) -> str:
     return path
 
 
-async def container_cgroup(processes: ProcessTable, text: str) -> str:
+async def container_cgroup(processes: ProcessTable, text: str, uid: int) -> str:
     """Give the cgroup of a running container, by its id, the beginning of it, or its name.
 
     Names of Docker's and Podman's containers are known to them alone.
+
+    Args:
+        processes: Knows the cgroups of this host.
+        text: What the caller calls it.
+        uid: Whose lease it is for.
 
     Raises:
         InvalidRequest: Nothing was named, or ids of several containers begin so.
@@ -55,7 +60,7 @@ async def container_cgroup(processes: ProcessTable, text: str) -> str:
     if not text:
         raise InvalidRequest("container", "is empty: name a container by its id")
     paths = await asyncio.to_thread(lambda: list(processes.cgroups()))
-    found = containers_named(text, paths)
+    found = containers_named(text, paths, uid)
     if not found:
         sentence = (
             f"container: none that runs is called {text} or has an id that begins so; see"

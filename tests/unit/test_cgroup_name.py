@@ -116,4 +116,15 @@ PATHS = (
 )
 def test_containers_are_found_by_id_or_name(text: str, cgroups: list[str]) -> None:
     """By the whole id, the beginning of it, or the name where that is what engines call it."""
-    assert [one.cgroup for one in containers_named(text, PATHS)] == cgroups
+    assert [one.cgroup for one in containers_named(text, PATHS, 0)] == cgroups
+
+
+def test_a_scope_of_a_user_is_no_container_of_others() -> None:
+    """He may call it like theirs: for his leases alone is it one, and it hides none."""
+    mine = f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"
+    host = f"/machine.slice/libpod-{ID}.scope"
+    inside = f"{host}/container/user.slice/user-7.slice/user@7.service"
+    paths = (mine, f"{mine}/container", host, inside)
+    assert [one.cgroup for one in containers_named(ID, paths, 0)] == [host]
+    assert containers_named(ID, (mine,), 0) == ()
+    assert [one.cgroup for one in containers_named(ID, (mine,), 1000)] == [mine]
