@@ -36,7 +36,8 @@ class HeldLease:
         id: The lease's id.
         devices: Its devices, in the order granted, which is that of `env["CUDA_VISIBLE_DEVICES"]`.
         env: The variables that tell a program which devices are its own.
-        memory_limit: Bytes on each device, CUDA context included; None: no limit.
+        memory_limit: Bytes on each device, CUDA context included, the least where they differ, as
+            parts of unlike devices do; None: no limit.
         enforcement: Who holds the mask.
         grant: Everything that the daemon said.
         renewal: Seconds between two renewals; None: none is needed.
@@ -54,7 +55,7 @@ class HeldLease:
         self.devices = tuple(_device(one) for one in grant.devices)
         self.env = dict(grant.environment)
         limits = [one.memory_limit for one in self.devices if one.memory_limit is not None]
-        self.memory_limit = limits[0] if limits else None
+        self.memory_limit = min(limits, default=None)
         level = lease_pb2.EnforcementLevel.Name(grant.enforcement.level)
         self.enforcement = Enforcement(level_word(level), grant.enforcement.sentence)
         self._listen = listen

@@ -134,6 +134,14 @@ def test_a_device_is_a_record() -> None:
         device.index = 3  # type: ignore[misc]  # that is what is refused
 
 
+def test_the_limit_of_a_lease_is_right_on_each_device() -> None:
+    """Where parts of unlike devices differ it is the least of them, as in the environment."""
+    sizes = (40 << 30, 11 << 30)
+    devices = [lease_pb2.GrantedDevice(uuid=B, memory_limit_bytes=one) for one in sizes]
+    assert HeldLease(lease_pb2.Grant(devices=devices)).memory_limit == 11 << 30
+    assert held("2", B).memory_limit is None
+
+
 def test_a_worker_of_several_sees_the_devices_of_the_others() -> None:
     """Of a lease that workers share out the kernel shows each of them all devices, so that the
     number in its mask counts those of the others, too.
