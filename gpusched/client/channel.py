@@ -29,9 +29,10 @@ _NEVER_CONNECTED = "failed to connect to all addresses"
 OPTIONS = (
     # A connection of one's own: the daemon takes who connected for who calls.
     ("grpc.use_local_subchannel_pool", 1),
-    # A daemon that restarts is back within a second; gRPC would wait up to two minutes.
+    # A daemon that restarts is back within a second, and a keepalive may be no longer than that;
+    # gRPC would wait up to two minutes. To look for a socket on this host costs little.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 200),
     # A status of thousands of processes is more than the default of 4 MiB.
     ("grpc.max_receive_message_length", 64 << 20),
 )

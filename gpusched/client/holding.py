@@ -16,7 +16,7 @@ from typing import Unpack
 from gpusched.client.aio import AsyncClient
 from gpusched.client.errors import DaemonUnreachable, GpuschedError, NotFound, WrongState
 from gpusched.client.held import HeldLease
-from gpusched.client.listening import async_listening, listening
+from gpusched.client.listening import PAUSE, async_listening, listening
 from gpusched.client.sync import Client
 from gpusched.client.wish import Wish
 
@@ -127,25 +127,31 @@ async def _to_the_end(work: Coroutine[object, object, None]) -> None:
 
 
 def _renew(client: Client, held: HeldLease, over: threading.Event) -> None:
-    """Renew until the block is over; a daemon that restarts is asked again."""
-    while not over.wait(held.renewal):
+    """Renew until the block is over; a daemon that restarts is asked again, and soon."""
+    pause = held.renewal
+    while not over.wait(pause):
         try:
             client.renew(held.id, automatic=True)
+            pause = held.renewal
         except DaemonUnreachable:
-            continue
+            pause = min(PAUSE, held.renewal or PAUSE)
         except GpuschedError as error:
             _LOG.warning("%s is renewed no more: %s", held.id, error)
             return
 
 
 async def _renew_async(client: AsyncClient, held: HeldLease) -> None:
-    """Renew until cancelled; a daemon that restarts is asked again."""
-    while held.renewal is not None:
-        await asyncio.sleep(held.renewal)
+    """Renew until cancelled; a daemon that restarts is asked again, and soon."""
+    if held.renewal is None:
+        return
+    pause = held.renewal
+    while True:
+        await asyncio.sleep(pause)
         try:
             await client.renew(held.id, automatic=True)
+            pause = held.renewal
         except DaemonUnreachable:
-            continue
+            pause = min(PAUSE, held.renewal)
         except GpuschedError as error:
             _LOG.warning("%s is renewed no more: %s", held.id, error)
             return
