@@ -182,6 +182,7 @@ def _host(plan: Plan, clock: SystemClock, remarks: tuple[str, ...]) -> Host:
         advisory=plan.advisory,
         remarks=remarks,
         foreign_pid_namespace=str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE,
+        pid=os.getpid(),
     )
 
 

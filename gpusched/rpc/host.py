@@ -27,6 +27,7 @@ class Host:
         advisory: Whether the daemon runs unprivileged over real devices.
         remarks: Sentences that every `status` repeats.
         foreign_pid_namespace: Whether the daemon is outside the host's PID namespace.
+        pid: The daemon's; 0: it is no process that could be attached.
     """
 
     node: str
@@ -41,3 +42,4 @@ class Host:
     advisory: bool = False
     remarks: tuple[str, ...] = ()
     foreign_pid_namespace: bool = False
+    pid: int = 0

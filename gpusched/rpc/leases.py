@@ -40,7 +40,7 @@ from gpusched.rpc.resolve import (
     named_lease,
     owned,
 )
-from gpusched.rpc.standing import cgroup_standing, standing_of
+from gpusched.rpc.standing import cgroup_standing, nobody_elses, standing_of
 from gpusched.rpc.status import refuse
 from gpusched.rpc.targets import container_cgroup, unit_cgroup
 from gpusched.rpc.world import decided, settled
@@ -86,6 +86,7 @@ class Leases(LeaseViews):
         before = world.authority.ledger
         lease = held(before, find_lease(before, request.lease_id), call)
         process, standing = await self._target(request, call, lease.uid)
+        standing = nobody_elses(standing, world.host.pid, call.caller)
         event = AttachRequested(call.caller, lease.id, process, standing)
         done = await settled(world, event, Done)
         after = done.leases[0]

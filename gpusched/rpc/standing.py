@@ -1,14 +1,18 @@
 """Looks up what matters of a process, or of a whole cgroup, that is to be attached."""
 
 import asyncio
+from typing import Final
 
+from gpusched.core.attachable import foreign
 from gpusched.core.cgroup_kind import stays
 from gpusched.core.errors import InvalidRequest
-from gpusched.core.ids import ProcessId
+from gpusched.core.ids import Caller, ProcessId
 from gpusched.core.replies import Refusal
 from gpusched.core.standing import Standing
 from gpusched.ports import ProcessTable
 from gpusched.rpc.status import refuse
+
+_FIRST: Final = 1
 
 
 async def standing_of(processes: ProcessTable, process: ProcessId) -> Standing:
@@ -24,6 +28,24 @@ async def standing_of(processes: ProcessTable, process: ProcessId) -> Standing:
     if found is None:
         raise refuse(Refusal.NOT_FOUND, f"process {process.pid} has ended")
     return await cgroup_standing(processes, found.cgroup) if stays(found.cgroup) else found
+
+
+def nobody_elses(standing: Standing, daemon: int, caller: Caller) -> Standing:
+    """Give *standing*, which is not that of the daemon or of the whole host.
+
+    Raises:
+        Refused: The daemon is what is attached: it could not read the other devices, and the lease
+            would not end. Or it is the first process, from which all others descend.
+    """
+    pids = {one.process.pid for one in standing.tree}
+    why = ""
+    if daemon in pids:
+        why = f"process {daemon} is the daemon itself; start it apart from what is attached"
+    elif _FIRST in pids and not stays(standing.cgroup):
+        why = "from process 1 all others descend; attach the one that needs the device"
+    if why and foreign(caller, standing) is None:
+        raise refuse(Refusal.WRONG_STATE, why)
+    return standing
 
 
 async def cgroup_standing(processes: ProcessTable, path: str) -> Standing:

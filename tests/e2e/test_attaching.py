@@ -220,6 +220,16 @@ def test_the_root_and_the_daemons_own_cgroup_are_refused(host: Host) -> None:
     host.refused(64, "attach", lease, "--cgroup", _cgroup_of(host.pid))
 
 
+def test_the_daemon_is_not_attached(host: Host) -> None:
+    """It could not read the other devices, and the lease would not end: that waits for another."""
+    lease = host.allocate("--device", "2")
+    before = _cgroup_of(host.pid)
+    said = host.refused(64, "attach", lease, "--pid", str(host.pid))
+    assert f"process {host.pid} is the daemon itself" in said
+    assert _cgroup_of(host.pid) == before
+    assert host.leases()[lease].text("state") == "LEASE_STATE_RESERVED"
+
+
 def test_one_process_with_two_leases_has_the_union(
     host: Host, nodes: list[Path], session: Path
 ) -> None:
