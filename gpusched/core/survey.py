@@ -61,8 +61,8 @@ class SurveyedDevice:
         uuid: Identity; empty where it gives none.
         fields: Values by name.
         failure: Why it gives no handle, or was lost meanwhile; None: it answers.
-        processes: Rows in NVML's order, or why the lists could not be read; none where the GPU is
-            partitioned.
+        processes: Rows in NVML's order, or why the lists could not be read; of a partitioned GPU
+            all that are on it, those of its MIG devices once more.
         mig_devices: Its MIG devices in NVML's order.
     """
 

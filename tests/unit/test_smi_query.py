@@ -138,6 +138,24 @@ def test_processes_on_mig_devices_name_the_parent() -> None:
     )
 
 
+def test_in_mig_mode_the_gpu_is_asked_and_else_its_mig_devices() -> None:
+    """Its own list has all that is on it, in NVML's order; where it may not be read, or has
+    nobody, those of the MIG devices stand in for it, each that is not readable with a line.
+    """
+    parts = [
+        instance(0, 1, processes=[on(row(5), 1, 0)]),
+        {**instance(1, 2), "processes_failure": {"code": 4, "words": "Insufficient Permissions"}},
+    ]
+    whole = gpu(0, processes=[on(row(6), 2, 0), row(4), on(row(5), 1, 0)], mig_devices=parts)
+    assert of_apps("pid", whole)[1:] == ["6", "4", "5"]
+    for unread in (NO_PERMISSION, None):
+        rows = of_apps("pid", gpu(0, mig_devices=parts, unread=unread))[1:]
+        assert rows == ["5", "[Insufficient Permissions]"]
+    refused = gpu(0, mig_devices=parts[1:], unread=NO_PERMISSION)
+    assert of_apps("pid", refused)[1:] == ["[Insufficient Permissions]"]
+    assert of_apps("pid", {**whole, **lost_gpu(0)})[1:] == ["6", "4", "5", "[GPU is lost]"]
+
+
 def test_a_list_that_was_not_read_has_a_line() -> None:
     """A script that counts lines does not take it for an idle GPU."""
     assert of_apps("gpu_name,pid,used_memory", gpu(0, unread=NO_PERMISSION))[1:] == [

@@ -243,6 +243,19 @@ def test_mig_devices_of_one_gpu_instance_share_a_memory_cell() -> None:
     assert lines[start + 6 : start + 15] == SHARED_550.split("\n")[1:-1]
 
 
+def test_in_mig_mode_the_rows_are_those_of_the_mig_devices() -> None:
+    """A row of the GPU's own list is none of the table, and that it may not be read is no matter;
+    of a GPU that was lost meanwhile it is told.
+    """
+    on_mig, parts = {"mig.mode.current": "Enabled"}, [instance(0, 13, processes=[MPS])]
+    plain = screen("550", gpu(0, on_mig, mig_devices=parts))
+    assert screen("550", gpu(0, on_mig, processes=[GNOME, MPS], mig_devices=parts)) == plain
+    refused = gpu(0, on_mig, mig_devices=parts, unread=NO_PERMISSION)
+    assert screen("550", refused) == plain
+    lost = screen("550", {**gpu(0, on_mig, mig_devices=parts), **lost_gpu(0)})
+    assert "|    0   N/A  N/A  not readable: GPU is lost" in "\n".join(lost)
+
+
 def test_mig_mode_without_instances() -> None:
     """The MIG table is there, and says that it is empty."""
     lines = screen("535", gpu(0, {"mig.mode.current": "Enabled"}))

@@ -113,9 +113,10 @@ def _read_gpu(found: _Found, device: binding.Handle, names: _Names) -> None:
     found.ask(device, CALLS)
     found.ask(device, OF_GPUS)
     found.fields |= numbered_of(device)
-    # The lists of a partitioned GPU need a privilege, and hold its instances' processes again.
+    # Those of a partitioned GPU take a privilege; they hold its instances' processes again, and
+    # those that are on no instance.
+    found.processes = _processes(device, names)
     if found.fields["mig.mode.current"] != words.ENABLED(1):
-        found.processes = _processes(device, names)
         return
     total = found.fields["memory.total"]
     for index, mig in binding.mig_handles(device):

@@ -186,7 +186,9 @@ class SurveyedDevice(_message.Message):
 
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyedProcess]:
-        """Rows of its process lists, in NVML's order; empty where it is partitioned."""
+        """Rows of its process lists, in NVML's order; of a partitioned GPU those of its MIG devices once
+        more, and those that are on none of them. Reading that list takes a privilege.
+        """
 
     @_builtins.property
     def processes_failure(self) -> Global___SurveyFailure:

@@ -21,7 +21,7 @@ def process_lines(devices: list[Device], layout: Layout, room: int = 0) -> list[
         layout: The branch.
         room: Columns that longer process names may take beyond the branch's.
     """
-    places = [(gpu, place) for gpu in devices for place in (gpu, *gpu.mig_devices)]
+    places = [(gpu, place) for gpu in devices for place in gpu.places]
     longest = max((len(name_of(one)) for _, place in places for one in place.processes), default=0)
     width = layout.processes.name
     extra = max(0, min(room, longest - width))

@@ -70,7 +70,7 @@ def app_lines(
     """
     rows: list[list[str]] = []
     for gpu in devices:
-        for place in (gpu, *gpu.mig_devices):
+        for place in _asked(gpu):
             rows += [
                 [_of_app(survey, gpu, one, field, form) for field in fields]
                 for one in place.processes
@@ -80,6 +80,15 @@ def app_lines(
                 reason = Value(Document({"failure": place.unread.fields}))
                 rows.append([_of_app(survey, gpu, reason, field, form) for field in fields])
     return _lines(fields, rows, form)
+
+
+def _asked(gpu: Device) -> list[Device]:
+    """Give whose lists are printed: the GPU's, as with nvidia-smi also in MIG mode.
+
+    There it takes a privilege; without one those of the MIG devices stand in for it.
+    """
+    readable = [one for one in gpu.mig_devices if not one.unread.fields]
+    return [gpu] if gpu.lost or gpu.processes or not readable else gpu.mig_devices
 
 
 def _lines(fields: list[Field], rows: list[list[str]], form: Format) -> list[str]:

@@ -73,7 +73,8 @@ class Device:
         index: NVML index; of a MIG device within its GPU.
         uuid: Its identity; empty where it gives none.
         failure: Why it gives no handle; an empty document where it answers.
-        processes: Rows of its process lists, in NVML's order.
+        processes: Rows of its process lists, in NVML's order; of a GPU in MIG mode also those of
+            its MIG devices.
         unread: Why its process lists could not be read; empty where they could.
         mig_devices: Its MIG devices.
     """
@@ -103,6 +104,13 @@ class Device:
     def partitioned(self) -> bool:
         """Whether MIG mode is on."""
         return self.value("mig.mode.current").text == "Enabled"
+
+    @property
+    def places(self) -> list["Device"]:
+        """What the rows of tables are asked of: in MIG mode the MIG devices, each by itself."""
+        # Of one that was lost meanwhile it is told, beside what had been read of it.
+        apart = self.partitioned and not self.lost
+        return self.mig_devices if apart else [self, *self.mig_devices]
 
 
 class Process:
