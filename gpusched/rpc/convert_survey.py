@@ -7,6 +7,7 @@ from gpusched.core.attribution import Attributed
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import ProcessFacts, Unavailable
+from gpusched.core.sizes import LARGEST
 from gpusched.core.survey import (
     NodeSurvey,
     SurveyedDevice,
@@ -18,6 +19,7 @@ from gpusched.rpc.call import Call
 from gpusched.rpc.convert_reading import OF_ANOTHER, time_of
 
 _NO_PERMISSION = SurveyFailure(4, OF_ANOTHER.reason)
+_ABSURD = SurveyFailure(999, "a number that cannot be")
 _NO_LIBRARY, _NO_DRIVER, _MISMATCH, _UNKNOWN = 12, 9, 18, 999
 
 
@@ -70,6 +72,8 @@ def _value(value: SurveyValue) -> survey_pb2.SurveyValue:
     if isinstance(value, SurveyFailure):
         return survey_pb2.SurveyValue(failure=_failure(value))
     if isinstance(value, int):
+        if abs(value) >= LARGEST:
+            return survey_pb2.SurveyValue(failure=_failure(_ABSURD))
         return survey_pb2.SurveyValue(number=value)
     return survey_pb2.SurveyValue(text=value)
 

@@ -39,6 +39,9 @@ GONE: Final = frozenset({GPU_IS_LOST, RESET_REQUIRED})  # of the device, not of 
 _MISMATCH: Final = getattr(pynvml, "NVMLLibraryMismatchError", pynvml.NVMLError)
 _NAME_SIZE: Final = 1024
 
+MOST_BYTES: Final = 1 << 52
+"""Far more than any device has: what a driver says beyond it is no size."""
+
 
 class NvmlFailure(Exception):
     """NVML refused a call.
@@ -170,13 +173,23 @@ def memory(device: Handle) -> Memory:
         return memory_v2(device)
     except NvmlFailure:
         read = asked(pynvml.nvmlDeviceGetMemoryInfo, device)
-        return Memory(read.total, 0, read.used, read.free, reserved_apart=False)
+        return _sized(Memory(read.total, 0, read.used, read.free, reserved_apart=False))
 
 
 def memory_v2(device: Handle) -> Memory:
-    """Read the framebuffer in bytes by version 2 alone."""
+    """Read the framebuffer in bytes by version 2 alone.
+
+    Raises:
+        NvmlFailure: NVML refuses, or gives sizes that no device has.
+    """
     read = asked(pynvml.nvmlDeviceGetMemoryInfo, device, pynvml.nvmlMemory_v2)
-    return Memory(total=read.total, reserved=read.reserved, used=read.used, free=read.free)
+    return _sized(Memory(read.total, read.reserved, read.used, read.free))
+
+
+def _sized(memory: Memory) -> Memory:
+    if max(memory.total, memory.reserved, memory.used, memory.free) > MOST_BYTES:
+        raise NvmlFailure(UNKNOWN, "sizes that cannot be")
+    return memory
 
 
 def mig_enabled(device: Handle) -> bool:

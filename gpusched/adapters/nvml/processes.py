@@ -16,7 +16,6 @@ _NAMES: Final = {
     ContextKind.GRAPHICS: "nvmlDeviceGetGraphicsRunningProcesses",
     ContextKind.MPS: "nvmlDeviceGetMPSComputeRunningProcesses",
 }
-_MEMORY_NOT_AVAILABLE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _NO_INSTANCE: Final = 0xFFFF_FFFF
 _UNTOUCHED: Final = b"\xaa"
 _FIELD: Final = 8  # bytes
@@ -30,7 +29,8 @@ class ProcessRow:
 
     Attributes:
         pid: In the PID namespace of the caller.
-        memory: Bytes of device memory; None where the driver does not know them.
+        memory: Bytes of device memory; None where the driver does not know them, or says what
+            cannot be.
         gpu_instance: GI id, None outside of MIG.
         compute_instance: CI id, None outside of MIG.
     """
@@ -152,7 +152,8 @@ def _rows(raw: bytes, count: int, row: _Row) -> tuple[ProcessRow, ...]:
 
 
 def _row(read: _RowV1 | _RowV2 | _RowProtected) -> ProcessRow:
-    memory = None if read.usedGpuMemory == _MEMORY_NOT_AVAILABLE else int(read.usedGpuMemory)
+    # Not available is the greatest number of all.
+    memory = None if read.usedGpuMemory > binding.MOST_BYTES else int(read.usedGpuMemory)
     if isinstance(read, _RowV1):
         return ProcessRow(pid=read.pid, memory=memory)
     return ProcessRow(

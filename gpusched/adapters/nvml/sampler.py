@@ -13,6 +13,7 @@ from gpusched.adapters.nvml.fault_watch import FaultWatch
 from gpusched.adapters.nvml.inventory import Found, Inventory
 from gpusched.adapters.nvml.nodes import NodePlaces
 from gpusched.adapters.nvml.process_lists import ProcessLists, merge
+from gpusched.adapters.nvml.processes import ProcessRow
 from gpusched.adapters.nvml.steady import Look, SteadyLooks
 from gpusched.adapters.nvml.topology import TopologyReader
 from gpusched.core.fault import Recovery
@@ -38,6 +39,7 @@ _TURNS: Final = 10
 """Passes until a process that stays has been asked for its name again."""
 
 _NO_SIZE: Final = Unavailable("the driver does not know it (N/A)")
+_TOO_MUCH: Final = Unavailable("the driver says more than the device has")
 
 
 class NvmlSampler:
@@ -105,7 +107,7 @@ class NvmlSampler:
         return DeviceReading(
             device=found.device,
             memory=memory,
-            contexts=_contexts(lists, self._names),
+            contexts=_contexts(lists, self._names, found.device.memory_total),
             gpu_utilization=_sensor(found, binding.gpu_utilization),
             temperature_celsius=_sensor(found, binding.temperature),
             power_milliwatts=_sensor(found, binding.power),
@@ -168,21 +170,36 @@ def _sensor(found: Found, ask: Callable[[binding.Handle], T]) -> Reading[T]:
     return _OF_THE_GPU if found.device.mig else binding.reading(ask, found.handle)
 
 
-def _contexts(lists: Reading[ProcessLists], names: _Names) -> Reading[tuple[ContextReading, ...]]:
-    """Merge the three lists; one that could not be read leaves all of them unknown."""
+def _contexts(
+    lists: Reading[ProcessLists], names: _Names, total: int | None
+) -> Reading[tuple[ContextReading, ...]]:
+    """Merge the three lists; one that could not be read leaves all of them unknown.
+
+    Args:
+        lists: What was read.
+        names: Of the processes.
+        total: Bytes of the device; None where that is not known.
+    """
     if isinstance(lists, Unavailable):
         return lists
     return tuple(
         ContextReading(
             pid=row.pid,
             kind=kind,
-            memory=_NO_SIZE if row.memory is None else row.memory,
+            memory=_held(row, total),
             gpu_instance=row.gpu_instance,
             compute_instance=row.compute_instance,
             name=names.of(row.pid),
         )
         for row, kind in merge(lists)
     )
+
+
+def _held(row: ProcessRow, total: int | None) -> Reading[int]:
+    """Give what a process has; what is more than there is is not known to be anything."""
+    if row.memory is None:
+        return _NO_SIZE
+    return row.memory if total is None or row.memory <= total else _TOO_MUCH
 
 
 def _now() -> Instant:
