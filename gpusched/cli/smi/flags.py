@@ -46,6 +46,9 @@ _FORMATS = frozenset({"csv", "noheader", "nounits"})
 _COMMANDS = ("list", "version")
 _OURS = ("layout", "socket", "json")
 _NOT_OF_A_QUERY = ("query", "xml", "display")
+_LONGEST = 1 << 32
+"""Seconds or milliseconds between two outputs; no clock waits for any longer."""
+
 _OLD = "470"
 _UNKNOWN = "unknown"
 _MISSING = "missing"
@@ -135,6 +138,8 @@ def _check_time(text: str, flag: str, *, whole: bool) -> None:
         time = int(text) if whole else float(text)
     except ValueError:
         raise refusals.no_time(flag, text) from None
+    if _LONGEST < time < float("inf"):
+        raise refusals.no_time(flag, text)
     if not 0 < time < float("inf"):
         raise refusals.never()
 
