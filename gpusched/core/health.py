@@ -22,6 +22,9 @@ from gpusched.core.sample import NodeReading, NodeSample, Reading, Unavailable
 
 VANISHED = "it is not there any more"
 
+UNSURE = "it is not among the GPUs that answer"
+"""Of what has vanished, or is one of those that are counted and have no name."""
+
 LOST = "lost"
 ACTION = "recovery-action"
 """Keys of the taints that no event sets."""

@@ -21,7 +21,7 @@ from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
 from gpusched.core.events import Ticked
 from gpusched.core.evicting import next_step, watch
 from gpusched.core.guarding import turned
-from gpusched.core.health import VANISHED, weigh
+from gpusched.core.health import UNSURE, VANISHED, weigh
 from gpusched.core.idle import stood_still
 from gpusched.core.idle import watch as watch_idle
 from gpusched.core.ids import DeviceUuid, Instant, LeaseId, Moment
@@ -29,6 +29,7 @@ from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.leaving import more_time, timed_out
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
+from gpusched.core.missing import nameless_gpus, recognized
 from gpusched.core.overuse import judged
 from gpusched.core.peaks import Peaks, risen, unwritten
 from gpusched.core.preempting import preempted
@@ -40,7 +41,7 @@ from gpusched.core.unit_start import may_be_between_steps
 
 def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     """Take a sample into the ledger, and end what it or the clock ends."""
-    sample = event.sample
+    sample = recognized(event.sample, ledger.devices.values())
     uses = attribute(sample, ledger.live(), ledger.policy.infrastructure, ledger.uses)
     peaks = risen(ledger.peaks, uses, ledger.live(), now.instant)
     changes: list[Change] = [SampleTaken(sample, uses, now.instant, peaks)]
@@ -195,8 +196,10 @@ def _emptied(lease: Lease, sample: NodeSample) -> EndReason | None:
 def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change]:
     present = {one.device.uuid: one.device for one in reading.devices}
     reasons = {one.uuid: one.reason for one in reading.lost if one.uuid is not None}
+    nameless = _nameless_instances(reading, present)
+    otherwise = UNSURE if nameless_gpus(reading) else VANISHED
     lost = {
-        uuid: reasons.get(uuid, VANISHED)
+        uuid: reasons.get(uuid) or nameless.get(device.physical, otherwise)
         for uuid, device in ledger.devices.items()
         if uuid not in present and _remembered(ledger, device, present)
     }
@@ -214,6 +217,15 @@ def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change
         device_lost(uuid, reason, now) for uuid, reason in lost.items() if uuid not in ledger.lost
     ]
     return changes
+
+
+def _nameless_instances(
+    reading: NodeReading, present: Mapping[DeviceUuid, Device]
+) -> Mapping[DeviceUuid, str]:
+    """Say why MIG devices of a GPU that answers do not, by the GPU: which they are is not told."""
+    gpus = {one.index: uuid for uuid, one in present.items() if one.mig is None}
+    unnamed = (one for one in reading.lost if one.uuid is None and one.index in gpus)
+    return {gpus[one.index]: one.reason for one in unnamed}
 
 
 def _remembered(ledger: Ledger, device: Device, present: Mapping[DeviceUuid, Device]) -> bool:

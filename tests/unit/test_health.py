@@ -162,8 +162,10 @@ def test_a_gpu_that_comes_back_and_cannot_be_asked_keeps_what_it_asked_for() -> 
 def test_a_gpu_that_is_counted_no_more_is_lost() -> None:
     """One that vanished is marked, unless some that are counted have no name: it may be one."""
     host = MarkedHost(GPU, OTHER, mig(OTHER))
-    host.look(without=[GPU], gone=[LostDevice(0, None, "GPU is lost", Recovery.REBOOT)])
-    assert host.taints(GPU.uuid) == []
+    nameless = LostDevice(0, None, "GPU is lost", Recovery.REBOOT)
+    host.look(without=[GPU, OTHER, mig(OTHER)], gone=[nameless])
+    assert (host.taints(GPU.uuid), host.taints(OTHER.uuid)) == ([], [])
+    assert host.ledger.lost[GPU.uuid] == "it is not among the GPUs that answer"
     host.look()
     host.look(without=[GPU])
     (taint,) = host.ledger.marks_of(GPU.uuid).taints

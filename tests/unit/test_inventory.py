@@ -137,6 +137,14 @@ def test_a_leased_instance_that_vanished_is_lost() -> None:
     assert list(host.ledger.devices) == [PARENT.uuid]
 
 
+def test_a_leased_instance_that_does_not_answer_is_lost_for_that_reason() -> None:
+    """NVML does not say which of the instances it is: the reason is that of their GPU's."""
+    host = Host(PARENT, mig(PARENT, 1))
+    host.grant(Request(A, mig_profile="4g.40gb"))
+    see(host, PARENT, lost=(LostDevice(0, None, "MIG device 0: Unknown Error"),))
+    assert host.ledger.lost == {mig(PARENT, 1).uuid: "MIG device 0: Unknown Error"}
+
+
 def test_instances_are_lost_with_their_gpu() -> None:
     """When a partitioned GPU is lost, so are its instances."""
     host = Host(PARENT, mig(PARENT, 1), OTHER)

@@ -171,28 +171,6 @@ def test_lists_are_merged_by_process() -> None:
     assert (one.contexts[0].gpu_instance, one.contexts[0].compute_instance) == (None, None)
 
 
-def test_sizes_that_cannot_be() -> None:
-    """Of a process what is more than its device has, and of a device what is more than any has,
-    is not known: it frees, kills and grants nothing.
-    """
-    device, wrong = gpu(0), gpu(1)
-    most = 23034 << 20
-    device.rows["Compute"] = [
-        (pid, memory, NO_INSTANCE, NO_INSTANCE)
-        for pid, memory in enumerate((most, most + 1, NOT_AVAILABLE - 1), 1)
-    ]
-    wrong.memory, wrong.rows = (1 << 53, 0, 0), {"Compute": [(1, most, NO_INSTANCE, NO_INSTANCE)]}
-    one, other = _sample(device, wrong).devices
-    assert [row.memory for row in one.contexts] == [  # type: ignore[union-attr]  # they are known
-        most,
-        Unavailable("the driver says more than the device has"),
-        Unavailable("the driver does not know it (N/A)"),
-    ]
-    assert (other.memory, other.device.memory_total) == (Unavailable("sizes that cannot be"), None)
-    assert [row.memory for row in other.contexts] == [most]  # type: ignore[union-attr]  # as above
-    assert other.temperature_celsius == 41
-
-
 def test_duplicates_are_kept() -> None:
     """A process that one list names twice has two rows, as nvidia-smi prints them: its first row
     in one list goes with its first in the other.
