@@ -44,10 +44,11 @@ def process_lines(
     """
     rows = [_row(one) for one in sorted(processes, key=_order)]
     lines = lines_of(_COLUMNS, rows, width) if rows else []
-    lines += [
+    # The MIG devices of a GPU have the same to say.
+    lines += dict.fromkeys(
         f"process list of GPU {one.number('gpu_index')} not readable: {one.text('reason')}"
         for one in unreadable
-    ]
+    )
     return lines or ["No running processes found"]
 
 

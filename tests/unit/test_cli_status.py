@@ -116,8 +116,10 @@ def test_a_name_cannot_move_the_cursor() -> None:
 
 
 def test_an_unreadable_list_is_a_line_of_its_own() -> None:
-    """A list that cannot be read is never "no processes"."""
-    unreadable = [{"gpu_index": 3, "reason": "Insufficient Permissions"}]
+    """A list that cannot be read is never "no processes"; equal lines of the MIG devices of a
+    GPU are one.
+    """
+    unreadable = [{"gpu_index": 3, "reason": "Insufficient Permissions"}] * 7
     text = part(shown(unreadable=unreadable), 2)
     assert text == "process list of GPU 3 not readable: Insufficient Permissions"
 
