@@ -159,6 +159,9 @@ def _mig_attributes(call: Call, attributes: Any) -> int:
     share = mig.compute_slices / mig.profile.compute_slices
     found.multiprocessorCount = int(mig.profile.multiprocessors * share)
     found.sharedCopyEngineCount = mig.profile.compute_slices
+    found.sharedDecoderCount = mig.profile.decoders
+    found.sharedJpegCount = mig.profile.jpeg_engines
+    found.sharedOfaCount = mig.profile.flow_engines
     found.gpuInstanceSliceCount = mig.profile.compute_slices
     found.computeInstanceSliceCount = mig.compute_slices
     found.memorySizeMB = mig.profile.memory >> 20

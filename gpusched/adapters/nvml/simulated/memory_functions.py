@@ -11,10 +11,12 @@ from typing import Any
 
 from gpusched.adapters.nvml.simulated.calls import Call, DeviceFunction, number, target
 from gpusched.adapters.nvml.simulated.codes import MEMORY_NOT_AVAILABLE, MEMORY_V2, Code
+from gpusched.adapters.nvml.simulated.mig import MEMORY_SLICES
 from gpusched.adapters.nvml.simulated.view import Row
 
 _LISTS = {"Compute": "C", "Graphics": "G", "MPSCompute": "M"}
 _VERSION_3 = "_v3"
+_MIB = 1 << 20
 
 
 class _EntryV1(ctypes.Structure):
@@ -60,11 +62,13 @@ def _memory_v2(call: Call, info: Any) -> int:
 
 
 def _bar1(call: Call, info: Any) -> int:
-    profile = call.subject.gpu.profile
+    profile, mig = call.subject.gpu.profile, call.subject.mig
+    total, used = profile.bar1, profile.bar1_used
+    if mig is not None:
+        # A whole MiB less than its part: 32767 MiB of 65536 for a half (NVIDIA's MIG user guide).
+        total, used = total * mig.profile.memory_slices // MEMORY_SLICES - _MIB, 0
     found = target(info)
-    found.bar1Total = profile.bar1
-    found.bar1Used = profile.bar1_used
-    found.bar1Free = profile.bar1 - profile.bar1_used
+    found.bar1Total, found.bar1Used, found.bar1Free = total, used, total - used
     return Code.SUCCESS
 
 

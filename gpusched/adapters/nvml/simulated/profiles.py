@@ -25,6 +25,9 @@ class GpuInstanceProfile:
         memory_slices: Of the eight that a GPU has.
         memory: Bytes of framebuffer.
         multiprocessors: Number of SMs.
+        decoders: Number of video decoders.
+        jpeg_engines: Number of JPEG engines.
+        flow_engines: Number of optical flow engines.
     """
 
     name: str
@@ -32,6 +35,9 @@ class GpuInstanceProfile:
     memory_slices: int
     memory: int
     multiprocessors: int
+    decoders: int
+    jpeg_engines: int
+    flow_engines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +166,5 @@ def _profile(key: str, table: dict[str, Any]) -> Profile:
 
 
 def _gpu_instance(name: str, cut: list[int]) -> GpuInstanceProfile:
-    compute_slices, memory_slices, memory_mib, multiprocessors = cut
-    return GpuInstanceProfile(
-        name, compute_slices, memory_slices, memory_mib * _MIB, multiprocessors
-    )
+    compute_slices, memory_slices, memory_mib, *engines = cut
+    return GpuInstanceProfile(name, compute_slices, memory_slices, memory_mib * _MIB, *engines)
