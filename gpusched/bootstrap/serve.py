@@ -183,6 +183,7 @@ def _host(plan: Plan, clock: SystemClock, remarks: tuple[str, ...]) -> Host:
         remarks=remarks,
         foreign_pid_namespace=str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE,
         pid=os.getpid(),
+        simulated=plan.simulation is not None,
     )
 
 

@@ -112,24 +112,25 @@ def _let_go(why: str, reading: Unavailable) -> node_pb2.DriverStatus:
     )
 
 
-def simulated(ledger: Ledger) -> bool:
-    """Say whether a simulator answers instead of a driver."""
+def simulated(ledger: Ledger, host: Host) -> bool:
+    """Say whether a simulator stands in for a driver, or answered instead of one."""
     reading = reading_of(ledger)
-    return not isinstance(reading, Unavailable) and reading.simulated
+    answered = not isinstance(reading, Unavailable) and reading.simulated
+    return host.simulated or answered
 
 
 def warnings_of(ledger: Ledger, now: Instant, host: Host) -> list[str]:
     """Say what is missing or wrong, and what everyone should know, a sentence each."""
-    return [*device_warnings(ledger, now), *_standing(ledger, host)]
+    return [*device_warnings(ledger, now, host), *_standing(ledger, host)]
 
 
-def device_warnings(ledger: Ledger, now: Instant) -> Iterator[str]:
+def device_warnings(ledger: Ledger, now: Instant, host: Host) -> Iterator[str]:
     """Say what is missing or wrong of the devices."""
+    if simulated(ledger, host):
+        yield "SIMULATED: these devices do not exist."
     reading = reading_of(ledger)
     if isinstance(reading, Unavailable):
         yield f"No devices are read: {reading.reason}."
-    elif reading.simulated:
-        yield "SIMULATED: these devices do not exist."
     if not isinstance(reading, Unavailable) and not ledger.devices:
         yield "There are no devices: the driver answers and counts none."
     at = _read_at(ledger)

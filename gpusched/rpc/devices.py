@@ -100,10 +100,11 @@ class Devices:
 
     def _list(self, call: Call) -> devices_pb2.DeviceList:
         ledger, now = self._world.authority.ledger, self._world.clock.now()
+        host = self._world.host
         return devices_pb2.DeviceList(
             generation=ledger.generation,
             devices=as_seen(devices_of(ledger, now.instant), ledger, call),
-            warnings=list(device_warnings(ledger, now.instant)),
-            node=self._world.host.node,
+            warnings=list(device_warnings(ledger, now.instant, host)),
+            node=host.node,
             sampled_at=sampled_at(ledger, now),
         )

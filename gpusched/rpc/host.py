@@ -28,6 +28,7 @@ class Host:
         remarks: Sentences that every `status` repeats.
         foreign_pid_namespace: Whether the daemon is outside the host's PID namespace.
         pid: The daemon's; 0: it is no process that could be attached.
+        simulated: Whether its devices are a simulator's, also while none is read.
     """
 
     node: str
@@ -43,3 +44,4 @@ class Host:
     remarks: tuple[str, ...] = ()
     foreign_pid_namespace: bool = False
     pid: int = 0
+    simulated: bool = False

@@ -105,7 +105,7 @@ class Node:
             node=host.node,
             version=host.version,
             driver=driver_of(ledger),
-            simulated=simulated(ledger),
+            simulated=simulated(ledger, host),
             advisory=host.advisory,
             enforcement=ability_of(ledger.ability),
             guard=guard_of(ledger),

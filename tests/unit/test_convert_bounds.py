@@ -14,12 +14,14 @@ from gpusched.rpc.commands import command_of
 from gpusched.rpc.convert_device import devices_of
 from gpusched.rpc.convert_node import counts_of, device_warnings, quotas_of
 from gpusched.rpc.convert_rejection import rejection_of
+from gpusched.rpc.host import Host as HostFacts
 from tests.fakes.bounding import bounded, each, pooled, user
 from tests.fakes.builders import ADA, BOB, A, B, device
 from tests.fakes.host import Host
 
 FIRST, SECOND_GPU = device(0), device(1)
 DAY = 86400 * SECOND
+FACTS = HostFacts("n", "1", "/s", "b", 1, cores=1, memory=1)
 
 
 def told(host: Host, rejected: Rejected, request: Request) -> rejection_pb2.Rejection:
@@ -113,7 +115,7 @@ def test_a_move_is_shown_until_it_is_done() -> None:
 def test_a_device_of_two_pools_is_a_warning() -> None:
     """That two pools name a device is told to everybody."""
     host = Host(FIRST, policy=Policy(pools=pooled(training=FIRST.uuid, serving=0)))
-    (warning,) = device_warnings(host.ledger, host.now.instant)
+    (warning,) = device_warnings(host.ledger, host.now.instant, FACTS)
     assert warning.endswith("pool serving names it by its index 0, too")
 
 

@@ -25,11 +25,13 @@ from gpusched.rpc.convert_node import (
 )
 from gpusched.rpc.convert_rejection import verdict_of
 from gpusched.rpc.convert_request import MAX_SECONDS, time_until
+from gpusched.rpc.host import Host as HostFacts
 from gpusched.rpc.judging import whole_verdicts
 from tests.fakes.builders import ROOT, UNREADABLE, A, device, mig, reading
 from tests.fakes.marked_host import MarkedHost, lost, xid
 
 GPU = device(0)
+FACTS = HostFacts("n", "1", "/s", "b", 1, cores=1, memory=1)
 PATIENT = Policy(max_tick_gap=10_000 * SECOND)
 ABSENT = DeviceUuid("GPU-absent")
 
@@ -103,7 +105,7 @@ def test_a_device_that_is_only_remembered() -> None:
     message = absent_device(ABSENT, host.ledger)
     assert (message.uuid, message.health) == (ABSENT, device_pb2.HEALTH_LOST)
     assert message.cordon.reason == "slot 3"
-    assert list(device_warnings(host.ledger, host.now.instant)) == [
+    assert list(device_warnings(host.ledger, host.now.instant, FACTS)) == [
         "GPU-absent is marked, and has not been seen since the daemon started.",
     ]
 
@@ -129,7 +131,7 @@ def test_the_age_of_a_reading_is_that_of_the_last_one() -> None:
     assert at is not None
     assert (age.seconds, at.ToNanoseconds()) == (20, began)
     assert sample_stale(host.ledger, now.instant)
-    assert list(device_warnings(host.ledger, now.instant)) == [
+    assert list(device_warnings(host.ledger, now.instant, FACTS)) == [
         "No devices are read: NVML did not answer.",
         "The last reading is 20 s old: nothing is granted by it.",
     ]

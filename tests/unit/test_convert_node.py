@@ -82,12 +82,17 @@ def test_driver_answers() -> None:
 
 
 def test_simulated() -> None:
-    """A simulator is told as such, first of all."""
+    """A simulator is told as such, first of all, also while it does not answer."""
     host = sampled(Host(), node_reading(DriverVersions(), simulated_=True))
-    assert simulated(host.ledger)
+    assert simulated(host.ledger, HOST)
     assert warnings_of(host.ledger, host.now.instant, HOST)[0].startswith("SIMULATED")
-    assert not simulated(sampled(Host(), node_reading(DriverVersions())).ledger)
-    assert not simulated(Host().ledger)
+    assert not simulated(sampled(Host(), node_reading(DriverVersions())).ledger, HOST)
+    assert not simulated(Host().ledger, HOST)
+    over, silent = replace(HOST, simulated=True), sampled(Host(), Unavailable("NVML hangs"))
+    assert simulated(silent.ledger, over)
+    first, second, *_ = warnings_of(silent.ledger, silent.now.instant, over)
+    assert first == "SIMULATED: these devices do not exist."
+    assert second == "No devices are read: NVML hangs."
 
 
 def test_sample() -> None:
