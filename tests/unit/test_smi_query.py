@@ -115,7 +115,9 @@ def test_unknown_names_are_told() -> None:
 
 
 def test_compute_processes_are_in_the_order_of_nvml() -> None:
-    """Graphics-only processes are none of them; names are not quoted, memory is rounded down."""
+    """Graphics-only processes are none of them; names are not quoted, and a comma in one is `?`;
+    memory is rounded down.
+    """
     rows = [
         row(333, "/usr/bin/gnome-shell", 9999 * MIB + 1, "C+G"),
         row(12, "/usr/bin/Xorg", MIB, "G"),
@@ -125,7 +127,7 @@ def test_compute_processes_are_in_the_order_of_nvml() -> None:
     assert of_apps("pid,process_name,used_memory", gpu(0, processes=rows)) == [
         "pid, process_name, used_gpu_memory [MiB]",
         "333, /usr/bin/gnome-shell, 9999 MiB",
-        "7, a, b, [N/A]",
+        "7, a? b, [N/A]",
         "8, [Not Found], 1 MiB",
     ]
 

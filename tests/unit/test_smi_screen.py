@@ -227,10 +227,10 @@ def test_names_take_the_room_of_a_wide_terminal() -> None:
 
 @pytest.mark.parametrize(
     ("pid", "longest", "text"),
-    [(7, 8, "7"), (99999999, 8, "99999999"), (123456789, 8, "12345..."), (4294967295, 8, "-1")],
+    [(7, 8, "7"), (99999999, 8, "99999999"), (123456789, 8, "12345..."), (-1, 8, "-1")],
 )
 def test_pids(pid: int, longest: int, text: str) -> None:
-    """A PID is signed, and cut where no real one would be so long."""
+    """A PID is cut where no real one would be so long."""
     assert pid_of(pid, longest) == text
 
 
@@ -241,6 +241,18 @@ def test_mig_devices_of_one_gpu_instance_share_a_memory_cell() -> None:
     start = lines.index("| MIG devices:" + " " * 76 + "|")
     assert lines[start - 2] == ""
     assert lines[start + 6 : start + 15] == SHARED_550.split("\n")[1:-1]
+
+
+def test_pids_are_signed() -> None:
+    """A PID above 2^31 is less than nothing, and so the first."""
+    lines = screen("550", gpu(0, processes=[row(7), row(4294967295)]))
+    assert [one[18:28].strip() for one in lines[-3:-1]] == ["-1", "7"]
+
+
+def test_in_mig_mode_without_instances_the_rows_are_those_of_the_gpu() -> None:
+    """As with nvidia-smi: there is nobody else to ask."""
+    lines = screen("550", gpu(0, {"mig.mode.current": "Enabled"}, processes=[row(7)]))
+    assert lines[-2].startswith("|    0   N/A  N/A         7      C   python")
 
 
 def test_in_mig_mode_the_rows_are_those_of_the_mig_devices() -> None:

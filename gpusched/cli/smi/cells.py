@@ -46,9 +46,8 @@ def mib(size: int, *, ceil: bool = False) -> str:
 
 
 def pid_of(number: int, longest: int) -> str:
-    """Give a PID as nvidia-smi prints it: signed, cut where it is longer than any real one."""
-    signed = number - (1 << 32) if number >= 1 << 31 else number
-    text = str(signed)
+    """Give a signed PID as nvidia-smi prints it: cut where it is longer than any real one."""
+    text = str(number)
     return text if len(text) <= longest else text[: longest - len(_DOTS)] + _DOTS
 
 

@@ -43,7 +43,7 @@ def name_of(process: Process) -> str:
 
 
 def _sorted(place: Device) -> list[Process]:
-    return sorted(place.processes, key=lambda one: one.pid)
+    return sorted(place.processes, key=lambda one: one.signed_pid)
 
 
 def _framed(rows: list[str], layout: Layout, extra: int) -> list[str]:
@@ -67,7 +67,7 @@ def _framed(rows: list[str], layout: Layout, extra: int) -> list[str]:
 
 def _row(gpu: Device, process: Process, layout: Layout, width: int) -> str:
     table = layout.processes
-    pid = pid_of(process.pid, table.longest_pid)
+    pid = pid_of(process.signed_pid, table.longest_pid)
     name = keep_end(name_of(process), width)
     memory = MISSING if process.memory.number is None else mib(process.memory.number)
     cell = f"{memory:<{_MEMORY}}" if memory == MISSING else f"{memory:>{_MEMORY}}"

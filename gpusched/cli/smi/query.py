@@ -124,7 +124,8 @@ def _of_app(
     if field.name == "pid":
         return str(process.pid)
     if field.name == "process_name":
-        return printed(process.name, "", form)
+        # Measured with 470.256, 535.261 and 550.163; the name of a card keeps its commas.
+        return printed(process.name, "", form).replace(",", "?")
     # Memory of a process is never rounded up.
     return printed(process.memory, field.unit, Format(units=form.units, ceil=False))
 

@@ -107,10 +107,9 @@ class Device:
 
     @property
     def places(self) -> list["Device"]:
-        """What the rows of tables are asked of: in MIG mode the MIG devices, each by itself."""
+        """What the rows of tables are asked of: the MIG devices, each by itself, if it has any."""
         # Of one that was lost meanwhile it is told, beside what had been read of it.
-        apart = self.partitioned and not self.lost
-        return self.mig_devices if apart else [self, *self.mig_devices]
+        return [self, *self.mig_devices] if self.lost else self.mig_devices or [self]
 
 
 class Process:
@@ -118,6 +117,7 @@ class Process:
 
     Attributes:
         pid: Process id.
+        signed_pid: The same as nvidia-smi prints it in a table, and sorts by it everywhere.
         kind: Type column, such as `M+C`.
         gpu_instance: GPU instance; None without MIG.
         compute_instance: Compute instance; None without MIG.
@@ -128,6 +128,7 @@ class Process:
 
     def __init__(self, document: Document) -> None:
         self.pid = document.number("pid")
+        self.signed_pid = self.pid - (1 << 32) if self.pid >= 1 << 31 else self.pid
         self.kind = document.text("type")
         self.gpu_instance = document.optional("gpu_instance")
         self.compute_instance = document.optional("compute_instance")

@@ -21,6 +21,7 @@ _LIKE = {
     "rows": "remapped_rows.correctable",
     "tlimit": "temperature.gpu.tlimit",
 }
+_QUOTES = {'"': "&quot;", "'": "&apos;"}
 _MIB = 1 << 20
 _MILLI, _MICRO = 1000, 1_000_000
 # XML 1.0 has no way to write them.
@@ -194,13 +195,13 @@ def _mig_devices(device: Device, depth: int) -> Iterator[str]:
 
 def _processes(device: Device, depth: int) -> Iterator[str]:
     """Write the rows; a list that could not be read is said, never an empty one."""
-    devices = device.mig_devices if device.partitioned else [device]
+    devices = device.places
     unread = [one.unread.text("words") for one in devices if one.unread.fields]
     yield f"{_tabs(depth)}<processes>"
     for words in unread:
         yield f"{_tabs(depth + 1)}{_clean(f'not readable: {words}')}"
     for one in devices:
-        for row in sorted(one.processes, key=lambda each: each.pid):
+        for row in sorted(one.processes, key=lambda each: each.signed_pid):
             yield from _process(row, depth + 1)
     yield f"{_tabs(depth)}</processes>"
 
@@ -255,7 +256,7 @@ def _empty(depth: int, tag: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return escape(text.translate(_CONTROL))
+    return escape(text.translate(_CONTROL), _QUOTES)
 
 
 def _tabs(depth: int) -> str:
