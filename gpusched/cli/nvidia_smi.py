@@ -18,12 +18,13 @@ from gpusched.cli.smi.flags import Flags
 from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
 from gpusched.cli.smi.refusals import FAILED, NOT_THERE, SUCCESS, Refused
 from gpusched.cli.smi.selection import NoSuchDevice, selected
-from gpusched.cli.smi.survey import RESET_REQUIRED, Device, Survey
+from gpusched.cli.smi.survey import NO_PERMISSION, RESET_REQUIRED, Device, Survey
 from gpusched.client.errors import DaemonUnreachable
 
 NAME = "nvidia-smi"
 _NO_DRIVER = 9
 _WORDS = {
+    NO_PERMISSION: "Failed to initialize NVML: Insufficient Permissions",
     _NO_DRIVER: "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
     " Make sure that the latest NVIDIA driver is installed and running.\n",
     12: "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that"

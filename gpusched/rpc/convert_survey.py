@@ -52,6 +52,8 @@ def _code(sentence: str) -> int:
         return _NO_LIBRARY
     if "different versions" in sentence:
         return _MISMATCH
+    if "may not be used by this user" in sentence:
+        return _NO_PERMISSION.code
     return _NO_DRIVER if "driver is not loaded" in sentence else _UNKNOWN
 
 

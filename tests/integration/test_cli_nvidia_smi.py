@@ -79,7 +79,8 @@ def test_refusals(
         ),
         (18, 18, "Failed to initialize NVML: Driver/library", "version mismatch\n"),
         (999, 255, "Failed to initialize NVML: Unknown Error\n", "Error\n"),
-        (4, 4, "Failed to initialize NVML: The driver hangs\n", "hangs\n"),
+        (4, 4, "Failed to initialize NVML: Insufficient Permissions\n", "Permissions\n"),
+        (7, 7, "Failed to initialize NVML: The driver hangs\n", "hangs\n"),
         (0, 255, "Failed to initialize NVML: The driver hangs\n", "hangs\n"),
     ],
 )

@@ -10,12 +10,15 @@ import pynvml  # noqa: TID251 - an older one is made of it
 import pytest
 
 from gpusched.adapters.null import NullSampler
+from gpusched.adapters.nvml import child
 from gpusched.adapters.nvml.shared_surveyor import SharedSurveyor
 from gpusched.adapters.nvml.simulated import parse_scenario
 from gpusched.adapters.nvml.simulated.directory import prepare, write_control
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
+from gpusched.core.ids import Instant, Moment
 from gpusched.core.sample import NodeReading, Unavailable
 from gpusched.core.survey import NodeSurvey, SurveyFailure
+from gpusched.rpc.convert_survey import no_survey
 from tests.fakes.surveyed import surveyed
 
 LOST = SurveyFailure(15, "GPU is lost")
@@ -26,17 +29,17 @@ HANGING = '[[device]]\nindex = 0\nfaults = { hang = "forever" }\n'
 async def over(directory: Path, scenario: str, survey: float = 30.0) -> AsyncIterator[NvmlChild]:
     """The NVML process over a simulated host."""
     prepare(directory, parse_scenario(scenario))
-    child = NvmlChild(child_command(directory), patience=Patience(30.0, survey, first_pause=0.01))
+    found = NvmlChild(child_command(directory), patience=Patience(30.0, survey, first_pause=0.01))
     try:
-        yield child
+        yield found
     finally:
-        await child.close()
+        await found.close()
 
 
 async def test_a_survey_beside_samples(tmp_path: Path) -> None:
     """Surveys and samples take turns; each gets its own answer."""
-    async with over(tmp_path / "simulator", "2xH100") as child:
-        answers = await asyncio.gather(*(child.survey(), child.sample()) * 3)
+    async with over(tmp_path / "simulator", "2xH100") as nvml:
+        answers = await asyncio.gather(*(nvml.survey(), nvml.sample()) * 3)
     for survey, sample in zip(answers[::2], answers[1::2], strict=True):
         assert isinstance(sample, NodeReading)
         assert isinstance(survey, NodeSurvey)
@@ -48,8 +51,8 @@ async def test_a_survey_beside_samples(tmp_path: Path) -> None:
 async def test_a_lost_gpu_hides_no_other(tmp_path: Path) -> None:
     """A GPU that is lost fails as a whole, its process list included, and the others are read."""
     scenario = '[[device]]\nprofile = "L4"\nfaults = { lost = true }\n[[device]]\nprofile = "T4"\n'
-    async with over(tmp_path / "simulator", scenario) as child:
-        survey = await child.survey()
+    async with over(tmp_path / "simulator", scenario) as nvml:
+        survey = await nvml.survey()
     assert isinstance(survey, NodeSurvey)
     first, second = survey.devices
     assert (first.failure, first.processes, second.failure) == (LOST, LOST, None)
@@ -61,16 +64,16 @@ async def test_a_call_that_hangs_ends_the_survey(tmp_path: Path) -> None:
     read again once the driver answers.
     """
     directory = tmp_path / "simulator"
-    async with over(directory, "1xL4", survey=0.5) as child:
-        assert isinstance(await child.sample(), NodeReading)
+    async with over(directory, "1xL4", survey=0.5) as nvml:
+        assert isinstance(await nvml.sample(), NodeReading)
         write_control(directory, HANGING)
-        survey = await child.survey()
+        survey = await nvml.survey()
         assert isinstance(survey, Unavailable)
         assert "did not answer for 0.5 s" in survey.reason
         write_control(directory, "")
         async with asyncio.timeout(20):
             # A call in a pause between two processes is answered at once.
-            while not isinstance(await child.sample(), NodeReading):  # noqa: ASYNC110 - nobody tells when a pause is over
+            while not isinstance(await nvml.sample(), NodeReading):  # noqa: ASYNC110 - nobody tells when a pause is over
                 await asyncio.sleep(0.05)
 
 
@@ -172,6 +175,15 @@ def test_an_instance_that_is_lost() -> None:
     (instance,) = one["mig_devices"]
     assert instance["failure"] == {"code": 15, "words": "GPU is lost"}
     assert instance["uuid"].startswith("MIG-")
+
+
+def test_a_survey_in_vain_has_the_code_of_its_reason() -> None:
+    """What NVML answered at its start is told by the sentence that the NVML process says."""
+    now = Moment(Instant(0), 0)
+    for code, sentence in child._WHAT_TO_DO.items():
+        assert no_survey(Unavailable(sentence), "host-1", now).unavailable_code == code
+    unknown = no_survey(Unavailable("NVML answers: Unknown Error (code 999)"), "host-1", now)
+    assert unknown.unavailable_code == 999
 
 
 class Slow:
