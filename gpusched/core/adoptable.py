@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from gpusched.core.attribution import Attributed
 from gpusched.core.cgroup_kind import encloses, stays
-from gpusched.core.evicting import Intruder, intruders, plus
+from gpusched.core.evicting import Intruder, intruders
 from gpusched.core.ids import DeviceUuid, ProcessId
 from gpusched.core.ledger import Ledger
-from gpusched.core.sample import Reading, Unavailable
+from gpusched.core.sample import Reading, Unavailable, plus
 
 
 @dataclass(frozen=True, slots=True)

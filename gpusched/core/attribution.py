@@ -7,6 +7,7 @@ identified belongs to nobody, and doubt counts against scheduling on its device.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import reduce
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from gpusched.core.sample import (
     ProcessFacts,
     Reading,
     Unavailable,
+    greater,
+    plus,
 )
 
 
@@ -58,7 +61,8 @@ class DeviceUse:
     Attributes:
         reading: NVML's part.
         processes: Everything on it, or why the list could not be read.
-        used_by: Bytes per lease; `Unavailable` where one of its processes has no figure.
+        used_by: Bytes per lease, of a process that is listed twice the greater figure;
+            `Unavailable` where one of its processes has none.
         domain: All that allocates from its memory, itself included; empty: nothing else does.
     """
 
@@ -226,7 +230,7 @@ def _use(
         return DeviceUse(reading, reading.contexts, domain=domain)
     device = reading.device.uuid
     rows: list[Attributed] = []
-    used: dict[LeaseId, Reading[int]] = {}
+    held: dict[LeaseId, dict[int, Reading[int]]] = {}
     for context in reading.contexts:
         facts = sample.processes.get(context.pid)
         if facts is None:
@@ -236,7 +240,10 @@ def _use(
         kind = _kind(facts, lease, device, known)
         rows.append(Attributed(context, facts, lease, kind))
         if kind is ProcessKind.LEASE and lease is not None:
-            used[lease] = _added(used.get(lease, 0), context.memory)
+            # A driver that lists one twice says the same twice (it compares pids of namespaces).
+            mine = held.setdefault(lease, {})
+            mine[context.pid] = greater(mine.get(context.pid, 0), context.memory)
+    used = {lease: reduce(plus, mine.values()) for lease, mine in held.items()}
     return DeviceUse(reading, tuple(rows), used, domain)
 
 
@@ -290,9 +297,3 @@ def _kind(
     if facts.name in known.infrastructure:
         return ProcessKind.INFRASTRUCTURE
     return ProcessKind.STRAY
-
-
-def _added(so_far: Reading[int], more: Reading[int]) -> Reading[int]:
-    if isinstance(so_far, Unavailable):
-        return so_far
-    return more if isinstance(more, Unavailable) else so_far + more

@@ -14,7 +14,14 @@ from gpusched.core.decision import Decision
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.lease import LeaseState
 from gpusched.core.ledger import Ledger
-from gpusched.core.sample import NodeReading, NodeSample, ProcessFacts, Reading, Unavailable
+from gpusched.core.sample import (
+    NodeReading,
+    NodeSample,
+    ProcessFacts,
+    Reading,
+    Unavailable,
+    plus,
+)
 from gpusched.core.stray import Stray, StrayPolicy, StrayStep
 from gpusched.core.stray_events import SignalFailed
 from gpusched.core.stray_story import came, gone, let_alone, not_sent, signalled, under, warned
@@ -105,13 +112,6 @@ def intruders(uses: Mapping[DeviceUuid, DeviceUse]) -> list[Intruder]:
             here = found.setdefault(one.facts.identity, {})
             here[device] = plus(here.get(device, 0), one.context.memory)
     return [Intruder(facts[process], uses_) for process, uses_ in found.items()]
-
-
-def plus(one: Reading[int], other: Reading[int]) -> Reading[int]:
-    """Add two readings: what is not known of one is not known of both together."""
-    if isinstance(one, Unavailable):
-        return one
-    return other if isinstance(other, Unavailable) else one + other
 
 
 def next_step(ledger: Ledger) -> Iterator[Instant]:

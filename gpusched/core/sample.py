@@ -31,6 +31,20 @@ Reading: TypeAlias = T | Unavailable
 NOT_SAMPLED = Unavailable("not read yet")
 
 
+def plus(one: Reading[int], other: Reading[int]) -> Reading[int]:
+    """Add two readings: what is not known of one is not known of both together."""
+    if isinstance(one, Unavailable):
+        return one
+    return other if isinstance(other, Unavailable) else one + other
+
+
+def greater(one: Reading[int], other: Reading[int]) -> Reading[int]:
+    """Give the greater of two readings; where one is not known, that is not known either."""
+    if isinstance(one, Unavailable):
+        return one
+    return other if isinstance(other, Unavailable) else max(one, other)
+
+
 class ContextKind(Flag):
     """In which of NVML's three process lists a process stands."""
 

@@ -157,6 +157,20 @@ def test_one_unknown_figure_makes_the_sum_unknown(figures: tuple[int | Unavailab
     assert seen(*known, rows=rows).used_by == {MINE.id: UNREADABLE}
 
 
+@pytest.mark.parametrize("twice", [(GIB, 2 * GIB), (2 * GIB, GIB), (2 * GIB, 2 * GIB)])
+def test_a_process_that_is_listed_twice_uses_its_memory_once(twice: tuple[int, int]) -> None:
+    """Its rows stay, and of what they say the more counts for its lease; an unknown one is
+    unknown.
+    """
+    known = (facts(50), facts(51, parents=(50,)))
+    rows = (context(51, 3 * GIB), *(context(50, figure) for figure in twice))
+    use = seen(*known, rows=rows)
+    assert len(use.processes) == 3  # type: ignore[arg-type]  # they were read
+    assert use.used_by == {MINE.id: 5 * GIB}
+    for doubtful in ((*rows, context(50, UNREADABLE)), (context(50, UNREADABLE), *rows)):
+        assert seen(*known, rows=doubtful).used_by == {MINE.id: UNREADABLE}
+
+
 def test_an_unreadable_list_is_unreadable() -> None:
     """A process list that could not be read is not an empty one."""
     taken = sample(replace(reading(GPU), contexts=UNREADABLE))

@@ -55,6 +55,17 @@ def test_a_lease_above_its_limit_is_warned() -> None:
     assert not any(isinstance(one, Terminate) for one in done.actions)
 
 
+def test_a_process_that_is_listed_twice_breaks_no_limit() -> None:
+    """A driver that lists one twice says what it has twice: it is not ended for that."""
+    made = host(holder("1"))
+    rows = [context(101, 3 * GIB)] * 2
+    for _ in range(3):
+        made.later(GRACE)
+        ticked(made, reading(GPU, *rows, used=3 * GIB), [LeaseId("lease-1")])
+    assert only(made).violations == ()
+    assert only(made).usable
+
+
 def test_a_breach_that_lasts_is_told_once() -> None:
     """As long as it goes on nothing is written again, and the next deadline is the ledger's."""
     made = host(holder("1"))
