@@ -131,7 +131,8 @@ async def test_defect_in_the_ticker_ends_the_run(
 ) -> None:
     """A daemon whose timer died does not go on without it, and still closes everything."""
     host.interval = 0.001
-    running, _ = await host.start()
+    running, authority = await host.start()
+    await authority.durable()  # else the commit that it is alive may come after the doors closed
 
     async def sample() -> None:
         raise ZeroDivisionError
