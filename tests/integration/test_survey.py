@@ -218,20 +218,27 @@ async def test_a_crowd_shares_a_survey() -> None:
     assert await shared.survey() == Unavailable("3")
 
 
-async def test_a_survey_that_hangs_is_not_asked_for_again_at_once() -> None:
+async def test_a_survey_that_hangs_is_not_asked_for_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Who asks again and again for what hangs leaves samples as much time as he takes: he is told
     the reason again, with everybody who has waited for a turn meanwhile.
     """
+    now = 1000.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
     slow = Slow()
-    shared = SharedSurveyor(slow, long=0.1)
+    shared = SharedSurveyor(slow, long=15)
     asked = [asyncio.create_task(shared.survey())]
-    await asyncio.sleep(0.2)
+    while not slow.calls:  # noqa: ASYNC110 - the fake says so
+        await asyncio.sleep(0)
+    now += 20
     asked.append(asyncio.create_task(shared.survey()))
     await asyncio.sleep(0)
     slow.go.set()
     assert await asyncio.gather(*asked) == [Unavailable("1")] * 2
+    now += 19
     assert await shared.survey() == Unavailable("1")
-    await asyncio.sleep(0.3)
+    now += 1
     assert await shared.survey() == Unavailable("2")
     assert await shared.survey() == Unavailable("3")
 
