@@ -114,10 +114,18 @@ async def test_late_process_is_ended_and_replaced(stand_in: MakeSampler, starts:
 
 async def test_slow_start_is_not_killed(stand_in: MakeSampler, starts: Starts) -> None:
     """A process that initialises slow GPUs is waited for, and each sample says so in time."""
-    patience = Patience(deadline=0.5, start=60.0)
-    async with stand_in("slow", patience) as sampler:
-        for _ in range(2):
+    async with stand_in("slow", Patience(deadline=LONG)) as sampler:
+        asking = asyncio.create_task(sampler.sample())
+
+        async def is_started() -> bool:
+            return starts.count() == 1
+
+        await _until(is_started)  # to begin a process may take longer than the deadline
+        asking.cancel()
+        sampler._patience = Patience(deadline=0.05, start=60.0)
+        for _ in range(3):
             assert "still starting" in _reason(await sampler.sample())
+        sampler._patience = Patience(deadline=LONG)
         released = starts.go()
         assert (await _until_read(sampler)).begun_at >= released
         assert starts.count() == 1
@@ -236,8 +244,9 @@ async def test_process_that_cannot_be_ended(
     """A process stuck in the driver gets no successor and does not hold up the daemon's end."""
     kill = Process.kill
     monkeypatch.setattr(Process, "kill", lambda _process: None)
-    patience = Patience(deadline=0.1, start=0.0, first_pause=0.0)
-    async with stand_in("hang", patience) as sampler:
+    async with stand_in("hang-second", Patience(deadline=LONG)) as sampler:
+        await _until_read(sampler)
+        sampler._patience = Patience(deadline=0.1, start=0.0, first_pause=0.0)
         assert "did not answer" in _reason(await sampler.sample())
         (stuck,) = sampler._retired
         stuck.killed_at = 1.0
