@@ -5,10 +5,11 @@ call that hung, the very GPU that made it hang. NVML numbers GPUs in the order o
 without an answer included, so the places of the others tell which it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gpusched.core.device import Device
+from gpusched.core.ids import DeviceUuid
 from gpusched.core.sample import LostDevice, NodeReading, NodeSample, Unavailable
 
 
@@ -45,8 +46,21 @@ def nameless_gpus(reading: NodeReading) -> list[LostDevice]:
 
     A MIG device without one has the index of its GPU, which answers.
     """
-    answering = {one.device.index for one in reading.devices if one.device.mig is None}
-    return [one for one in reading.lost if one.uuid is None and one.index not in answering]
+    unnamed = [one for one in reading.lost if one.uuid is None]
+    answering = _answering(reading) if unnamed else {}
+    return [one for one in unnamed if one.index not in answering]
+
+
+def nameless_instances(reading: NodeReading) -> Mapping[DeviceUuid, str]:
+    """Say why MIG devices of a GPU that answers do not, by the GPU: which they are is not told."""
+    unnamed = [one for one in reading.lost if one.uuid is None]
+    answering = _answering(reading) if unnamed else {}
+    return {answering[one.index]: one.reason for one in unnamed if one.index in answering}
+
+
+def _answering(reading: NodeReading) -> Mapping[int, DeviceUuid]:
+    gpus = (one.device for one in reading.devices if one.device.mig is None)
+    return {one.index: one.uuid for one in gpus}
 
 
 def _missing(reading: NodeReading, known: Iterable[Device]) -> list[Device]:

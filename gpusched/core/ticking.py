@@ -29,7 +29,7 @@ from gpusched.core.lease import EndReason, Lease, LeaseState
 from gpusched.core.leaving import more_time, timed_out
 from gpusched.core.ledger import Ledger
 from gpusched.core.marking import deadlines, ends
-from gpusched.core.missing import nameless_gpus, recognized
+from gpusched.core.missing import nameless_gpus, nameless_instances, recognized
 from gpusched.core.overuse import judged
 from gpusched.core.peaks import Peaks, risen, unwritten
 from gpusched.core.preempting import preempted
@@ -196,7 +196,7 @@ def _emptied(lease: Lease, sample: NodeSample) -> EndReason | None:
 def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change]:
     present = {one.device.uuid: one.device for one in reading.devices}
     reasons = {one.uuid: one.reason for one in reading.lost if one.uuid is not None}
-    nameless = _nameless_instances(reading, present)
+    nameless = nameless_instances(reading)
     otherwise = UNSURE if nameless_gpus(reading) else VANISHED
     lost = {
         uuid: reasons.get(uuid) or nameless.get(device.physical, otherwise)
@@ -217,15 +217,6 @@ def _inventory(ledger: Ledger, reading: NodeReading, now: Moment) -> list[Change
         device_lost(uuid, reason, now) for uuid, reason in lost.items() if uuid not in ledger.lost
     ]
     return changes
-
-
-def _nameless_instances(
-    reading: NodeReading, present: Mapping[DeviceUuid, Device]
-) -> Mapping[DeviceUuid, str]:
-    """Say why MIG devices of a GPU that answers do not, by the GPU: which they are is not told."""
-    gpus = {one.index: uuid for uuid, one in present.items() if one.mig is None}
-    unnamed = (one for one in reading.lost if one.uuid is None and one.index in gpus)
-    return {gpus[one.index]: one.reason for one in unnamed}
 
 
 def _remembered(ledger: Ledger, device: Device, present: Mapping[DeviceUuid, Device]) -> bool:
