@@ -53,6 +53,12 @@ class Document:
         listed = value if isinstance(value, list) else []
         return [one for one in listed if isinstance(one, str)]
 
+    def numbers(self, name: str) -> list[int]:
+        """Give a list of whole numbers."""
+        value = self.fields.get(name)
+        listed = value if isinstance(value, list) else []
+        return [number for one in listed if (number := _whole(one)) is not None]
+
     def words(self, name: str) -> dict[str, str]:
         """Give a map of strings."""
         return {key: str(value) for key, value in self.part(name).fields.items()}

@@ -7,6 +7,7 @@ from gpusched.core.attribution import Attributed
 from gpusched.core.ids import Moment
 from gpusched.core.ledger import Ledger
 from gpusched.core.sample import ProcessFacts, Unavailable
+from gpusched.core.sight import Sight
 from gpusched.core.sizes import LARGEST
 from gpusched.core.survey import (
     NodeSurvey,
@@ -98,14 +99,20 @@ def _device(
         processes=[one for one in processes if one is not None],
         processes_failure=None if unread is None else _failure(unread),
         mig_devices=[_device(one, known, ledger, call) for one in device.mig_devices],
+        mps_pids=[one for one in device.mps_pids if _sight(known.get(one), ledger, call).device],
     )
+
+
+def _sight(facts: ProcessFacts | None, ledger: Ledger, call: Call) -> Sight:
+    """Say what the caller may see of a process; one of nobody known is as another's."""
+    return call.sight_of(None if facts is None else facts.uid, ledger.policy.others)
 
 
 def _process(
     process: SurveyedProcess, facts: ProcessFacts | None, ledger: Ledger, call: Call
 ) -> survey_pb2.SurveyedProcess | None:
     """Give a row; none of a process whose device the caller may not see."""
-    seen = call.sight_of(None if facts is None else facts.uid, ledger.policy.others)
+    seen = _sight(facts, ledger, call)
     if not seen.device:
         return None
     name = process.name

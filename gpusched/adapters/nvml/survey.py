@@ -83,6 +83,7 @@ class _Found:
     fields: dict[str, SurveyValue] = field(default_factory=dict)
     processes: tuple[SurveyedProcess, ...] | SurveyFailure = ()
     migs: list[SurveyedDevice] = field(default_factory=list)
+    mps_pids: tuple[int, ...] = ()
 
     def ask(self, device: binding.Handle, calls: Iterable[Asked]) -> None:
         for call in calls:
@@ -97,7 +98,22 @@ class _Found:
             failure=failure,
             processes=self.processes if failure is None else failure,
             mig_devices=tuple(self.migs),
+            mps_pids=self.mps_pids if failure is None else (),
         )
+
+    def list(self, device: binding.Handle, names: _Names) -> None:
+        try:
+            lists = lists_of(device)
+        except binding.NvmlFailure as failure:
+            if failure.code in binding.GONE:
+                raise
+            self.processes = failed(failure)
+            return
+        # nvidia-smi shows nobody who stands in the list of MPS clients alone.
+        self.processes = tuple(
+            _process(row, kind, names) for row, kind in merge(lists) if kind != ContextKind.MPS
+        )
+        self.mps_pids = tuple(row.pid for row in lists[ContextKind.MPS])
 
 
 def _gpu(index: int, names: _Names) -> SurveyedDevice:
@@ -115,7 +131,7 @@ def _read_gpu(found: _Found, device: binding.Handle, names: _Names) -> None:
     found.fields |= numbered_of(device)
     # Those of a partitioned GPU take a privilege; they hold its instances' processes again, and
     # those that are on no instance.
-    found.processes = _processes(device, names)
+    found.list(device, names)
     if found.fields["mig.mode.current"] != words.ENABLED(1):
         return
     total = found.fields["memory.total"]
@@ -130,23 +146,10 @@ def _mig(
     profile = Asked(("mig_profile",), lambda mig: (mig_profile(mig, gpu_memory),))
     try:
         found.ask(device, (*_OF_MIG, profile))
-        found.processes = _processes(device, names)
+        found.list(device, names)
     except binding.NvmlFailure as failure:
         return found.as_device(index, failed(failure))
     return found.as_device(index)
-
-
-def _processes(
-    device: binding.Handle, names: _Names
-) -> tuple[SurveyedProcess, ...] | SurveyFailure:
-    try:
-        rows = merge(lists_of(device))
-    except binding.NvmlFailure as failure:
-        if failure.code in binding.GONE:
-            raise
-        return failed(failure)
-    # nvidia-smi shows nobody who stands in the list of MPS clients alone.
-    return tuple(_process(row, kind, names) for row, kind in rows if kind != ContextKind.MPS)
 
 
 def _process(row: ProcessRow, kind: ContextKind, names: _Names) -> SurveyedProcess:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gpusched/v1/survey.proto\x12\x0bgpusched.v1\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\rSurveyFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\r\n\x05words\x18\x02 \x01(\t\"g\n\x0bSurveyValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12-\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x00\x42\x07\n\x05value\"\xf4\x01\n\x0fSurveyedProcess\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x19\n\x0cgpu_instance\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1d\n\x10\x63ompute_instance\x18\x04 \x01(\rH\x01\x88\x01\x01\x12&\n\x04name\x18\x05 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue\x12-\n\x0bused_memory\x18\x06 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue\x12\x0f\n\x07\x63ompute\x18\x07 \x01(\x08\x42\x0f\n\r_gpu_instanceB\x13\n\x11_compute_instance\"\xa2\x03\n\x0eSurveyedDevice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x37\n\x06\x66ields\x18\x03 \x03(\x0b\x32\'.gpusched.v1.SurveyedDevice.FieldsEntry\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x00\x88\x01\x01\x12/\n\tprocesses\x18\x05 \x03(\x0b\x32\x1c.gpusched.v1.SurveyedProcess\x12:\n\x11processes_failure\x18\x06 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x01\x88\x01\x01\x12\x30\n\x0bmig_devices\x18\x07 \x03(\x0b\x32\x1b.gpusched.v1.SurveyedDevice\x1aG\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue:\x02\x38\x01\x42\n\n\x08_failureB\x14\n\x12_processes_failure\"\x0f\n\rSurveyRequest\"\xb0\x02\n\nNodeSurvey\x12\x0c\n\x04node\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsimulated\x18\x03 \x01(\x08\x12\x13\n\x0bunavailable\x18\x04 \x01(\t\x12\x18\n\x10unavailable_code\x18\x05 \x01(\r\x12\x33\n\x06\x66ields\x18\x06 \x03(\x0b\x32#.gpusched.v1.NodeSurvey.FieldsEntry\x12,\n\x07\x64\x65vices\x18\x07 \x03(\x0b\x32\x1b.gpusched.v1.SurveyedDevice\x1aG\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gpusched/v1/survey.proto\x12\x0bgpusched.v1\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\rSurveyFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\r\n\x05words\x18\x02 \x01(\t\"g\n\x0bSurveyValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12-\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x00\x42\x07\n\x05value\"\xf4\x01\n\x0fSurveyedProcess\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x19\n\x0cgpu_instance\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1d\n\x10\x63ompute_instance\x18\x04 \x01(\rH\x01\x88\x01\x01\x12&\n\x04name\x18\x05 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue\x12-\n\x0bused_memory\x18\x06 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue\x12\x0f\n\x07\x63ompute\x18\x07 \x01(\x08\x42\x0f\n\r_gpu_instanceB\x13\n\x11_compute_instance\"\xb4\x03\n\x0eSurveyedDevice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x37\n\x06\x66ields\x18\x03 \x03(\x0b\x32\'.gpusched.v1.SurveyedDevice.FieldsEntry\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x00\x88\x01\x01\x12/\n\tprocesses\x18\x05 \x03(\x0b\x32\x1c.gpusched.v1.SurveyedProcess\x12:\n\x11processes_failure\x18\x06 \x01(\x0b\x32\x1a.gpusched.v1.SurveyFailureH\x01\x88\x01\x01\x12\x30\n\x0bmig_devices\x18\x07 \x03(\x0b\x32\x1b.gpusched.v1.SurveyedDevice\x12\x10\n\x08mps_pids\x18\x08 \x03(\r\x1aG\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue:\x02\x38\x01\x42\n\n\x08_failureB\x14\n\x12_processes_failure\"\x0f\n\rSurveyRequest\"\xb0\x02\n\nNodeSurvey\x12\x0c\n\x04node\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsimulated\x18\x03 \x01(\x08\x12\x13\n\x0bunavailable\x18\x04 \x01(\t\x12\x18\n\x10unavailable_code\x18\x05 \x01(\r\x12\x33\n\x06\x66ields\x18\x06 \x03(\x0b\x32#.gpusched.v1.NodeSurvey.FieldsEntry\x12,\n\x07\x64\x65vices\x18\x07 \x03(\x0b\x32\x1b.gpusched.v1.SurveyedDevice\x1aG\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.gpusched.v1.SurveyValue:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SURVEYEDPROCESS']._serialized_start=226
   _globals['_SURVEYEDPROCESS']._serialized_end=470
   _globals['_SURVEYEDDEVICE']._serialized_start=473
-  _globals['_SURVEYEDDEVICE']._serialized_end=891
-  _globals['_SURVEYEDDEVICE_FIELDSENTRY']._serialized_start=786
-  _globals['_SURVEYEDDEVICE_FIELDSENTRY']._serialized_end=857
-  _globals['_SURVEYREQUEST']._serialized_start=893
-  _globals['_SURVEYREQUEST']._serialized_end=908
-  _globals['_NODESURVEY']._serialized_start=911
-  _globals['_NODESURVEY']._serialized_end=1215
-  _globals['_NODESURVEY_FIELDSENTRY']._serialized_start=786
-  _globals['_NODESURVEY_FIELDSENTRY']._serialized_end=857
+  _globals['_SURVEYEDDEVICE']._serialized_end=909
+  _globals['_SURVEYEDDEVICE_FIELDSENTRY']._serialized_start=804
+  _globals['_SURVEYEDDEVICE_FIELDSENTRY']._serialized_end=875
+  _globals['_SURVEYREQUEST']._serialized_start=911
+  _globals['_SURVEYREQUEST']._serialized_end=926
+  _globals['_NODESURVEY']._serialized_start=929
+  _globals['_NODESURVEY']._serialized_end=1233
+  _globals['_NODESURVEY_FIELDSENTRY']._serialized_start=804
+  _globals['_NODESURVEY_FIELDSENTRY']._serialized_end=875
 # @@protoc_insertion_point(module_scope)

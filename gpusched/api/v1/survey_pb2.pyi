@@ -170,6 +170,7 @@ class SurveyedDevice(_message.Message):
     PROCESSES_FIELD_NUMBER: _builtins.int
     PROCESSES_FAILURE_FIELD_NUMBER: _builtins.int
     MIG_DEVICES_FIELD_NUMBER: _builtins.int
+    MPS_PIDS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """NVML index; of a MIG device within its GPU."""
     uuid: _builtins.str
@@ -198,6 +199,10 @@ class SurveyedDevice(_message.Message):
     def mig_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyedDevice]:
         """Its MIG devices, in NVML's order."""
 
+    @_builtins.property
+    def mps_pids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Who stands in the list of MPS clients, as often and in the order as NVML has it."""
+
     def __init__(
         self,
         *,
@@ -208,10 +213,11 @@ class SurveyedDevice(_message.Message):
         processes: _abc.Iterable[Global___SurveyedProcess] | None = ...,
         processes_failure: Global___SurveyFailure | None = ...,
         mig_devices: _abc.Iterable[Global___SurveyedDevice] | None = ...,
+        mps_pids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "_processes_failure", b"_processes_failure", "failure", b"failure", "processes_failure", b"processes_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "_processes_failure", b"_processes_failure", "failure", b"failure", "fields", b"fields", "index", b"index", "mig_devices", b"mig_devices", "processes", b"processes", "processes_failure", b"processes_failure", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "_processes_failure", b"_processes_failure", "failure", b"failure", "fields", b"fields", "index", b"index", "mig_devices", b"mig_devices", "mps_pids", b"mps_pids", "processes", b"processes", "processes_failure", b"processes_failure", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__failure: _TypeAlias = _typing.Literal["failure"]  # noqa: Y015
     _WhichOneofArgType__failure: _TypeAlias = _typing.Literal["_failure", b"_failure"]  # noqa: Y015

@@ -122,6 +122,11 @@ class Layout:
         self.ceil = ceil
 
     @property
+    def every_client(self) -> bool:
+        """Whether each row of an MPS client says so: since the branch that rounds up."""
+        return self.ceil
+
+    @property
     def inner(self) -> int:
         """Bytes between the outer bars."""
         return sum(self.columns) + len(self.columns) - 1

@@ -77,6 +77,7 @@ class Device:
             its MIG devices.
         unread: Why its process lists could not be read; empty where they could.
         mig_devices: Its MIG devices.
+        mps_pids: Who stands in the list of MPS clients, as often as there; signed.
     """
 
     def __init__(self, document: Document) -> None:
@@ -87,6 +88,7 @@ class Device:
         self.processes = [Process(one) for one in document.parts("processes")]
         self.unread = document.part("processes_failure")
         self.mig_devices = [Device(one) for one in document.parts("mig_devices")]
+        self.mps_pids = [_signed(one) for one in document.numbers("mps_pids")]
 
     def value(self, name: str) -> Value:
         """Give a value by its name; of a lost GPU each missing one is missing for that reason."""
@@ -128,10 +130,19 @@ class Process:
 
     def __init__(self, document: Document) -> None:
         self.pid = document.number("pid")
-        self.signed_pid = self.pid - (1 << 32) if self.pid >= 1 << 31 else self.pid
+        self.signed_pid = _signed(self.pid)
         self.kind = document.text("type")
         self.gpu_instance = document.optional("gpu_instance")
         self.compute_instance = document.optional("compute_instance")
         self.name = Value(document.part("name"))
         self.memory = Value(document.part("used_memory"))
         self.compute = document.flag("compute")
+
+    @property
+    def kind_alone(self) -> str:
+        """The type without what its being an MPS client makes of it."""
+        return "+".join(["C"] * self.compute + ["G"] * self.kind.endswith("G"))
+
+
+def _signed(pid: int) -> int:
+    return pid - (1 << 32) if pid >= 1 << 31 else pid
