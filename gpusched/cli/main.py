@@ -4,6 +4,7 @@ What the user or the host did is told in a sentence; what we did wrong is a defe
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from gpusched.client.errors import GpuschedError
 
 Serve = Callable[[argparse.Namespace], int]
 Doctor = Callable[[Invocation], int]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How a write to standard output fails; of a file that was named the error has the name."""
 
 _REPORT = "please report it with the output of GPUSCHED_DEBUG=1"
 
@@ -40,6 +44,8 @@ def main(words: Sequence[str], serve: Serve, doctor: Doctor | None = None) -> in
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where a defect becomes a line
+        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
+            return _unwritten(error)
         return _defect(error)
     return code
 
@@ -111,8 +117,21 @@ def _defect(error: Exception) -> int:
     return exits.DEFECT
 
 
+def _unwritten(error: OSError) -> int:
+    _discard_output()
+    complain(f"the output cannot be written: {error.strerror}; make room, or send it elsewhere")
+    return exits.UNREACHABLE
+
+
 def _print_anywhere() -> None:
-    """Let a name that the terminal's encoding does not know print as `?` instead of failing."""
+    """Let a name that the terminal's encoding does not know print as `?` instead of failing.
+
+    A stream that the caller has closed is a hole: what is for standard error would else be
+    printed on standard output, where a shell may evaluate it.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - pathlib would cost the cold start; it lasts as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
