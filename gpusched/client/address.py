@@ -7,6 +7,7 @@ start is measured.
 import errno
 import os
 import socket
+import stat
 from collections.abc import Mapping
 
 from gpusched.client.errors import DaemonUnreachable
@@ -51,7 +52,9 @@ def unreachable(path: str, error: OSError) -> DaemonUnreachable:
     number = error.errno
     if number in (errno.ENOENT, errno.ENOTDIR):
         return _nobody(f"no daemon: there is no socket at {path}; {_start(path)}")
-    if number in (errno.ECONNREFUSED, errno.ENOTSOCK):
+    if number == errno.ECONNREFUSED and not _may_be_socket(path):
+        return _nobody(f"no daemon: what lies at {path} is no socket; {_start(path)}")
+    if number == errno.ECONNREFUSED:
         return _nobody(
             f"no daemon answers at {path}: the socket was left behind by one that has ended;"
             " see why with `systemctl status gpusched`, or start it with `gpusched serve`"
@@ -98,6 +101,13 @@ def _start(path: str) -> str:
         "start one with `systemctl start gpusched` or `gpusched serve`, or name another socket"
         " with --socket or GPUSCHED_SOCKET"
     )
+
+
+def _may_be_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - as above
+    except OSError:
+        return True  # it went meanwhile
 
 
 def _owned(folder: str, uid: int) -> bool:

@@ -117,7 +117,7 @@ class ThinClient:
     def _line(self, text: bytes) -> Document:
         try:
             fields = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._stranger() from None
         if not isinstance(fields, dict):
             raise self._stranger()

@@ -63,6 +63,7 @@ def test_no_such_method(socket_folder: Path) -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n",
         HEAD + b"<html>",
         HEAD + b"[1]",
+        HEAD + b"[" * 100_000,
         b"HTTP/1.0 200 OK\r\n\r\n\xff\xfe",
         b"HTTP/1.0 503 Busy\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.0 what\r\n\r\n{}",
@@ -114,6 +115,18 @@ def test_nobody_listens(socket_folder: Path) -> None:
         ThinClient(path).call("Node/Status")
     assert "there is no socket" in missing.value.sentence
     assert "left behind" in refused.value.sentence
+
+
+@pytest.mark.parametrize("name", ["", "file"])
+def test_no_socket_lies_there(tmp_path: Path, name: str) -> None:
+    """A file or a folder in the place of the socket is told as that, not as one left behind."""
+    path = tmp_path / name
+    if name:
+        path.touch()
+    with pytest.raises(errors.DaemonUnreachable) as refused:
+        ThinClient(str(path)).call("Node/Status")
+    assert refused.value.sentence.startswith(f"no daemon: what lies at {path} is no socket; ")
+    assert refused.value.nobody
 
 
 def test_a_stream(socket_folder: Path) -> None:
