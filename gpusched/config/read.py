@@ -80,6 +80,8 @@ def parse(text: str, names: Names = HOST) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigFaults((f"not TOML: {error}",)) from None
+    except RecursionError:
+        raise ConfigFaults(("not TOML that can be read: it is nested too deeply",)) from None
     reader = Reader(tables, names)
     config = _config(reader)
     if reader.faults:
@@ -103,7 +105,8 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
             return parse("")
         raise ConfigFaults((f"{chosen}: there is no such file",)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFaults((f"{chosen}: not readable: {error}",)) from None
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigFaults((f"{chosen}: not readable: {why}",)) from None
     except ConfigFaults as error:
         raise ConfigFaults(tuple(f"{chosen}: {one}" for one in error.faults)) from None
 

@@ -72,7 +72,7 @@ class Reader:
         if default not in classes:
             key = rules.QUEUE_DEFAULT.key
             self.faults.append(
-                f"{key}: there is no class {default!r}; there is {', '.join(classes)}"
+                f"{key}: there is no class {default!r}; known: {', '.join(classes)}"
             )
         return QueueRules(
             classes=classes,
@@ -119,16 +119,14 @@ def _unknown(tables: Mapping[str, object]) -> Iterator[str]:
         known.setdefault(table, set()).add(name)
     known[options.STRAY_DEVICES[0]].add(options.STRAY_DEVICES[1])
     for table, found in tables.items():
-        if table == options.PRICES and isinstance(found, dict):
+        if table in own or (table == options.PRICES and isinstance(found, dict)):
             continue
-        if table in own:
-            continue
-        if table not in known:
+        if table not in {*known, options.PRICES}:
             tables_known = ", ".join(sorted({*known, options.PRICES, *own}))
-            yield f"{table}: there is no such table; there are {tables_known}"
+            yield f"{table}: there is no such table; known: {tables_known}"
         elif not isinstance(found, dict):
             yield f"{table}: is a table, [{table}], not a value"
         else:
             names = ", ".join(sorted(known[table]))
             for name in sorted(found.keys() - known[table]):
-                yield f"{table}.{name}: no such option; there are {names}"
+                yield f"{table}.{name}: no such option; known: {names}"

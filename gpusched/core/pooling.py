@@ -58,7 +58,7 @@ def barred_from(pools: Pools, caller: Caller, request: Request) -> Rejected | No
     name = request.pool or DEFAULT_POOL
     pool = pools.named.get(name)
     if pool is None:
-        sentence = f"pool: there is no pool {name!r}; there are {', '.join(pools.named)}"
+        sentence = f"pool: there is no pool {name!r}; known: {', '.join(pools.named)}"
         return Rejected(Refusal.BAD_REQUEST, sentence, "pool")
     if pool.admit(caller):
         return None

@@ -61,7 +61,7 @@ def not_admitted(ledger: Ledger, caller: Caller, request: Request) -> Rejected |
     rules = ledger.policy.queue
     classes, name = rules.classes, rules.named(request.priority)
     if name not in classes and request.priority is not None:
-        sentence = f"priority: there is no class {name!r}; there is {', '.join(classes)}"
+        sentence = f"priority: there is no class {name!r}; known: {', '.join(classes)}"
         return Rejected(Refusal.BAD_REQUEST, sentence, "priority")
     # Who names none is in the default one: to say nothing is no way into a class of others.
     if rules.class_of(name).rights.admit(caller):

@@ -65,7 +65,7 @@ async def test_a_class_that_there_is_not(face: Public) -> None:
     rejection = rejection_in(error)
     assert (rejection.field, list(rejection.allowed_values)) == ("priority", [*RULES.classes])
     assert error.details() == (
-        "priority: there is no class 'urgent'; there is high, normal, low, mine, theirs, spare"
+        "priority: there is no class 'urgent'; known: high, normal, low, mine, theirs, spare"
     )
 
 

@@ -122,10 +122,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "log.level: 'loud' is not one of debug, info, warning, error",
     ),
     "price": ("[prices]\ncheap = 1", "prices.cheap: 1 is not words in quotes"),
-    "option": ("[log]\nlevle = 'info'", "log.levle: no such option; there are level"),
+    "option": ("[log]\nlevle = 'info'", "log.levle: no such option; known: level"),
     "table": (
         "[lease]\nhistory = 1",
-        f"lease: there is no such table; there are {TABLES}",
+        f"lease: there is no such table; known: {TABLES}",
     ),
     "value": ("log = 'info'", "log: is a table, [log], not a value"),
 }
@@ -206,7 +206,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_prices_have_to_be_a_table() -> None:
     """Prices without rows are a fault like any other."""
-    assert faults_in("prices = 1") == (f"prices: there is no such table; there are {TABLES}",)
+    assert faults_in("prices = 1") == ("prices: is a table, [prices], not a value",)
 
 
 def test_what_is_not_toml_is_told_with_its_line() -> None:
@@ -214,6 +214,13 @@ def test_what_is_not_toml_is_told_with_its_line() -> None:
     (fault,) = faults_in("[log]\nlevel = info\n")
     assert fault.startswith("not TOML: ")
     assert "line 2" in fault
+
+
+def test_a_file_without_end_of_brackets_is_a_fault() -> None:
+    """What is nested more deeply than can be read is a fault of the file, not a defect."""
+    assert faults_in("x = " + "[" * 100_000) == (
+        "not TOML that can be read: it is nested too deeply",
+    )
 
 
 def test_nothing_withheld_can_be_said() -> None:
@@ -271,8 +278,10 @@ def test_the_faults_of_a_file_name_the_file(tmp_path: Path) -> None:
         [str(path), "leases.history"],
         [str(path), "log.level"],
     ]
+    with pytest.raises(ConfigFaults, match=r": not readable: Is a directory$"):
+        read(tmp_path, {})
     path.write_bytes(b"\xff")
-    with pytest.raises(ConfigFaults, match=r"a\.toml: not readable: "):
+    with pytest.raises(ConfigFaults, match=r"a\.toml: not readable: not UTF-8$"):
         read(path, {})
     with pytest.raises(ConfigFaults, match="not readable: "):
         read(tmp_path, {})

@@ -62,7 +62,7 @@ def test_a_class_in_words() -> None:
 FAULTS = {
     "default": (
         '[queue]\ndefault_priority = "batch"',
-        "queue.default_priority: there is no class 'batch'; there is high, normal, low",
+        "queue.default_priority: there is no class 'batch'; known: high, normal, low",
     ),
     "table": (
         "priorities = 1",

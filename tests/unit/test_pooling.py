@@ -96,7 +96,7 @@ def test_a_pool_that_there_is_not() -> None:
     """An unknown pool is a bad request, which is told the pools that there are."""
     no = host_of(pooled(training=FIRST.uuid)).refusal(Request(A, pool="trainign"))
     assert (no.why, no.field) == (Refusal.BAD_REQUEST, "pool")
-    assert no.sentence == "pool: there is no pool 'trainign'; there are default, training"
+    assert no.sentence == "pool: there is no pool 'trainign'; known: default, training"
 
 
 RIGHTS = Rights(frozenset({ADA.uid}), frozenset({27}), "user ada, group video")
