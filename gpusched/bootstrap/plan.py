@@ -69,9 +69,12 @@ def plan_of(options: Namespace, environment: Mapping[str, str]) -> Plan:
         config = reread()
     except ConfigFaults as error:
         raise Refusal(exits.BAD_REQUEST, *error.faults) from None
-    named_socket = options.socket or environment.get("GPUSCHED_SOCKET")
+    named_socket = options.socket or environment.get("GPUSCHED_SOCKET", "")
     named_state = options.state_dir or environment.get("GPUSCHED_STATE_DIR")
-    listen = Path(named_socket or default_socket(environment, uid, simulated=simulated))
+    # As clients read it: gRPC's way to write a unix socket.
+    listen = Path(
+        named_socket.removeprefix("unix:") or default_socket(environment, uid, simulated=simulated)
+    )
     state = Path(named_state or default_state(environment, uid, simulated=simulated)).absolute()
     return Plan(
         socket=listen.absolute(),

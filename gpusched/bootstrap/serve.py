@@ -103,12 +103,24 @@ async def _served(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> str | Non
         structlog.get_logger().warning(remark)
     try:
         return await run(_world(plan, remarks, wrap))
-    except (StoreError, OSError) as error:
+    except StoreError as error:
         raise Refusal(exits.UNREACHABLE, str(error)) from None
+    except OSError as error:
+        raise Refusal(exits.UNREACHABLE, _of_the_kernel(plan, error)) from None
     except InvariantBroken as error:
         raise Refusal(
             exits.DEFECT, f"{plan.state}: the ledger contradicts itself, a defect: {error}"
         ) from None
+
+
+def _of_the_kernel(plan: Plan, error: OSError) -> str:
+    """Say what the kernel refused; of the socket and its folder also what to do."""
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return why
+    place = Path(error.filename)
+    ours = place.is_relative_to(plan.socket.parent) or plan.socket.is_relative_to(place)
+    return f"{place}: {why}" + ("; name another socket with --socket" if ours else "")
 
 
 def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:

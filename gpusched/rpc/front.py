@@ -97,7 +97,7 @@ class Front:
             OSError: The path is too long, or taken by something that is no socket; the private
                 directory is open to others; or the kernel refuses.
         """
-        _check_private(self._backend.parent)
+        check_private(self._backend.parent)
         self._listener.start()
 
     def stop_accepting(self) -> None:
@@ -246,7 +246,12 @@ async def _first_bytes(sock: socket.socket) -> bytes:
     return first
 
 
-def _check_private(directory: Path) -> None:
+def check_private(directory: Path) -> None:
+    """Refuse a directory in which names of connections have no room, or are not ours alone.
+
+    Raises:
+        OSError: Its path is too long, or others may enter it.
+    """
     check_length(directory / ("0" * 2 * _NAME_BYTES))
     status = directory.stat()
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:

@@ -108,5 +108,8 @@ def _listen(path: Path) -> socket.socket:
         sock.listen(socket.SOMAXCONN)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"cannot listen: {error.strerror}", str(path)) from error
+        # One that is a socket was taken away above.
+        taken = error.errno == errno.EADDRINUSE
+        why = "what lies there is no socket" if taken else error.strerror
+        raise OSError(error.errno, f"cannot listen: {why}", str(path)) from error
     return sock

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gpusched.ports import Authority, Clock, IdSource, ProcessTable, Surveyor, Units
 from gpusched.rpc.call import Callers, Users
-from gpusched.rpc.front import Front, FrontLimits
+from gpusched.rpc.front import Front, FrontLimits, check_private
 from gpusched.rpc.host import Host
 from gpusched.rpc.peer import PeerTable
 from gpusched.rpc.registry import registry_of
@@ -113,4 +113,6 @@ class PublicDoors:
             raise PermissionError(errno.EPERM, "belongs to another user", str(folder))
         private = self._socket.with_name(f".{self._socket.name}")
         private.mkdir(mode=0o700, exist_ok=True)
+        # Before grpc binds a socket in it, whose own refusal of a long path says less.
+        check_private(private)
         return private

@@ -87,6 +87,29 @@ def test_a_socket_has_one_daemon(own_host: Host) -> None:
     assert own_host.told("status").parts("devices")
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("file", "cannot listen: what lies there is no socket"),
+        ("file/g.sock", "File exists"),
+        ("x" * 90, "a unix socket's path has at most 107 bytes"),
+    ],
+)
+def test_a_socket_that_cannot_be_had_is_refused(unstarted: Host, name: str, why: str) -> None:
+    """Where the daemon cannot listen it says in one line why, and that --socket names another."""
+    (unstarted.folder / "file").touch()
+    (line,) = unstarted.serve_refused(69, "--socket", str(unstarted.folder / name))
+    assert why in line
+    assert line.endswith("; name another socket with --socket")
+
+
+def test_daemon_and_clients_read_one_address(unstarted: Host) -> None:
+    """GPUSCHED_SOCKET in gRPC's form, `unix:PATH`, is PATH to the daemon as to its clients."""
+    address = {"GPUSCHED_SOCKET": f"unix:{unstarted.socket}"}
+    unstarted.start_daemon(address)
+    assert unstarted.gpusched("status", **address).returncode == 0
+
+
 def test_a_bad_configuration_is_refused_with_all_its_faults(unstarted: Host) -> None:
     """`serve` and `config check` name every fault, each with file and key, and end with 64."""
     host = unstarted
