@@ -2,10 +2,11 @@
 
 import argparse
 
+from gpusched.cli.arguments import pid
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.exits import BAD_REQUEST, OK
-from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of
+from gpusched.cli.terminal import terminal_width
 from gpusched.cli.words import NONE
 from gpusched.client.document import Document
 
@@ -26,18 +27,12 @@ _HELP = (
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{parser.description} {_HELP}"
     parser.add_argument(
-        "pid", nargs="?", type=_pid, metavar="PID", help="a process, and what belongs to it"
+        "pid", nargs="?", type=pid, metavar="PID", help="a process, and what belongs to it"
     )
     parser.add_argument(
         "--all", action="store_true", help="every process that holds a device without a lease"
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-
-
-def _pid(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
-    return int(text)
 
 
 def _adopt(invocation: Invocation) -> int:

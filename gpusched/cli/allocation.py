@@ -149,6 +149,8 @@ def _counts(text: str) -> tuple[int, int | None]:
     least, dash, most = text.partition("-")
     if dash and not (least.isdecimal() and most.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices, nor N-M")
+    if dash and int(most) < int(least):
+        raise argparse.ArgumentTypeError(f"{text!r}: M is less than N")
     return _count(least), int(most) if dash else None
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from gpusched.cli.arguments import add_lease, pid
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.table import printable
 from gpusched.client.document import Document
@@ -10,10 +11,10 @@ _TARGETS = ("pid", "unit", "container", "cgroup")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lease", metavar="LEASE", help="a lease's id, or the beginning of it")
+    add_lease(parser)
     parser.add_argument(
         "--pid",
-        type=_pid,
+        type=pid,
         metavar="P",
         help="a process and its descendants; one of a unit or container stays where it is, and the"
         " whole of that is masked in place",
@@ -31,12 +32,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="a running container, masked in place, by its name or id",
     )
-
-
-def _pid(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
-    return int(text)
 
 
 def _attach(invocation: Invocation) -> int:

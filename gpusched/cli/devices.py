@@ -4,8 +4,8 @@ import argparse
 
 from gpusched.cli.account_table import account_lines
 from gpusched.cli.command import Command, Invocation, no_arguments
-from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of
+from gpusched.cli.terminal import terminal_width
 from gpusched.cli.topology_table import topology_lines
 from gpusched.cli.words import NONE, device_name, gib, mib, name_of
 from gpusched.client.document import Document

@@ -6,19 +6,19 @@ finds the devices free. Who stops the wait does not stop the end.
 
 import argparse
 
+from gpusched.cli.arguments import add_lease, add_signal_in_place
 from gpusched.cli.command import Command, Invocation, UsageError, show_json
 from gpusched.cli.lease_table import state_of
 from gpusched.client import asking
 from gpusched.client.document import Document
 from gpusched.client.errors import DaemonUnreachable
 
-_LEASE_HELP = "a lease's id, or the beginning of it"
 _PATIENCE = 1.0
 """Seconds for which nothing is said."""
 
 
 def _releasing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lease", metavar="LEASE", help=_LEASE_HELP)
+    add_lease(parser)
     parser.add_argument(
         "--kill",
         action="store_true",
@@ -29,13 +29,9 @@ def _releasing(parser: argparse.ArgumentParser) -> None:
 
 
 def _revoking(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lease", metavar="LEASE", help=_LEASE_HELP)
+    add_lease(parser)
     parser.add_argument("--reason", required=True, metavar="R", help="why; its holder is told")
-    parser.add_argument(
-        "--signal-in-place",
-        action="store_true",
-        help="send SIGTERM also to processes in a unit or container that was attached in place",
-    )
+    add_signal_in_place(parser)
     _add_ending(parser)
 
 

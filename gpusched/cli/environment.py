@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from gpusched.cli.allocation import add_allocation, request_of
+from gpusched.cli.arguments import add_lease
 from gpusched.cli.command import Command, Invocation, show_json
 from gpusched.cli.lease_table import devices_of, end_of, limit_of
 from gpusched.cli.words import now
@@ -31,7 +32,7 @@ def _allocating(parser: argparse.ArgumentParser) -> None:
 
 
 def _showing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lease", metavar="LEASE", help="a lease's id, or the beginning of it")
+    add_lease(parser)
     parser.add_argument(
         "--format",
         choices=("shell", "systemd", "docker"),

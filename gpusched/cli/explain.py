@@ -7,8 +7,8 @@ from gpusched.cli.allocation import add_allocation, request_of
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.events import event_line
 from gpusched.cli.flags import in_flags
-from gpusched.cli.status import terminal_width
 from gpusched.cli.table import Column, lines_of, printable
+from gpusched.cli.terminal import terminal_width
 from gpusched.cli.words import device_name, instant, now, span
 from gpusched.client.document import Document
 

@@ -1,4 +1,4 @@
-"""The flags of the command line for the fields of a request, in sentences of the daemon."""
+"""The words of the command line for the fields of the API, in sentences of the daemon."""
 
 _FLAGS = {
     "count": "--gpus",
@@ -21,6 +21,9 @@ _FLAGS = {
     "attach_deadline": "--attach-deadline",
     "labels": "--label",
     "grace": "--grace",
+    "deadline": "--deadline",
+    "lease_id": "LEASE",
+    "request_id": "REQUEST",
     "reason": "--reason",
     "cgroup": "--cgroup",
     "unit": "--unit",
@@ -30,7 +33,7 @@ _FLAGS = {
 
 
 def in_flags(sentence: str, field: str) -> str:
-    """Name the flags that a user types instead of the fields that they become.
+    """Name what a user types instead of the fields that it becomes.
 
     Args:
         sentence: What the daemon says, which begins with the name of the field that it is about.

@@ -88,7 +88,10 @@ INDEX: dict[str, Entry] = {
         "gpusched attach lease-3f9k --pid 4242",
     ),
     "renew": Entry(
-        "leases", "LEASE", "Set the keepalive clock of a lease back.", "gpusched renew lease-3f9k"
+        "leases",
+        "LEASE",
+        "Set the keepalive clock of a lease back, and keep it though it is idle.",
+        "gpusched renew lease-3f9k",
     ),
     "release": Entry(
         "ending",

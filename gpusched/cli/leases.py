@@ -2,9 +2,10 @@
 
 import argparse
 
+from gpusched.cli.arguments import add_lease
 from gpusched.cli.command import Command, Invocation
 from gpusched.cli.lease_table import end_of, ended_lines, lease_lines
-from gpusched.cli.status import terminal_width
+from gpusched.cli.terminal import terminal_width
 from gpusched.cli.waiting_table import waiting_lines
 from gpusched.cli.words import now
 from gpusched.client.document import Document
@@ -16,7 +17,7 @@ def _listing(parser: argparse.ArgumentParser) -> None:
 
 
 def _renewing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lease", metavar="LEASE", help="a lease's id, or the beginning of it")
+    add_lease(parser)
 
 
 def _leases(invocation: Invocation) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from gpusched.cli.arguments import add_signal_in_place
 from gpusched.cli.command import Command, Invocation, show_json
 from gpusched.cli.words import clock, device_name
 from gpusched.client import asking
@@ -47,11 +48,7 @@ def _draining(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="until the leases end, such as 30m; 0s ends them at once; default: the daemon's",
     )
-    parser.add_argument(
-        "--signal-in-place",
-        action="store_true",
-        help="send SIGTERM also to processes in a unit or container that was attached in place",
-    )
+    add_signal_in_place(parser)
 
 
 def _cordon(invocation: Invocation) -> int:

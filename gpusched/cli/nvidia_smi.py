@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from gpusched import __version__
 from gpusched.cli.command import Command, Invocation, complain, show_json
-from gpusched.cli.parser import columns
 from gpusched.cli.smi import refusals
 from gpusched.cli.smi.cells import lines_of, written
 from gpusched.cli.smi.flags import Flags
@@ -19,6 +18,7 @@ from gpusched.cli.smi.layouts import DEFAULT, LAYOUTS
 from gpusched.cli.smi.refusals import FAILED, NOT_THERE, SUCCESS, Refused
 from gpusched.cli.smi.selection import NoSuchDevice, selected
 from gpusched.cli.smi.survey import NO_PERMISSION, RESET_REQUIRED, Device, Survey
+from gpusched.cli.terminal import columns
 from gpusched.client.errors import DaemonUnreachable
 
 NAME = "nvidia-smi"

@@ -5,13 +5,13 @@ cost more than the command itself.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from importlib import import_module
 
 from gpusched import __version__
 from gpusched.cli.command import Command, Invocation, UsageError
 from gpusched.cli.index import INDEX
+from gpusched.cli.terminal import columns
 
 _WIDEST_HELP = 100
 _WITH_VALUE = ("--socket",)
@@ -34,11 +34,17 @@ class Help(Exception):
     """Help or the version was asked for; the text is the argument."""
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Knows its width: argparse would import shutil, on every start, to find it out."""
+class _Formatter(argparse.HelpFormatter):
+    """Knows its width: argparse would import shutil, on every start, to find it out.
+
+    An example, which has lines of its own, stays as it is.
+    """
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=min(columns(), _WIDEST_HELP) - 2, max_help_position=30)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,17 +58,6 @@ class Parser(argparse.ArgumentParser):
         """Give the help as a value, so that one place prints."""
         del file
         raise Help(self.format_help())
-
-
-def columns() -> int:
-    """Give the terminal's width; COLUMNS overrides it, and 80 is taken where there is none."""
-    text = os.environ.get("COLUMNS", "")
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
 
 
 def parse(words: Sequence[str]) -> tuple[Invocation, Command]:

@@ -4,20 +4,15 @@ import argparse
 import sys
 
 from gpusched.cli.command import Command, Invocation, no_arguments, show_json
-from gpusched.cli.parser import columns
 from gpusched.cli.process_table import process_lines
 from gpusched.cli.status_screen import screen
+from gpusched.cli.terminal import terminal_width
 from gpusched.client.errors import DaemonUnreachable
 
 _PAUSE = 1.0
 """Seconds between two screens: the daemon samples once a second."""
 
 _CLEAR = "\x1b[H\x1b[J"
-
-
-def terminal_width() -> int | None:
-    """Give the width to lay out for; None where the output is no terminal."""
-    return columns() if sys.stdout.isatty() else None
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

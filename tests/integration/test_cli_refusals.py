@@ -89,3 +89,20 @@ def test_a_field_is_named_as_its_flag(
     with gateway(socket_folder, {"Leases/Allocate": no}) as served:
         assert command_line.main(words_for(served.path, "allocate"), never) == 64
     assert capsys.readouterr().err == f"gpusched: {told}\n"
+
+
+def test_a_refusal_has_the_words_that_were_typed(
+    socket_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A field that the user typed without a flag is named as the help names it."""
+    sentence = "lease_id: 2 leases begin with 'l': lease-a, lease-b"
+    no = refusal(
+        "INVALID_ARGUMENT",
+        sentence,
+        {"kind": "REJECTION_KIND_BAD_REQUEST", "field": "lease_id", "sentence": sentence},
+    )
+    with gateway(socket_folder, {"Leases/Environment": no}) as served:
+        assert command_line.main(words_for(served.path, "env l"), never) == 64
+    assert capsys.readouterr().err == (
+        "gpusched: LEASE: 2 leases begin with 'l': lease-a, lease-b\n"
+    )

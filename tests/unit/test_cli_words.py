@@ -54,6 +54,15 @@ def test_help_has_an_example(name: str) -> None:
     assert "gpusched" in INDEX[name].example
 
 
+@pytest.mark.parametrize("name", list(INDEX))
+def test_help_fits_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command does and what it takes is wrapped; what is pasted is in one piece."""
+    monkeypatch.setenv("COLUMNS", "60")
+    text = parser_of(name, load(name)).format_help()
+    wide = [line for line in text.splitlines() if len(line) > 60]
+    assert [one for one in wide if not one.startswith("usage: ") and "gpusched" not in one] == []
+
+
 @pytest.mark.parametrize("name", list(FLAGS))
 def test_flags(name: str) -> None:
     """Each command has the flags of the design, and those of every command."""
@@ -106,6 +115,7 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
         (["run", "--gpus", "two", "--", "true"], "'two' is not a number of devices"),
         (["run", "--gpus", "-1", "--", "true"], "'-1' is not a number of devices"),
         (["run", "--gpus", "1-", "--", "true"], "'1-' is not a number of devices, nor N-M"),
+        (["run", "--gpus", "4-2", "--", "true"], "'4-2': M is less than N"),
         (["run", "--memory", "4", "--", "true"], "--memory: '4' is not a size"),
         (["run", "--memory", "0%", "--", "true"], "--memory: '0%' is not more than 0%"),
         (["run", "--time-limit", "4", "--", "true"], "--time-limit: '4' is not a time"),
@@ -113,6 +123,8 @@ def test_what_is_behind_the_dashes_is_the_commands() -> None:
         (["run", "--label", "team", "--", "true"], "'team' is not KEY=VALUE"),
         (["explain", "--lease", "l", "--gpus", "1"], "--lease stands alone"),
         (["attach", "l", "--pid", "0"], "'0' is not a process id"),
+        (["adopt", "9999999999"], "'9999999999' is not a process id"),
+        (["drain", "0", "--reason", "r", "--deadline", "5"], "--deadline: '5' is not a time"),
         (["attach", "l"], "say what, in one of these ways"),
         (["attach", "l", "--unit", "u", "--pid", "1"], "say what, in one of these ways"),
         (["attach", "l", "--pid", "7", "--cgroup", "/c"], "say what, in one of these ways"),
