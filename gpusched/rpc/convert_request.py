@@ -61,7 +61,7 @@ OVER_USES_OUT = {value: key for key, value in OVER_USES.items()}
 MASK_FORMATS_OUT = {value: key for key, value in MASK_FORMATS.items()}
 
 NOT_YET_FIELDS = {
-    "parent_lease_id": "arrives with divided leases; until then ask for devices of the host",
+    "parent_lease_id": "this version divides no lease; ask for devices of the host",
 }
 """Fields that this version refuses, each with what can be done meanwhile."""
 
@@ -257,8 +257,7 @@ def _refuse_other_holder(name: str, wanted: int, call: Call) -> None:
         sentence = f"{name}: {call.caller.uid} may not hold a lease for {wanted}; leave it out"
         raise Refused(Code.PERMISSION_DENIED, sentence)
     raise not_yet(
-        f"{name}: holding a lease for {wanted} arrives with enforcement; until then run the"
-        " request as that user"
+        f"{name}: this version gives a lease to its caller only; run the request as {wanted}"
     )
 
 

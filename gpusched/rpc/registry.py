@@ -1,7 +1,6 @@
 """Every method of the protocol and what answers it: one table for gRPC and for the JSON gateway.
 
-Made from the descriptors, so that a method cannot be forgotten: it is implemented, or `NOT_YET`
-says what can be done meanwhile.
+Made from the descriptors, so that a method cannot be forgotten.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,8 +40,6 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         (node_pb2, "Node"),
     )
 )
-
-NOT_YET: Mapping[tuple[str, str], str] = {}
 
 ADMIN_ONLY: frozenset[tuple[str, str]] = frozenset(
     {
@@ -113,7 +110,7 @@ def table_of(services: Mapping[str, object], durable: Durable) -> Registry:
             be what a restart finds.
 
     Raises:
-        LookupError: A method is neither implemented nor in `NOT_YET`.
+        LookupError: A method is not implemented.
     """
     return {
         (service.name, method.name): _method(service, method, services[service.name], durable)
@@ -205,7 +202,7 @@ def _method(
     elif hasattr(made, method.name):
         unary = getattr(made, method.name)
     else:
-        unary = _not_yet(NOT_YET[service.name, method.name])
+        raise LookupError(f"{method.full_name} is not implemented")
     level = method.GetOptions().idempotency_level
     return Method(
         service=service.name,
@@ -216,13 +213,6 @@ def _method(
         streaming=None if streaming is None else _each_told_once_durable(streaming, durable),
         admin_only=(service.name, method.name) in ADMIN_ONLY,
     )
-
-
-def _not_yet(sentence: str) -> Unary:
-    async def refuse(_request: Message, _call: Call) -> Message:
-        raise not_yet(sentence)
-
-    return refuse
 
 
 def _told_once_durable(unary: Unary, durable: Durable) -> Unary:

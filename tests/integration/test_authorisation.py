@@ -20,7 +20,7 @@ from gpusched.core.ids import LeaseId, RequestId
 from gpusched.core.policy import Policy
 from gpusched.core.request import Owner, Request
 from gpusched.core.sight import COMMON, sight_of
-from gpusched.rpc.registry import ADMIN_ONLY, NOT_YET
+from gpusched.rpc.registry import ADMIN_ONLY
 from tests.fakes.builders import ADA, context, facts, labelled, reading
 from tests.fakes.stranger import ALLOWED, DENIED, HIDDEN, METHODS, ROWS, Victim, asked
 from tests.integration.serving_rpc import GIB, TWO_A100_AND_L4, Public, public, refusal
@@ -135,9 +135,8 @@ def test_every_method_has_a_row() -> None:
 
 
 def test_the_operators_methods_are_these() -> None:
-    """What is not there yet is an operator's too: it is refused to others from its first day."""
+    """Only root and the administrators' group may call these; others are denied."""
     assert {f"{service}.{name}" for service, name in ADMIN_ONLY} == set(_ADMIN_ONLY)
-    assert NOT_YET.keys() <= ADMIN_ONLY
     assert all(ROWS[name][0] == DENIED for name in _ADMIN_ONLY)
 
 

@@ -199,6 +199,7 @@ def test_other_holder() -> None:
     with pytest.raises(Refused) as caught:
         convert(wish, Call(ROOT))
     assert caught.value.code is Code.UNIMPLEMENTED
+    assert "run the request as 4242" in caught.value.sentence
 
 
 def test_newer_client() -> None:
