@@ -19,7 +19,7 @@ import psutil
 from bench.figures import Figure, Goal, interleaved
 from gpusched.adapters.clock import SystemClock
 from gpusched.adapters.nvml import simulated
-from gpusched.adapters.nvml.simulated.directory import prepare, remove
+from gpusched.adapters.nvml.simulated.directory import prepare
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
 from gpusched.adapters.procfs.table import ProcfsProcessTable
 from gpusched.core.decide import decide
@@ -133,10 +133,7 @@ def _simulation(devices: int, pids: list[int]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gps-bench-") as outer:
         folder = Path(outer) / "simulated"
         prepare(folder, simulated.parse_scenario(text))
-        try:
-            yield folder
-        finally:
-            remove(folder)
+        yield folder
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Absence as an object: what stands in where a host has no service manager, NVML or cgroups.
+"""Absence as an object: what stands in where a host has no service manager and no cgroups.
 
 Nothing here looks at the host; `bootstrap` decides that something is absent.
 """
@@ -9,8 +9,6 @@ from gpusched.core.actions import Join, Prepare
 from gpusched.core.enforcement import Ability, LeaseCgroup, Level
 from gpusched.core.mask import Governed, Mask
 from gpusched.core.observation import NOTHING_SEEN, Observation
-from gpusched.core.sample import NodeReading, Reading, Unavailable
-from gpusched.core.survey import NodeSurvey
 from gpusched.ports import DeniedOpen, EnforceError, Entered, GuardState
 
 
@@ -23,31 +21,6 @@ class NullServiceManager:
     def watchdog_interval(self) -> float | None:
         """Give None: nobody asks."""
         return None
-
-
-class NullSampler:
-    """There is nothing that could be read."""
-
-    def __init__(self, reason: str) -> None:
-        """Keep the *reason*, one line for the user: what is missing and what to do."""
-        self._reason = reason
-
-    async def sample(self) -> Reading[NodeReading]:
-        """Give the reason why no device can be read."""
-        return Unavailable(self._reason)
-
-    async def survey(self) -> Reading[NodeSurvey]:
-        """Give the same reason."""
-        return Unavailable(self._reason)
-
-    def release(self) -> None:
-        """Do nothing: there is nothing to let go of."""
-
-    def resume(self) -> None:
-        """Do nothing: there is nothing to take up again."""
-
-    async def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
 
 
 class NullEnforcer:

@@ -1,6 +1,6 @@
 """What the doctor says: a level, what was seen, and what to do about it. Values only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -43,7 +43,6 @@ class Finding:
 
 
 Remarks: TypeAlias = Iterator[Remark]
-Look: TypeAlias = Callable[[], Remarks]
 
 
 def ok(seen: str) -> Remark:

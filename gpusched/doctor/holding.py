@@ -4,7 +4,6 @@ from gpusched.doctor.finding import Remark, Remarks, ok, warn
 from gpusched.doctor.mounts import Mount, mounts_of
 from gpusched.doctor.situation import Situation
 
-_UNIFIED = "/sys/fs/cgroup"
 _AS_ROOT = "look as root: `sudo gpusched doctor`"
 
 

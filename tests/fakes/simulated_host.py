@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,8 @@ from pathlib import Path
 import pynvml  # noqa: TID251 - the simulator stands below the binding: that is what is tested
 
 from gpusched.adapters.nvml.simulated import SimulatedLibrary, load, parse_scenario
-from gpusched.adapters.nvml.simulated.directory import prepare, remove, write_control
+from gpusched.adapters.nvml.simulated.directory import prepare
+from tests.fakes.simulator_control import write_control
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -134,7 +136,7 @@ class SimulatedHost:
                 one.kill()
         pynvml.nvmlShutdown()
         self.library.close()
-        remove(self.directory)
+        shutil.rmtree(self.directory)
         pynvml._nvmlGetFunctionPointer_cache.clear()
         pynvml.nvmlLib = None
 

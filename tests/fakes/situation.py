@@ -14,7 +14,6 @@ from typing import TypeAlias, cast
 
 import pytest
 
-from gpusched.adapters.null import NullSampler
 from gpusched.api.v1 import request_pb2
 from gpusched.cli import main as command_line
 from gpusched.cli.allocation import request_of
@@ -39,6 +38,7 @@ from tests.fakes.authority import FakeAuthority
 from tests.fakes.builders import process, standing
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.processes import FakeProcessTable
+from tests.fakes.sampler import FakeSampler
 from tests.fakes.seen import Seen, device_of
 from tests.fakes.units import FakeUnits
 
@@ -72,7 +72,7 @@ class Situation:
         self.clock = FakeClock(10_000 * SECOND)
         self.authority = FakeAuthority(self.clock, lambda: self.seen.sample(self.clock.now()))
         self.authority.become(PolicyChanged(configuration(config).policy))
-        surveyor = NullSampler("no devices in this test")
+        surveyor = FakeSampler()
         self._world = World(
             self.authority, self.clock, FakeIds(), FakeProcessTable(), HOST, surveyor, FakeUnits()
         )

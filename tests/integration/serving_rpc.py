@@ -13,7 +13,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gpusched.adapters.null import NullSampler
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.api.v1 import leases_pb2_grpc, rejection_pb2
 from gpusched.core.events import AllocateRequested, ReleaseRequested
@@ -27,6 +26,7 @@ from gpusched.web.doors import Facing, PublicDoors
 from tests.fakes.authority import FakeAuthority
 from tests.fakes.builders import A100, ADA, L4, device, reading, sample
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.sampler import FakeSampler
 from tests.fakes.units import FakeUnits
 
 GIB = 1 << 30
@@ -86,7 +86,7 @@ async def public(
         FakeIds(),
         ProcfsProcessTable(),
         HOST,
-        NullSampler("no devices in this test"),
+        FakeSampler(),
         units,
         is_admin,
         FrontLimits(),

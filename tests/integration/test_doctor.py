@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import sys
 import threading
 from dataclasses import replace
@@ -209,11 +210,13 @@ def test_a_simulated_daemon_says_nothing_about_the_driver(tmp_path: Path) -> Non
         assert ask_daemon(str(served.path)).facts is None
 
 
-def test_no_daemon(tmp_path: Path) -> None:
+def test_no_daemon(socket_folder: Path) -> None:
     """No socket is told apart from a socket that nobody answers."""
-    assert ask_daemon(str(tmp_path / "none")).absent
-    (tmp_path / "left").touch()
-    answer = ask_daemon(str(tmp_path / "left"))
+    assert ask_daemon(str(socket_folder / "none")).absent
+    left = str(socket_folder / "left")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(left)
+    answer = ask_daemon(left)
     assert not answer.absent
     assert "no daemon answers" in answer.reason
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from gpusched.adapters.null import NullSampler
 from gpusched.rpc.front import FrontLimits
 from gpusched.rpc.host import Host
 from gpusched.web.doors import Facing, PublicDoors
@@ -13,6 +12,7 @@ from tests.fakes.authority import FakeAuthority
 from tests.fakes.builders import sample
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.processes import FakeProcessTable
+from tests.fakes.sampler import FakeSampler
 from tests.fakes.units import FakeUnits
 
 
@@ -24,7 +24,7 @@ def doors_at(socket: Path, clock: FakeClock) -> PublicDoors:
         FakeIds(),
         FakeProcessTable(),
         host,
-        NullSampler("none"),
+        FakeSampler(),
         FakeUnits(),
         lambda *_: False,
         everybody,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gpusched.adapters.null import NullSampler
 from gpusched.adapters.nvml.known_nodes import RememberingSampler
 from gpusched.adapters.nvml.simulated import parse_scenario
-from gpusched.adapters.nvml.simulated.directory import prepare, write_control
+from gpusched.adapters.nvml.simulated.directory import prepare
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
 from gpusched.core.sample import NodeReading, Reading, Unavailable
 from tests.e2e.host import children_of
+from tests.fakes.simulator_control import write_control
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = 20.0  # seconds; only a failing test ever waits so long
@@ -140,12 +140,3 @@ async def test_a_driver_that_is_replaced_below_is_taken_up(tmp_path: Path) -> No
             await asyncio.sleep(0.01)
     assert _version(reading) == "590.1.2"
     await sampler.close()
-
-
-async def test_where_there_is_nothing_to_let_go_of() -> None:
-    """A host without NVML says why it has none, before and after."""
-    sampler = NullSampler("no driver")
-    sampler.release()
-    assert await sampler.sample() == Unavailable("no driver")
-    sampler.resume()
-    assert await sampler.sample() == Unavailable("no driver")

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 
 from gpusched.adapters.nvml.simulated import ScenarioError, parse_scenario
-from gpusched.adapters.nvml.simulated.directory import prepare, read_scenario, remove
+from gpusched.adapters.nvml.simulated.directory import prepare, read_scenario
 from gpusched.adapters.nvml.simulated.memory import OutOfMemory, SimulatedMemory
 from tests.fakes.simulated_host import GIB, MIB, SimulatedHost, simulated_host
 
@@ -237,16 +237,13 @@ def test_a_smaller_scenario_loses_its_surplus_nodes(tmp_path: Path) -> None:
     prepare(directory, parse_scenario("L4"))
     names = {one.name for one in (directory / "dev").iterdir()}
     assert names == {"nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps"}
-    remove(directory)
-    assert not directory.exists()
 
 
 def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
-    """The simulator writes into no directory of somebody else, and removes none."""
+    """The simulator writes into no directory of somebody else."""
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ScenarioError, match="is not empty and not a simulator's"):
         prepare(tmp_path, parse_scenario("T4"))
-    remove(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
 
 

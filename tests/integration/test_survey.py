@@ -9,16 +9,16 @@ from pathlib import Path
 import pynvml  # noqa: TID251 - an older one is made of it
 import pytest
 
-from gpusched.adapters.null import NullSampler
 from gpusched.adapters.nvml import child
 from gpusched.adapters.nvml.shared_surveyor import SharedSurveyor
 from gpusched.adapters.nvml.simulated import parse_scenario
-from gpusched.adapters.nvml.simulated.directory import prepare, write_control
+from gpusched.adapters.nvml.simulated.directory import prepare
 from gpusched.adapters.nvml.supervisor import NvmlChild, Patience, child_command
 from gpusched.core.ids import Instant, Moment
 from gpusched.core.sample import NodeReading, Unavailable
 from gpusched.core.survey import NodeSurvey, SurveyFailure
 from gpusched.rpc.convert_survey import no_survey
+from tests.fakes.simulator_control import write_control
 from tests.fakes.surveyed import surveyed
 
 LOST = SurveyFailure(15, "GPU is lost")
@@ -75,12 +75,6 @@ async def test_a_call_that_hangs_ends_the_survey(tmp_path: Path) -> None:
             # A call in a pause between two processes is answered at once.
             while not isinstance(await nvml.sample(), NodeReading):  # noqa: ASYNC110 - nobody tells when a pause is over
                 await asyncio.sleep(0.05)
-
-
-async def test_without_a_library() -> None:
-    """Where nothing can be read the survey says why, in the words of the sample."""
-    null = NullSampler("no driver; install it")
-    assert await null.survey() == await null.sample() == Unavailable("no driver; install it")
 
 
 @pytest.mark.parametrize(

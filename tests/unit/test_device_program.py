@@ -15,10 +15,13 @@ from gpusched.adapters.cgroup.device_program import (
     encode,
     name_of,
 )
-from gpusched.adapters.cgroup.instructions import SIZE, Listing, Op, Register
+from gpusched.adapters.cgroup.instructions import Listing, Op, Register
 from gpusched.core.mask import Mask, NodeRange, Rule
 from gpusched.ports import EnforceError
 from tests.fakes.bpf_machine import Fault, Machine
+
+SIZE = 8
+"""Bytes of one instruction."""
 
 BLOCK, CHARACTER = 1, 2
 MKNOD, READ, WRITE = 1, 2, 4

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-SIZE: Final = 8
-"""Bytes of one instruction."""
-
 _MAP_FD: Final = 1  # BPF_PSEUDO_MAP_FD: the immediate of LOAD_CONSTANT is a map's descriptor
 
 
@@ -27,8 +24,6 @@ class Register(IntEnum):
     ARGUMENT_5 = 5
     KEPT_6 = 6
     KEPT_7 = 7
-    KEPT_8 = 8
-    KEPT_9 = 9
     FRAME = 10  # end of 512 bytes of stack, which grow down; read only
 
 
@@ -44,9 +39,6 @@ class Op(IntEnum):
     STORE_U64_VALUE = 0x7A
     ADD = 0x07
     AND_U32 = 0x54  # clears the upper half
-    AND_REGISTER = 0x5F
-    OR_REGISTER = 0x4F
-    SHIFT_LEFT = 0x67
     SHIFT_RIGHT = 0x77
     MOVE = 0xB7
     MOVE_REGISTER = 0xBF

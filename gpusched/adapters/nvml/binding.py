@@ -19,7 +19,6 @@ P = ParamSpec("P")
 Handle = NewType("Handle", object)
 """NVML's handle of a device; valid until the library is shut down or the MIG device destroyed."""
 
-UNINITIALIZED: Final = 1
 INVALID_ARGUMENT: Final = 2
 NOT_SUPPORTED: Final = 3
 NO_PERMISSION: Final = 4

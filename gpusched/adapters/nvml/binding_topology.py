@@ -14,7 +14,6 @@ _OK: Final = 0
 MAX_LINKS: Final = 36
 """Most NVLinks that any GPU has (`NVML_NVLINK_MAX_LINKS` of nvml.h, driver 580)."""
 
-REMOTE_GPU: Final = 0
 REMOTE_SWITCH: Final = 2
 REMOTE_UNKNOWN: Final = 255
 

@@ -1,7 +1,7 @@
 """An NVML library without a driver, below the binding: what `gpusched serve --simulate` runs on.
 
-`parse_scenario` (here), `read_scenario`, `prepare` and `remove` (in `directory`) are for whoever
-starts the simulator, `load` for whoever puts the library object where the binding keeps the
+`parse_scenario` (here), `read_scenario` and `prepare` (in `directory`) are for whoever starts the
+simulator, `load` for whoever puts the library object where the binding keeps the
 shared library, `worker` for real processes that use simulated memory. See docs/simulator.md.
 """
 

@@ -1,4 +1,4 @@
-"""Makes and removes simulator directories, and writes their control files.
+"""Makes simulator directories.
 
 Everything the simulator writes is in its directory (`places`). A directory that holds anything
 else is never used.
@@ -9,12 +9,11 @@ from pathlib import Path
 
 from gpusched.adapters.nvml.simulated.nodes import (
     make_nodes,
-    remove_nodes,
     write_bus_files,
     write_driver_files,
 )
 from gpusched.adapters.nvml.simulated.normal import to_toml
-from gpusched.adapters.nvml.simulated.parsing import is_short_form, parse_control, parse_scenario
+from gpusched.adapters.nvml.simulated.parsing import is_short_form, parse_scenario
 from gpusched.adapters.nvml.simulated.places import Places
 from gpusched.adapters.nvml.simulated.replacing import replace_text
 from gpusched.adapters.nvml.simulated.scenario import Scenario, ScenarioError
@@ -72,33 +71,6 @@ def prepare(directory: Path, scenario: Scenario) -> str | None:
         return make_nodes(places.dev, scenario)
     except OSError as error:
         raise ScenarioError((f"{directory}: cannot be used: {error.strerror}",)) from error
-
-
-def remove(directory: Path) -> None:
-    """Remove a simulator directory, its device nodes first; what is not its own stays."""
-    places = Places(directory)
-    if directory.is_symlink() or not places.scenario.is_file():
-        return
-    remove_nodes(places.dev)
-    for folder in (places.processes, places.proc, places.sys):
-        if not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
-    for file in (places.control, places.control_fault, places.scenario):
-        for one in (*directory.glob(f".{file.name}.*"), file):
-            one.unlink(missing_ok=True)
-    if not any(directory.iterdir()):
-        directory.rmdir()
-
-
-def write_control(directory: Path, text: str) -> None:
-    """Put *text* into the control file at one stroke.
-
-    Raises:
-        ScenarioError: It is wrong; the present control file stays.
-    """
-    places = Places(directory)
-    parse_control(text, parse_scenario(places.scenario.read_text(encoding="utf-8")))
-    replace_text(places.control, text)
 
 
 def _make_processes(places: Places) -> None:

@@ -110,15 +110,6 @@ def make_nodes(root: Path, scenario: Scenario) -> str | None:
     return why
 
 
-def remove_nodes(root: Path) -> None:
-    """Remove what `make_nodes` made; anything else stays."""
-    for path in _present(root):
-        path.unlink()
-    for folder in (root / CAPS_FOLDER, root / DISPLAY_FOLDER, root):
-        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
 def _present(root: Path) -> list[Path]:
     places = (root, root / CAPS_FOLDER, root / DISPLAY_FOLDER)
     folders = [one for one in places if one.is_dir() and not one.is_symlink()]
