@@ -100,6 +100,17 @@ def test_every_lease_state_is_documented() -> None:
     }
 
 
+def test_every_module_of_the_core_has_its_place() -> None:
+    """The layout in the architecture names every module of the core."""
+    text = _section(_read(_DOCS / "architecture.md"), "3. Layout and imports")
+    _, begins, rest = text.partition("  core/ ")
+    listed, ends, _ = rest.partition("  config/ ")
+    assert begins
+    assert ends
+    modules = {path.stem for path in (_ROOT / "gpusched/core").glob("*.py")} - {"__init__"}
+    assert modules - set(re.findall(r"\w+", listed)) == set()
+
+
 def test_records_are_numbered() -> None:
     """The records of decisions are numbered from 1 without a gap."""
     assert [int(path.name[:4]) for path in _ADRS] == list(range(1, len(_ADRS) + 1))
