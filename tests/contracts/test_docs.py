@@ -12,6 +12,7 @@ import pytest
 from gpusched.cli import exits
 from gpusched.config.options import OPTIONS, PRICES
 from gpusched.core.lease import LIVE, LeaseState
+from gpusched.web.gateway import ALIASES
 
 _ROOT = Path(__file__).parent.parent.parent
 _DOCS = _ROOT / "docs"
@@ -90,6 +91,12 @@ def test_every_exit_code_is_documented() -> None:
     codes = [value for name, value in vars(exits).items() if name.isupper() and name[0] != "_"]
     rows = _rows(_section(_read(_DOCS / "operations.md"), "Exit codes"))
     assert [int(row[0]) for row in rows] == sorted(codes)
+
+
+def test_every_short_name_of_the_gateway_is_documented() -> None:
+    """The API's page has the short names of the gateway, and no other."""
+    text = _section(_read(_DOCS / "api.md"), "JSON over HTTP/1.1")
+    assert re.findall(r"`(/v1/[a-z]+)`", text) == list(ALIASES)
 
 
 def test_every_lease_state_is_documented() -> None:

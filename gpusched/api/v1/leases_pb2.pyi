@@ -630,9 +630,7 @@ class RevokeRequest(_message.Message):
     """Signal the processes of a lease that was attached in place, too."""
     @_builtins.property
     def grace(self) -> _duration_pb2.Duration:
-        """Time between notice and SIGTERM, and between SIGTERM and SIGKILL; at least 0. Absent: the
-        daemon's `grace`.
-        """
+        """Time between SIGTERM and SIGKILL; at least 0. Absent: the daemon's `grace`."""
 
     def __init__(
         self,

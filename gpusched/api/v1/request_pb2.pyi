@@ -350,7 +350,7 @@ class AllocateRequest(_message.Message):
     """What happens when the lease holds more memory than its limit."""
     holder_uid: _builtins.int
     """Hold the lease for this uid. Absent: the caller's. PERMISSION_DENIED for another uid unless the
-    caller is root or an administrator.
+    caller is root or an administrator; to these UNIMPLEMENTED.
     """
     holder_gid: _builtins.int
     """Hold the lease for this gid. Absent: the caller's, or the main group of `holder_uid`.
