@@ -33,9 +33,14 @@ def do(steps: Iterable[Step], tell: Callable[[str], None]) -> None:
         SetupFault: One failed; those before it are done, and doing all again is safe.
     """
     for step in steps:
-        if _needed(step):
-            tell(step.title)
-            _do(step)
+        try:
+            if _needed(step):
+                tell(step.title)
+                _do(step)
+        except OSError as error:
+            why = f"{error.strerror} ({error.filename})"
+            sentence = f"{step.title}: {why}; mend that and run setup again"
+            raise SetupFault(Reason.FAILED, sentence) from None
 
 
 def said(*command: str) -> str:
@@ -60,16 +65,10 @@ def _needed(step: Step) -> bool:
 
 
 def _do(step: Step) -> None:
-    try:
-        if isinstance(step, Execute):
-            _execute(step)
-        else:
-            _change(step)
-    except OSError as error:
-        raise SetupFault(
-            Reason.FAILED,
-            f"{step.title}: {error.strerror} ({error.filename}); mend that and run setup again",
-        ) from None
+    if isinstance(step, Execute):
+        _execute(step)
+    else:
+        _change(step)
 
 
 def _change(step: Write | Link | Delete | DeleteEmpty) -> None:

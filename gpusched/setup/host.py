@@ -76,7 +76,7 @@ def look() -> Host:
         venv=_environment(places.VENV),
         installed=_installed(places.VENV),
         running=_running(),
-        config=places.CONFIG.read_text("utf-8") if places.CONFIG.exists() else None,
+        config=_text(places.CONFIG),
         service=unit.exists() and not unit.is_symlink(),
         masked=unit.is_symlink(),
         drop_ins=tuple(sorted(set(_files(places.DROP_INS)) - {places.SIMULATE})),
@@ -86,6 +86,11 @@ def look() -> Host:
             sorted(one for name in places.DOCUMENTS for one in places.SPECS.glob(name))
         ),
     )
+
+
+def _text(path: Path) -> str | None:
+    """Read a file that an operator may have written in any encoding; None: it is not there."""
+    return path.read_text("utf-8", "replace") if path.exists() else None
 
 
 def _target(path: Path) -> Path:
@@ -103,7 +108,7 @@ def _environment(folder: Path) -> Environment:
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return Environment.ABSENT
     try:
-        lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+        lines = (folder / "pyvenv.cfg").read_text("utf-8", "replace").splitlines()
     except OSError:
         return Environment.STRANGER
     record = {name.strip(): value.strip() for name, _, value in (x.partition("=") for x in lines)}

@@ -8,6 +8,8 @@ import pytest
 
 from gpusched.setup import places
 from gpusched.setup.doing import do
+from gpusched.setup.example import example, untouched
+from gpusched.setup.host import look
 from gpusched.setup.steps import (
     Delete,
     DeleteEmpty,
@@ -127,6 +129,25 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupFault, match=r"write .*: File exists \(.*file\)"):
         do([Write(tmp_path / "file" / "below", "")], print)
+
+
+def test_a_place_that_is_something_else(tmp_path: Path) -> None:
+    """Where a folder stands in the place of a file the step says so, and nothing is changed."""
+    with pytest.raises(SetupFault, match=r"write .*: Is a directory .*; mend that") as caught:
+        do([Write(tmp_path, "text")], print)
+    assert caught.value.reason is Reason.FAILED
+
+
+def test_settings_in_another_encoding_are_an_operators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that is not UTF-8 was changed by hand: setup runs all the same."""
+    monkeypatch.setattr(places, "CONFIG", tmp_path / "gpusched.toml")
+    assert look().config is None
+    places.CONFIG.write_bytes(example().encode() + b"# caf\xe9\n")
+    found = look().config
+    assert found is not None
+    assert not untouched(found)
 
 
 def test_the_shipped_files_are_those_of_the_repository() -> None:
