@@ -53,7 +53,7 @@ def test_a_class_that_is_not_there() -> None:
     refusal = busy(1).refusal(wish("a", priority="urgent"))
     assert (refusal.why, refusal.field) == (Refusal.BAD_REQUEST, "priority")
     assert refusal.sentence == (
-        "priority: there is no class 'urgent'; there is high, normal, admins, bobs, team"
+        "priority: there is no class 'urgent'; known: high, normal, admins, bobs, team"
     )
 
 
