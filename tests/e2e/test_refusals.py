@@ -27,7 +27,7 @@ _AS_NOBODY = as_user(NOBODY)
         (("--label", "name"), "--label 'name' is not KEY=VALUE"),
         (("--time-limit", "5"), "--time-limit: '5' is not a time"),
         (("--wait", "0s"), "--wait: '0s' is not more than nothing"),
-        (("--priority", "urgent"), "--priority: there is no class 'urgent'; there is high, "),
+        (("--priority", "urgent"), "--priority: there is no class 'urgent'; known: high, "),
         (("--pool", "training"), "--pool: there is no pool 'training'"),
         (("--gpus", "4-2"), "--gpus: 2 is not between"),
         (("--gpus", "2", "--min-gpus", "3"), "--min-gpus: 3 is not between"),
