@@ -29,7 +29,7 @@ _AS_NOBODY = as_user(NOBODY)
         (("--wait", "0s"), "--wait: '0s' is not more than nothing"),
         (("--priority", "urgent"), "--priority: there is no class 'urgent'; known: high, "),
         (("--pool", "training"), "--pool: there is no pool 'training'"),
-        (("--gpus", "4-2"), "--gpus: 2 is not between"),
+        (("--gpus", "4-2"), "--gpus: '4-2': M is less than N"),
         (("--gpus", "2", "--min-gpus", "3"), "--min-gpus: 3 is not between"),
         (("--no-such-flag",), "--no-such-flag"),
     ],
