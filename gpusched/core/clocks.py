@@ -26,11 +26,12 @@ class Clocks:
     def extended(self, by: int) -> "Clocks":
         """Give the clocks with *by* nanoseconds more on each that runs."""
         running = (self.attach, self.keepalive, self.time_limit, self.kill, self.settle)
-        return Clocks(*(_later(one, by) for one in running))
+        return Clocks(*(later(one, by) for one in running))
 
 
 NOTHING_RUNS = Clocks()
 
 
-def _later(deadline: Instant | None, by: int) -> Instant | None:
+def later(deadline: Instant | None, by: int) -> Instant | None:
+    """Give a deadline *by* nanoseconds later; one that does not run stays so."""
     return None if deadline is None else Instant(deadline + by)

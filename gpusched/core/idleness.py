@@ -7,6 +7,7 @@ host slept or the daemon was away is not idle time, and not the opposite either.
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gpusched.core.clocks import later
 from gpusched.core.ids import Instant, Moment
 
 
@@ -57,5 +58,5 @@ class Idle:
 
     def extended(self, by: int, now: Instant) -> "Idle":
         """Give it after *by* nanoseconds until *now* in which nothing was read."""
-        deadline = None if self.deadline is None else Instant(self.deadline + by)
+        deadline = later(self.deadline, by)
         return replace(self.stopping(Instant(now - by)), deadline=deadline)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gpusched.core.actions import Answer
 from gpusched.core.changes import Change, WaitingChanged, WaitingGone
+from gpusched.core.clocks import later
 from gpusched.core.decision import Decision
 from gpusched.core.durations import in_words
 from gpusched.core.ids import Caller, Instant, Moment
@@ -96,11 +97,8 @@ def rebooted(ledger: Ledger, now: Moment) -> Iterator[Change]:
 
 def extended(waiting: Waiting, by: int) -> Waiting:
     """Give a request with *by* nanoseconds more on each of its clocks."""
-
-    def later(deadline: Instant | None) -> Instant | None:
-        return None if deadline is None else Instant(deadline + by)
-
-    return replace(waiting, deadline=later(waiting.deadline), abandoned=later(waiting.abandoned))
+    deadline, abandoned = later(waiting.deadline, by), later(waiting.abandoned, by)
+    return replace(waiting, deadline=deadline, abandoned=abandoned)
 
 
 def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gpusched.core.clocks import later
 from gpusched.core.ids import DeviceUuid, Instant, Moment, ProcessId
 from gpusched.core.share import Share
 from gpusched.core.sizes import in_words
@@ -51,6 +52,6 @@ class Violation:
 
     def extended(self, by: int) -> "Violation":
         """Give it with *by* nanoseconds more on each clock that runs."""
-        deadline = None if self.deadline is None else Instant(self.deadline + by)
-        within = None if self.within is None else Instant(self.within + by)
+        deadline = later(self.deadline, by)
+        within = later(self.within, by)
         return replace(self, deadline=deadline, within=within)
