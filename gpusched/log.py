@@ -5,6 +5,7 @@ here: who has something to say calls `structlog.get_logger()`.
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterable, MutableMapping
 from datetime import UTC, datetime
@@ -41,7 +42,10 @@ def configure(stream: TextIO, level: str, *, as_json: bool | None) -> None:
             f"no such log level: {level}; use debug, info, warning, error or critical"
         )
     terminal = stream.isatty()
-    render = _renderers(as_json=not terminal if as_json is None else as_json, colors=terminal)
+    render = _renderers(
+        as_json=not terminal if as_json is None else as_json,
+        colors=terminal and not os.environ.get("NO_COLOR"),
+    )
     before: list[Processor] = [structlog.processors.add_log_level, _add_time]
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *before, *render],

@@ -33,7 +33,7 @@ _TABLES = f"""
 
 # What a row of `gpusched types` costs, in words.
 #[{PRICES}]
-#"nvidia-l4" = "0.70 EUR/h"
+#"gpu.l4.1" = "0.70 EUR/h"
 """
 
 

@@ -57,6 +57,16 @@ def test_a_terminal_gets_words() -> None:
     assert "lease granted" in stream.getvalue()
 
 
+@pytest.mark.parametrize(("wish", "coloured"), [("", True), ("1", False)])
+def test_no_colours(monkeypatch: pytest.MonkeyPatch, wish: str, *, coloured: bool) -> None:
+    """Who sets NO_COLOR sees none on a terminal either."""
+    monkeypatch.setenv("NO_COLOR", wish)
+    stream = Terminal()
+    log.configure(stream, "info", as_json=None)
+    structlog.get_logger().info("lease granted", lease="lease-1")
+    assert ("\x1b[" in stream.getvalue()) == coloured
+
+
 def test_the_operator_may_choose() -> None:
     """A stated wish outranks what the stream is."""
     terminal, pipe = Terminal(), io.StringIO()

@@ -1,10 +1,18 @@
 """The configuration file that `gpusched setup` puts into its place, for the operator to change."""
 
+from dataclasses import replace
+
 import pytest
 
 from gpusched.config.options import OPTIONS
 from gpusched.config.read import parse
+from gpusched.rpc.host import Host as HostFacts
+from gpusched.rpc.instance_types import types_of
 from gpusched.setup.example import example, untouched
+from tests.fakes.builders import L4, device
+from tests.fakes.host import Host
+
+FACTS = HostFacts("n", "1", "/s", "b", 1, cores=1, memory=1)
 
 
 def test_the_example_changes_nothing() -> None:
@@ -15,10 +23,15 @@ def test_the_example_changes_nothing() -> None:
 
 
 def test_the_example_is_right_when_it_is_taken_up() -> None:
-    """With every # taken off, the example is a configuration without a fault."""
+    """With every # taken off, the example is a configuration without a fault, and its price is
+    that of a row.
+    """
     _, *lines = example().splitlines()
     settings = [line[1:] for line in lines if line.startswith("#") and line[1:2] != " "]
-    parse("\n".join(settings))
+    prices = parse("\n".join(settings)).prices
+    host, facts = Host(device(0, L4)), replace(FACTS, prices=prices)
+    rows = types_of(host.ledger, host.now.instant, facts)
+    assert [one.price for one in rows if one.price] == list(prices.values())
 
 
 @pytest.mark.parametrize("change", ["\n", "# mine\n", "[log]\n"])
