@@ -3,6 +3,7 @@
 Sentences are for people to judge; tables, names and links are judged here.
 """
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -91,6 +92,28 @@ def test_every_exit_code_is_documented() -> None:
     codes = [value for name, value in vars(exits).items() if name.isupper() and name[0] != "_"]
     rows = _rows(_section(_read(_DOCS / "operations.md"), "Exit codes"))
     assert [int(row[0]) for row in rows] == sorted(codes)
+
+
+def _warnings() -> set[str]:
+    """The events that the daemon logs as warning or error."""
+    places = [one for one in (_ROOT / "gpusched").rglob("*.py") if one.parent.name != "client"]
+    calls = (node for one in places for node in ast.walk(ast.parse(_read(one))))
+    return {
+        word.value
+        for call in calls
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"warning", "error"}
+        for word in call.args[:1]
+        if isinstance(word, ast.Constant) and isinstance(word.value, str)
+    }
+
+
+def test_every_warning_of_the_log_is_documented() -> None:
+    """Operations says of each event that is logged as warning or error what to do."""
+    rows = _rows(_section(_read(_DOCS / "operations.md"), "Logs"))
+    told = {name for row in rows if row[1] != "info" for name in re.findall(r"`([^`]+)`", row[0])}
+    assert _warnings() == told
 
 
 def test_every_short_name_of_the_gateway_is_documented() -> None:
