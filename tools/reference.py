@@ -100,7 +100,7 @@ def _entry(path: str, what: griffe.Object) -> Iterator[str]:
     bases = ", ".join(f"`{one}`" for one in what.bases)
     yield from (f"### `{path}`", "")
     if bases:
-        yield from (f"A {bases}.", "")
+        yield from (f"{'An' if bases[1] in 'AEIOU' else 'A'} {bases}.", "")
     if "__init__" in what.members and _is_called(what):
         yield from _code(_signature(name, what["__init__"]))
     yield from _docstring(what)
