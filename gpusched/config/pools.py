@@ -1,8 +1,8 @@
 """Reads `[pools.NAME]`: the devices of a pool, and who may use it."""
 
-import re
 from collections.abc import Mapping
 
+from gpusched.config.named import faults_of
 from gpusched.config.option import words
 from gpusched.config.principals import Names
 from gpusched.config.rights import NAMES, rights_of
@@ -10,7 +10,6 @@ from gpusched.core.ids import DeviceUuid
 from gpusched.core.pool import DEFAULT_POOL, Pools
 from gpusched.core.rights import EVERYBODY, Rights
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYS = ("devices", *NAMES)
 _SUCH = 'list UUIDs or indices of GPUs, such as ["GPU-…", "0"]'
 
@@ -43,13 +42,9 @@ class _Reader:
     def read(self, name: str, table: object) -> None:
         """Read one table."""
         place = f"pools.{name}"
-        if not _NAME.fullmatch(name):
-            self.faults.append(f"{place}: a pool is named by up to 64 letters, digits and . _ -")
+        self.faults += faults_of(place, "a pool", table, _KEYS)
         if not isinstance(table, dict):
-            self.faults.append(f"{place}: is a table, [{place}], not a value")
             return
-        for key in sorted(table.keys() - set(_KEYS)):
-            self.faults.append(f"{place}.{key}: no such option; there are {', '.join(_KEYS)}")
         self._devices(name, place, table)
         self.named[name], faults = rights_of(place, table, self._names)
         self.faults += faults

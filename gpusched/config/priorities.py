@@ -1,14 +1,13 @@
 """Reads `[priorities.NAME]`: the classes of requests, beside those that are there anyway."""
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gpusched.config.named import faults_of
 from gpusched.config.principals import Names
 from gpusched.config.rights import NAMES, rights_of
 from gpusched.core.priority import CLASSES, PriorityClass
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYS = ("value", "preemptible", *NAMES)
 _MOST = 1_000_000
 
@@ -25,23 +24,15 @@ def priorities_of(found: object, names: Names) -> tuple[Mapping[str, PriorityCla
     classes, faults = dict(CLASSES), list[str]()
     for name, table in found.items():
         place = f"priorities.{name}"
-        if not _NAME.fullmatch(name):
-            faults.append(f"{place}: a class is named by up to 64 letters, digits and . _ -")
+        faults += faults_of(place, "a class", table, _KEYS)
         if isinstance(table, dict):
             classes[name] = _class(place, table, names, faults)
-        else:
-            faults.append(f"{place}: is a table, [{place}], not a value")
     return MappingProxyType(classes), faults
 
 
 def _class(
     place: str, table: Mapping[str, object], names: Names, faults: list[str]
 ) -> PriorityClass:
-    known = ", ".join(_KEYS)
-    faults += [
-        f"{place}.{key}: no such option; there are {known}"
-        for key in sorted(table.keys() - set(_KEYS))
-    ]
     value = table.get("value", 0)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST:
         faults.append(f"{place}.value: {value!r} is no whole number of at most {_MOST}")
