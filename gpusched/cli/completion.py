@@ -8,10 +8,12 @@ from gpusched.cli.parser import load, parser_of
 
 _BASH = """\
 _gpusched() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="" one
+  local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
+  local command="" last="" one
   for one in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
     [[ $one == -- ]] && return
-    [[ $one != -* && -z $command ]] && command=$one
+    [[ $one != -* && $last != --socket && -z $command ]] && command=$one
+    last=$one
   done
   local words=""
   case "$command $before" in

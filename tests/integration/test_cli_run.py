@@ -188,6 +188,7 @@ def test_the_simulated_worker_is_not_of_the_command_line() -> None:
         (["gpusched", "leases", "--m"], {"--mine"}),
         (["gpusched", "allocate", "--mask-format", ""], {"auto", "index", "relative", "uuid"}),
         (["gpusched", "completion", "z"], {"zsh"}),
+        (["gpusched", "--socket", "/g.sock", "sta"], {"status"}),
         (["gpusched", "run", "--", "--m"], set()),
     ],
 )
