@@ -97,7 +97,7 @@ class ThinClient:
         while b"\r\n\r\n" not in data:
             piece = connection.recv(_PIECE)
             if len(data) > _MAX_HEAD or (not piece and data[:5] not in (b"", b"HTTP/")):
-                raise self._stranger()
+                raise self.stranger()
             if not piece:
                 raise self._closed_early()
             data += piece
@@ -118,9 +118,9 @@ class ThinClient:
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError):
-            raise self._stranger() from None
+            raise self.stranger() from None
         if not isinstance(fields, dict):
-            raise self._stranger()
+            raise self.stranger()
         document = Document(fields)
         if "error" in document:
             raise self._refusal(_OK, document)
@@ -143,7 +143,8 @@ class ThinClient:
             " it may be restarting: try again"
         )
 
-    def _stranger(self) -> DaemonFault:
+    def stranger(self) -> DaemonFault:
+        """Give the error for an answer that no daemon gives."""
         return DaemonFault(
             f"what answers at {self.path} is no gpusched daemon; name another socket with"
             " --socket or GPUSCHED_SOCKET"

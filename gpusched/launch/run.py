@@ -50,12 +50,15 @@ def run(
         becomes the command.
 
     Raises:
-        GpuschedError: Nothing was granted, or the mask is required and cannot be held.
+        GpuschedError: Nothing was granted, or the mask is required and cannot be held, or what
+            answers is no daemon.
     """
     request = {**request, "attach_caller": True}
     if _can_confine(request):
         request["confines_itself"] = True
     grant = _granted(client, request, warn)
+    if not grant.part("lease").text("id"):
+        raise client.stranger()
     granted = grant.words("environment")
     for sentence in (*overridden(environment, granted), *grant.texts("warnings")):
         warn(sentence)

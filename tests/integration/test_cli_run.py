@@ -101,6 +101,20 @@ def test_a_missing_interpreter(socket_folder: Path) -> None:
     assert "its interpreter, in the first line, does not exist" in ended.stderr
 
 
+def test_nothing_runs_without_a_lease(socket_folder: Path) -> None:
+    """Where another program answers, with whatever JSON, the command is not started."""
+    with gateway(socket_folder, {"Leases/Allocate": reply({"status": "ok"})}) as served:
+        ended = subprocess.run(  # noqa: S603 - our own command
+            [*GPUSCHED, "run", "--", "echo", "runs"],
+            env={"PATH": os.environ["PATH"], "GPUSCHED_SOCKET": str(served.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (70, "")
+    assert "is no gpusched daemon" in ended.stderr
+
+
 def test_a_mask_is_overridden_with_a_warning(socket_folder: Path) -> None:
     """Who had set a mask learns that the lease has another; with --quiet he does not."""
     mask = {"CUDA_VISIBLE_DEVICES": "0,1"}
