@@ -9,8 +9,9 @@ import pytest
 from gpusched.core.clocks import Clocks
 from gpusched.core.enforcement import LeaseCgroup, Level
 from gpusched.core.errors import InvalidTransition
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.idleness import Idle, IdleKind
-from gpusched.core.ids import DeviceUuid, Instant
+from gpusched.core.ids import DeviceUuid, Instant, RequestId
 from gpusched.core.lease import (
     LIVE,
     EndReason,
@@ -194,11 +195,12 @@ def test_a_reboot_ends_a_lease_in_any_state(state: LeaseState) -> None:
     """What a reboot ends has an ending, an end and a reason at once; nothing of it lasts."""
     breach = Violation(ViolationKind.OVER_LIMIT, DeviceUuid("GPU-1"), None, NOW, 1)
     idle = Idle(IdleKind.NO_PROCESS, NOW)
-    before = replace(running(state), violations=(breach,), idle=idle)
+    way = GivingWay((1000, RequestId("urgent")), Instant(5))
+    before = replace(running(state), violations=(breach,), idle=idle, giving_way=way)
     over = void(before, EndReason.REBOOT, NOW)
     assert (over.state, over.reason) == (S.ENDED, EndReason.REBOOT)
     assert (over.ending, over.ended, over.clocks) == (NOW, NOW, Clocks())
-    assert (over.violations, over.idle) == ((), None)
+    assert (over.violations, over.idle, over.giving_way) == ((), None, None)
 
 
 def test_a_reboot_keeps_when_the_end_began() -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from gpusched.core.changes import LeaseChanged, LeaseForgotten
 from gpusched.core.enforcement import LeaseCgroup
 from gpusched.core.events import CancelRequested, PolicyRead, Recovered
+from gpusched.core.giving_way import GivingWay
 from gpusched.core.ids import SECOND, BootId, RequestId
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.policy import Policy
@@ -199,3 +201,15 @@ def test_of_two_on_one_device_the_first_has_it() -> None:
     assert {one.key[1] for one in host.ledger.holds.values()} == {"a"}
     pass_notice(host)
     assert "a" in held(host)
+
+
+def test_a_lease_that_is_forgotten_has_made_room_for_nobody() -> None:
+    """That a lease gave way is known as long as the lease is, also when it has ended."""
+    host = Host(ONE, policy=POLICY)
+    lease = host.release(host.grant(Request(RequestId("held"), priority="low")))
+    way = GivingWay((BOB.uid, RequestId("urgent")), host.now.instant)
+    ended = replace(lease, giving_way=way)
+    host.apply([LeaseChanged(ended)])
+    assert [*host.ledger.making_way()] == [ended]
+    host.apply([LeaseForgotten(lease.id)])
+    assert [*host.ledger.making_way()] == []
