@@ -50,15 +50,12 @@ def run(
         becomes the command.
 
     Raises:
-        GpuschedError: Nothing was granted, or the mask is required and cannot be held, or what
-            answers is no daemon.
+        GpuschedError: Nothing was granted, or the mask is required and cannot be held.
     """
     request = {**request, "attach_caller": True}
     if _can_confine(request):
         request["confines_itself"] = True
     grant = _granted(client, request, warn)
-    if not grant.part("lease").text("id"):
-        raise client.stranger()
     granted = grant.words("environment")
     for sentence in (*overridden(environment, granted), *grant.texts("warnings")):
         warn(sentence)
@@ -89,10 +86,14 @@ def run_unleased(command: Sequence[str], environment: Mapping[str, str]) -> tupl
 
 def _granted(client: ThinClient, request: dict[str, object], warn: Warn) -> Document:
     if "wait" not in request and "wait_without_limit" not in request:
-        return client.call("Leases/Allocate", request)
-    from gpusched.client import patience  # noqa: PLC0415 - cold start
+        grant = client.call("Leases/Allocate", request)
+    else:
+        from gpusched.client import patience  # noqa: PLC0415 - cold start
 
-    return patience.granted(client, request, warn)
+        grant = patience.granted(client, request, warn)
+    if not grant.part("lease").text("id"):
+        raise client.stranger()
+    return grant
 
 
 def overridden(environment: Mapping[str, str], granted: Mapping[str, str]) -> list[str]:
