@@ -78,7 +78,7 @@ class Ledger(LeaseTable):
     """All state that decisions read.
 
     Attributes:
-        generation: Counts changes to leases and inventory.
+        generation: Counts changes to leases, inventory and settings.
         policy: The operator's settings.
         devices: Inventory by UUID, in PCI order, lost devices included.
         largest: Bytes of the largest of their memories.
@@ -236,6 +236,7 @@ class Ledger(LeaseTable):
                 self.governed = governed_by(sample.reading, self.governed)
                 self.topology = topology_by(sample.reading, self.topology)
             case PolicyChanged(policy):
+                self.generation += 1
                 self.policy = policy
             case ObservationTaken(at, guard_denied):
                 self.observed_at, self.guard_denied = at, guard_denied

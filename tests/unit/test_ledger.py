@@ -102,8 +102,8 @@ def test_only_leases_marks_and_stories_are_durable() -> None:
 
 
 def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
-    """A watcher sees a new generation for a lease, a ghost, the inventory or what the host can
-    enforce, not for a sample.
+    """A watcher sees a new generation for a lease, a ghost, the inventory, what the host can
+    enforce or other settings, not for a sample.
     """
     made = ledger()
     made.apply(LeaseChanged(lease()))
@@ -112,7 +112,6 @@ def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
     made.apply(InventoryChanged((GPU,), {}))
     assert made.generation == 3
     made.apply(SampleTaken(sample(), {}, NOW.instant))
-    made.apply(PolicyChanged(Policy()))
     made.apply(StoryTold(line("x")))
     made.apply(ObservationTaken(NOW.instant))
     assert made.generation == 3
@@ -120,6 +119,8 @@ def test_the_generation_counts_changes_of_leases_and_inventory() -> None:
     assert made.generation == 4
     made.apply(GhostChanged(GPU.uuid, GHOST))
     assert made.generation == 5
+    made.apply(PolicyChanged(Policy()))
+    assert made.generation == 6
 
 
 def test_stories_are_numbered_in_order() -> None:
