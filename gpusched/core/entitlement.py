@@ -1,4 +1,4 @@
-"""What a caller may have: the pool that he asks for, and what his quotas leave.
+"""What a caller may have: the pool and the mask that he asks for, and what his quotas leave.
 
 `hindrance` is the one question that is asked before anything is granted, whoever serves the
 request. Whether devices are free is not judged here.
@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TypeAlias
 
+from gpusched.core.attaching import cannot_hold
 from gpusched.core.durations import in_words
 from gpusched.core.ids import Caller, Instant
 from gpusched.core.ledger import Ledger
@@ -26,6 +27,8 @@ Count: TypeAlias = Callable[[Subject], int]
 
 _COUNTED = (Resource.DEVICES, Resource.MEMORY, Resource.LEASES)
 """What a lease takes; it comes back when a lease ends."""
+
+ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 
 
 def nobody_waits(_subject: Subject) -> int:
@@ -55,9 +58,10 @@ def hindrance(
 
     Returns:
         BAD_REQUEST for a pool that there is not, NOT_ALLOWED for one that is not the caller's,
-        NEVER_HERE for what no end of a lease makes fit a quota, and else LATER; with the excess.
+        NEVER_HERE for a mask that this host cannot hold and for what no end of a lease makes fit
+        a quota, and else LATER; with the excess.
     """
-    barred = barred_from(ledger.policy.pools, caller, request)
+    barred = barred_from(ledger.policy.pools, caller, request) or _never_held(ledger, request)
     if barred is not None:
         return barred
     found: tuple[Bound, QuotaExcess] | None = None
@@ -121,6 +125,15 @@ def bounds_on(
     for one in bounds:
         used = _used(ledger, one, waiting)
         yield QuotaExcess(one.name, one.resource, used, 0, one.allowed)
+
+
+def _never_held(ledger: Ledger, request: Request) -> Rejected | None:
+    """Refuse where a mask is demanded that this host cannot hold; None: it can."""
+    cannot = cannot_hold(ledger, request)
+    if cannot is None:
+        return None
+    sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
+    return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
 
 
 def _excess(

@@ -1,5 +1,6 @@
 """Decides on requests for devices: a grant, the same grant again, or a refusal that explains."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 from gpusched.core.actions import WatchExit
@@ -26,7 +27,7 @@ from gpusched.core.replies import (
     Verdict,
 )
 from gpusched.core.request import Request
-from gpusched.core.reserving import chosen, never_held, reserved, verdicts_for, why_not
+from gpusched.core.reserving import chosen, never_served, reserved, verdicts_for, why_not
 from gpusched.core.selection import wish_of
 from gpusched.core.story import attached, granted
 from gpusched.core.waiting import same
@@ -39,14 +40,14 @@ CALLER_GONE = "the calling process ended before it could be attached"
 
 def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     """Grant devices, or say why not. A repeated request gets the grant it got before."""
-    known = _known(ledger, event)
+    known = _known(ledger, event, now)
     if known is not None:
         return known
     if event.request.attach_caller and event.caller.process is None:
         return Decision(reply=_bad("attach_caller", CALLER_GONE))
     hindered = _hindered(ledger, event.caller, event.request, now.instant)
     if hindered is not None:
-        return _later(ledger, event, hindered, now)
+        return _hindered_now(ledger, event, hindered, now)
     narrow, uid = narrowed(ledger, event.caller, event.request), event.caller.uid
     devices = chosen(ledger, narrow, now.instant, uid)
     if devices is None:
@@ -58,13 +59,24 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     return _attached(ledger, event, lease, process, now)
 
 
+def _hindered_now(
+    ledger: Ledger, event: AllocateRequested, hindered: Rejected, now: Moment
+) -> Decision:
+    """Answer who is kept from what devices could serve at some time."""
+    return _attainable(_later(ledger, event, hindered, now), wish_of(event.request))
+
+
 def _not_now(ledger: Ledger, event: AllocateRequested, narrow: Request, now: Moment) -> Decision:
     """Answer where the devices are not to be had; why is found out where somebody hears it."""
     wish = wish_of(narrow)
     if event.request.waits and wish in ledger.waiting.attainable:
         return _enqueue(ledger, event, now)
     answer = why_not(ledger, narrow, now.instant, event.caller.uid)
-    decision = _later(ledger, event, answer, now)
+    return _attainable(_later(ledger, event, answer, now), wish)
+
+
+def _attainable(decision: Decision, wish: Hashable) -> Decision:
+    """Remember of who is let wait that devices could serve him, for those who wish the same."""
     if not isinstance(decision.reply, Queued):
         return decision
     return replace(decision, changes=(*decision.changes, AttainableFound(wish)))
@@ -82,14 +94,14 @@ def _enqueue(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     return enqueue(ledger, event, now) if crowded is None else Decision(reply=crowded)
 
 
-def _known(ledger: Ledger, event: AllocateRequested) -> Decision | None:
+def _known(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision | None:
     """Give the answer to a request that was made before; None: it was not."""
     uid, request = event.caller.uid, event.request
     before = ledger.by_request(uid, request.request_id)
     if before is not None:
         return Decision(reply=_again(before, request))
     waiting = ledger.waiting.get((uid, request.request_id))
-    return None if waiting is None else come_back(waiting, request)
+    return None if waiting is None else come_back(ledger, waiting, request, now)
 
 
 def _attached(
@@ -157,11 +169,11 @@ def _entitled(
 
 def _hindered(ledger: Ledger, caller: Caller, request: Request, now: Instant) -> Rejected | None:
     """Say what keeps *caller* from being granted *request*, whichever devices are free."""
-    return (
-        not_admitted(ledger, caller, request)
-        or hindrance(ledger, caller, request, now)
-        or never_held(ledger, request)
-    )
+    found = not_admitted(ledger, caller, request) or hindrance(ledger, caller, request, now)
+    if found is None or found.why is not Refusal.LATER:
+        return found
+    # What no device can ever serve is not waited for, whatever else is in the way now.
+    return never_served(ledger, request, now, caller.uid) or found
 
 
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:

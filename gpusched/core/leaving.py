@@ -8,6 +8,7 @@ from gpusched.core.changes import Change, WaitingChanged, WaitingGone
 from gpusched.core.clocks import later
 from gpusched.core.decision import Decision
 from gpusched.core.durations import in_words
+from gpusched.core.entitlement import hindrance
 from gpusched.core.ids import Caller, Instant, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
@@ -21,11 +22,18 @@ from gpusched.core.waiting import Waiting, same
 GONE = "its client is gone"
 
 
-def come_back(waiting: Waiting, request: Request) -> Decision:
-    """Let a client wait on in the place that its request has."""
+def come_back(ledger: Ledger, waiting: Waiting, request: Request, now: Moment) -> Decision:
+    """Let a client wait on in the place that its request has.
+
+    Who could never be granted it any more is told so, like who asks anew.
+    """
     if not same(waiting.request, request):
         sentence = f"request_id: {request.request_id!r} was used for another request, which waits"
         return Decision(reply=Rejected(Refusal.BAD_REQUEST, sentence, "request_id"))
+    never = _in_vain_now(ledger, waiting, now)
+    if never is not None:
+        changes = (WaitingGone(waiting.key), left(waiting, never.sentence, now))
+        return Decision(changes, (Answer(waiting.key, waiting.lease_id, never),), never)
     if waiting.abandoned is None:
         return Decision(reply=Queued(waiting))
     there = replace(waiting, abandoned=None)
@@ -99,6 +107,16 @@ def extended(waiting: Waiting, by: int) -> Waiting:
     """Give a request with *by* nanoseconds more on each of its clocks."""
     deadline, abandoned = later(waiting.deadline, by), later(waiting.abandoned, by)
     return replace(waiting, deadline=deadline, abandoned=abandoned)
+
+
+def _in_vain_now(ledger: Ledger, waiting: Waiting, now: Moment) -> Rejected | None:
+    """Say why a request would wait for ever, devices apart; None: it may be granted one day.
+
+    Before the first reading nothing is never: a driver may be on its way.
+    """
+    found = hindrance(ledger, waiting.caller, waiting.request, now.instant)
+    final = found is not None and found.why is not Refusal.LATER and ledger.read_at is not None
+    return found if final else None
 
 
 def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from gpusched.core.accounts import unattributed
-from gpusched.core.attaching import cannot_hold
 from gpusched.core.clocks import Clocks
 from gpusched.core.entitlement import hindrance, longest
 from gpusched.core.explain import refuse
@@ -18,12 +17,11 @@ from gpusched.core.replies import Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import wanted_of
 from gpusched.core.sample import Unavailable
+from gpusched.core.selection import wish_of
 from gpusched.core.share import Share
 from gpusched.core.tenants import kept
 from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Order, Waiting
-
-ASK_FOR_LESS = "ask with `preferred` (the default) or `advisory`"
 
 
 def chosen(
@@ -51,13 +49,15 @@ def why_not(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejec
     return _or_shorter(ledger, request, rejected, verdicts, now, asker)
 
 
-def never_held(ledger: Ledger, request: Request) -> Rejected | None:
-    """Refuse where a mask is demanded that this host cannot hold; None: it can."""
-    cannot = cannot_hold(ledger, request)
-    if cannot is None:
+def never_served(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejected | None:
+    """Say why no devices of this host can ever serve the uid *asker*; None: some could.
+
+    To be asked where something else is in the way: who waits for that is to be served then.
+    """
+    if request.count == 0 or wish_of(request) in ledger.waiting.attainable:
         return None
-    sentence = f"the mask cannot be held, and it is required: {cannot}; {ASK_FOR_LESS}"
-    return Rejected(Refusal.NEVER_HERE, sentence, "enforce")
+    found = refuse(ledger, request, judge(ledger, request, now, asker))
+    return None if found.why is Refusal.LATER else found
 
 
 def verdicts_for(
@@ -76,7 +76,9 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     request, asker = waiting.request, waiting.caller.uid
     hindered = hindrance(ledger, waiting.caller, request, now)
     if hindered is not None:
-        return hindered
+        later = hindered.why is Refusal.LATER
+        never = never_served(ledger, request, now, asker) if later else None
+        return never or hindered
     verdicts = judge(ledger, request, now, asker)
     left = _left(ledger, request, verdicts, now, waiting.order)
     rejected = refuse(ledger, request, left)

@@ -1,11 +1,12 @@
-"""What has to happen for a request to be granted that could be later: in words, for everybody."""
+"""What has to happen for a request that waits to be granted: in words, for everybody."""
 
 from collections.abc import Iterator
 
-from gpusched.core.replies import FOR_EVER, Obstacle, Rejected
+from gpusched.core.replies import FOR_EVER, Obstacle, Refusal, Rejected
 from gpusched.core.sight import Sight
 
 FREE = "the devices to be free and readable"
+CHANGED = "the host or its configuration to change"
 
 _ENDS = (Obstacle.HELD, Obstacle.SETTLING, Obstacle.TOO_LITTLE_FREE, Obstacle.MOVING)
 """Obstacles that go with the leases in the way, where there are some that may be named."""
@@ -30,7 +31,12 @@ _WORDS = {
 
 
 def waits_for(rejected: Rejected, others: Sight) -> str:
-    """Say what has to happen for a request to be granted: one of these, or several."""
+    """Say what has to happen for a request to be granted: one of these, or several.
+
+    What can never be granted as things are is said with the reason.
+    """
+    if rejected.why is not Refusal.LATER:
+        return f"{CHANGED}: {rejected.sentence}"
     return ", or ".join(dict.fromkeys(_parts(rejected, others))) or FREE
 
 

@@ -33,6 +33,7 @@ from gpusched.core.ids import (
 )
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.mask import NodeRange
 from gpusched.core.policy import Policy
 from gpusched.core.queue_events import TurnCame
 from gpusched.core.replies import Attachment, Done, Explained, Granted, Queued, Rejected, Underway
@@ -75,6 +76,7 @@ class Host:
         self.now = moment()
         self.devices = devices
         self.topology = topology
+        self.governed: tuple[NodeRange, ...] = ()
         self.granted_count = 0
         self.answers: dict[Key, Granted | Rejected] = {}
         if devices:
@@ -123,7 +125,7 @@ class Host:
         idle = [reading(one) for one in self.devices if one.uuid not in given]
         taken = sample(*readings, *idle, at=self.now, known=known, members=members, lost=lost)
         assert not isinstance(taken.reading, Unavailable)
-        joined = replace(taken.reading, topology=self.topology)
+        joined = replace(taken.reading, topology=self.topology, governed=self.governed)
         return self.do(Ticked(replace(taken, reading=joined)))
 
     def ask(self, request: Request, by: Caller = ADA) -> Decision:

@@ -159,12 +159,17 @@ async def refusal(call: Awaitable[object], code: grpc.StatusCode) -> grpc.aio.Ai
 
 
 def another_holds(
-    face: Public, *, count: int = 1, uid: int = 4242, priority: str | None = None
+    face: Public,
+    *,
+    count: int = 1,
+    uid: int = 4242,
+    priority: str | None = None,
+    pool: str | None = None,
 ) -> LeaseId:
     """Let another user have devices."""
     caller = replace(ADA, uid=uid, user="other")
     lease_id = LeaseId(f"lease-of{uid:08}")
-    wish = Request(RequestId("theirs"), count=count, priority=priority)
+    wish = Request(RequestId("theirs"), count=count, priority=priority, pool=pool)
     face.authority.decide(AllocateRequested(caller, wish, lease_id))
     return lease_id
 

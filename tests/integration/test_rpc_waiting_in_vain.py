@@ -12,6 +12,10 @@ from gpusched.api.v1 import (
     rejection_pb2,
     request_pb2,
 )
+from gpusched.core.events import PolicyRead
+from gpusched.core.policy import Policy
+from gpusched.core.pool import DEFAULT_POOL, Pools
+from gpusched.core.rights import EVERYBODY
 from tests.fakes.waiting import until
 from tests.integration.serving_rpc import (
     Public,
@@ -28,6 +32,8 @@ from tests.integration.waiting_clients import ALL, begun, granted, left, told, w
 Wish = request_pb2.AllocateRequest
 Kind = rejection_pb2.RejectionKind
 GRACE = 120
+TRAINING = {DEFAULT_POOL: EVERYBODY, "training": EVERYBODY}
+TO_TRAINING = dict.fromkeys(range(ALL), "training")
 pytestmark = pytest.mark.usefixtures("often")
 
 
@@ -168,3 +174,25 @@ async def test_a_daemon_that_ends_lets_all_go(face: Public) -> None:
         await told(stream)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert [one.abandoned for one in face.authority.ledger.waiting] == [None, None]
+
+
+async def test_what_settings_make_impossible_is_told_to_who_waits(face: Public) -> None:
+    """Who waits for a pool that goes hears so at once, on his own stream and on the watch; who
+    asks again is refused, and the others who wait with that id as well.
+    """
+    face.authority.decide(PolicyRead(Policy(pools=Pools(TRAINING, by_index=TO_TRAINING)), {}))
+    another_holds(face, count=ALL, pool="training")
+    stream = aiter(face.leases.AllocateStream(wish("mine", pool="training")))
+    await told(stream)
+    watching = aiter(face.leases.Watch(leases_pb2.WatchLeasesRequest()))
+    await anext(watching)
+    face.authority.decide(PolicyRead(Policy(), {}))
+    why = "pool: there is no pool 'training'; there are default"
+    said = f"the host or its configuration to change: {why}"
+    assert (await told(stream)).waiting.waits_for == said
+    (watched,) = (await anext(watching)).waiting
+    assert watched.waits_for == said
+    for asked in (face.leases.Allocate(wish("mine", pool="training")), told(stream)):
+        error = await refusal(asked, grpc.StatusCode.INVALID_ARGUMENT)
+        assert (error.details(), rejection_in(error).field) == (why, "pool")
+    assert await waiting(face) == []
