@@ -32,6 +32,14 @@ class Clocks:
 NOTHING_RUNS = Clocks()
 
 
+def missed_since(last: Instant | None, by: int, began: Instant, now: Instant) -> int:
+    """Say how much of *by* nanoseconds is given back to what began at an instant.
+
+    All of it, unless it began after *last*, before which nobody was away: then its age.
+    """
+    return by if last is None or began <= last else now - began
+
+
 def later(deadline: Instant | None, by: int) -> Instant | None:
     """Give a deadline *by* nanoseconds later; one that does not run stays so."""
     return None if deadline is None else Instant(deadline + by)

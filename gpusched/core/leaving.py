@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gpusched.core.actions import Answer
 from gpusched.core.changes import Change, WaitingChanged, WaitingGone
-from gpusched.core.clocks import later
+from gpusched.core.clocks import later, missed_since
 from gpusched.core.decision import Decision
 from gpusched.core.durations import in_words
 from gpusched.core.entitlement import hindrance
@@ -89,11 +89,13 @@ def restarted(ledger: Ledger, by: int, now: Moment) -> Iterator[Change]:
         yield WaitingChanged(_abandoned(ledger, extended(waiting, by), now))
 
 
-def more_time(ledger: Ledger, by: int) -> Iterator[Change]:
-    """Give every request whose time is limited *by* nanoseconds more."""
+def more_time(ledger: Ledger, by: int, now: Moment) -> Iterator[Change]:
+    """Give every request whose time is limited *by* nanoseconds more; who came since his age."""
     for waiting in ledger.waiting:
         if waiting.clock is not None:
-            yield WaitingChanged(extended(waiting, by))
+            came = waiting.arrived.instant
+            missed = missed_since(ledger.ticked_at, by, came, now.instant)
+            yield WaitingChanged(extended(waiting, missed))
 
 
 def rebooted(ledger: Ledger, now: Moment) -> Iterator[Change]:

@@ -15,6 +15,7 @@ from gpusched.core.changes import (
     LeaseForgotten,
     SampleTaken,
 )
+from gpusched.core.clocks import missed_since
 from gpusched.core.decision import Decision
 from gpusched.core.device import Device
 from gpusched.core.ending import Ending, Manner, begin, settle, vanished_ghosts
@@ -53,8 +54,8 @@ def tick(ledger: Ledger, event: Ticked, now: Moment) -> Decision:
     strays = watch(ledger, sample, uses, slept, now)
     changes += [*strays.changes, *watch_growth(ledger, uses, now)]
     if slept:
-        changes += extend_all(ledger, slept, "the host slept", now)
-        changes += more_time(ledger, slept)
+        changes += extend_all(ledger, slept, "the host slept", now, ledger.ticked_at)
+        changes += more_time(ledger, slept, now)
         changes += stood_still(ledger, slept, now)
         return Decision(tuple(changes))
     after = _leases(ledger, sample, uses, peaks, now)
@@ -129,14 +130,17 @@ def next_deadline(ledger: Ledger) -> Instant | None:
     return min((one for one in found if one > last), default=None)
 
 
-def extend_all(ledger: Ledger, by: int, why: str, now: Moment) -> list[Change]:
-    """Give every running clock *by* nanoseconds more."""
+def extend_all(
+    ledger: Ledger, by: int, why: str, now: Moment, since: Instant | None = None
+) -> list[Change]:
+    """Give every running clock *by* nanoseconds more; a lease from after *since* its age."""
     changes: list[Change] = []
     for lease in ledger.live():
-        violations = tuple(one.extended(by) for one in lease.violations)
+        missed = missed_since(since, by, lease.created.instant, now.instant)
+        violations = tuple(one.extended(missed) for one in lease.violations)
         idle = None if lease.idle is None else lease.idle.extended(by, now.instant)
-        clocks = lease.clocks.extended(by)
-        way = None if lease.giving_way is None else lease.giving_way.extended(by)
+        clocks = lease.clocks.extended(missed)
+        way = None if lease.giving_way is None else lease.giving_way.extended(missed)
         after = replace(lease, clocks=clocks, violations=violations, idle=idle, giving_way=way)
         if after != lease:
             changes.append(LeaseChanged(after))

@@ -135,6 +135,18 @@ def test_a_host_that_slept_ends_no_wait(host: Host) -> None:
     assert len(host.ledger.waiting) == 1
 
 
+def test_who_comes_after_a_sleep_waits_no_longer_for_it(host: Host) -> None:
+    """A request from between the end of a sleep and the next tick has not missed it."""
+    host.later(3600)
+    waiting = queued(host)
+    assert waiting.deadline is not None
+    host.later(2)
+    host.tick()
+    found = host.ledger.waiting.get(waiting.key)
+    assert found is not None
+    assert found.deadline == waiting.deadline + 2 * SECOND
+
+
 def restarted(host: Host, boot: BootId, away: int) -> Host:
     """The next daemon, with what the first one stored."""
     after = Host(policy=host.ledger.policy)

@@ -149,6 +149,16 @@ def test_a_host_that_slept_gives_every_lease_its_time_back() -> None:
     assert host.lease(waiting.id).state is S.RESERVED
 
 
+def test_a_lease_from_after_a_sleep_has_not_missed_it() -> None:
+    """What is granted between the end of a sleep and the next tick lasts no longer for it."""
+    host = Host(GPU)
+    host.later(3600)
+    lease = host.grant(Request(A, count=0, time_limit=90 * SECOND))
+    host.later(2)
+    host.tick()
+    assert host.lease(lease.id).clocks == lease.clocks.extended(2 * SECOND)
+
+
 def test_a_host_that_slept_without_leases_has_nothing_to_tell() -> None:
     """Where no clock runs, sleep is no news."""
     host = Host(GPU)
