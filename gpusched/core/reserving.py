@@ -13,12 +13,13 @@ from gpusched.core.ledger import Ledger
 from gpusched.core.passing import short_enough
 from gpusched.core.placement import choose
 from gpusched.core.pooling import pool_of
-from gpusched.core.replies import Obstacle, Refusal, Rejected, Verdict
+from gpusched.core.replies import FOR_EVER, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.room import wanted_of
 from gpusched.core.sample import Unavailable
 from gpusched.core.selection import wish_of
 from gpusched.core.share import Share
+from gpusched.core.sizes import in_words
 from gpusched.core.tenants import kept
 from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Order, Waiting
@@ -56,7 +57,7 @@ def never_served(ledger: Ledger, request: Request, now: Instant, asker: int) -> 
     """
     if request.count == 0 or wish_of(request) in ledger.waiting.attainable:
         return None
-    found = refuse(ledger, request, judge(ledger, request, now, asker))
+    found = refuse(ledger, request, _judged(ledger, request, now, asker))
     return None if found.why is Refusal.LATER else found
 
 
@@ -67,7 +68,7 @@ def verdicts_for(
 
     None is nobody in particular.
     """
-    verdicts = judge(ledger, request, now, asker)
+    verdicts = _judged(ledger, request, now, asker)
     return _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
 
 
@@ -79,7 +80,7 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
         later = hindered.why is Refusal.LATER
         never = never_served(ledger, request, now, asker) if later else None
         return never or hindered
-    verdicts = judge(ledger, request, now, asker)
+    verdicts = _judged(ledger, request, now, asker)
     left = _left(ledger, request, verdicts, now, waiting.order)
     rejected = refuse(ledger, request, left)
     coming = _left(ledger, request, verdicts, now, _place_of(ledger, request, now))
@@ -87,6 +88,25 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     if coming != left or _for_less(request, rejected):
         rejected = _if_granted(ledger, rejected, now, asker)
     return _or_shorter(ledger, request, rejected, coming, now, asker)
+
+
+def _judged(
+    ledger: Ledger, request: Request, now: Instant, asker: int | None
+) -> tuple[Verdict, ...]:
+    """Judge all devices; what hides their memory now does not hide that they are too small."""
+    verdicts = judge(ledger, request, now, asker)
+    if request.memory is None:
+        return verdicts
+    return tuple(_too_small(ledger, one, request.memory) or one for one in verdicts)
+
+
+def _too_small(ledger: Ledger, verdict: Verdict, wanted: int) -> Verdict | None:
+    total = ledger.devices[verdict.device].memory_total
+    most = None if total is None else max(0, total - ledger.policy.withheld)
+    if verdict.obstacle in FOR_EVER or most is None or wanted <= most:
+        return None
+    sentence = f"has {in_words(most)}, {in_words(wanted)} wanted"
+    return Verdict(verdict.device, Obstacle.TOO_SMALL, sentence, most)
 
 
 def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:

@@ -10,15 +10,17 @@ from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED
 from gpusched.core.events import ExplainRequested, PolicyRead
 from gpusched.core.ids import DeviceUuid
+from gpusched.core.operator_events import CordonRequested
 from gpusched.core.outlook import outlook_of
 from gpusched.core.policy import Policy
 from gpusched.core.replies import Explained, Granted, Queued, Refusal, Rejected
 from gpusched.core.request import Enforce, Request
 from gpusched.core.reserving import why_waits
+from gpusched.core.sizes import GIB
 from gpusched.core.waiting import Waiting
 from gpusched.core.waits import waits_for
 from tests.fakes.bounding import bounded, pooled, user
-from tests.fakes.builders import ADA, BOB, device, mig
+from tests.fakes.builders import ADA, BOB, ROOT, device, mig
 from tests.fakes.host import MASKING, Host, sentences
 from tests.fakes.kernel_builders import RANGES
 from tests.fakes.preempting import giving_way, hosting
@@ -171,3 +173,22 @@ def test_before_the_first_reading_nothing_is_never() -> None:
     after.apply([AbilityFound(MASKING)])
     assert isinstance(after.ask(waiting.request).reply, Queued)
     assert not isinstance(after.answers.get(waiting.key), Granted)
+
+
+@pytest.mark.parametrize("hidden", ["unread", "cordoned", "lost"])
+def test_what_is_in_the_way_does_not_hide_that_a_device_is_too_small(hidden: str) -> None:
+    """What no device has the memory for is refused at once, whatever else is in the way now."""
+    host = Host(GPU, OTHER)
+    if hidden == "unread":
+        host.later(3600)
+    if hidden == "cordoned":
+        for one in (GPU, OTHER):
+            host.do(CordonRequested(ROOT, one.uuid, "repair"))
+    if hidden == "lost":
+        host.devices = ()
+        host.tick()
+    no = host.refusal(wish("a", memory=81 * GIB))
+    assert no.why is Refusal.NEVER_HERE
+    assert no.sentence == ("1 device wanted, 0 can ever serve: 0, 1: has 80 GiB, 81 GiB wanted")
+    waiting = host.queue(wish("b", memory=80 * GIB))
+    assert why_waits(host.ledger, waiting, host.now.instant).why is Refusal.LATER
