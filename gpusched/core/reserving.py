@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gpusched.core.accounts import unattributed
 from gpusched.core.clocks import Clocks
-from gpusched.core.entitlement import hindrance, longest
+from gpusched.core.entitlement import hindrance, longest, narrowed
 from gpusched.core.explain import refuse
 from gpusched.core.hold import free_of
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment
@@ -80,6 +80,7 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
         later = hindered.why is Refusal.LATER
         never = never_served(ledger, request, now, asker) if later else None
         return never or hindered
+    request = narrowed(ledger, waiting.caller, request)
     verdicts = _judged(ledger, request, now, asker)
     left = _left(ledger, request, verdicts, now, waiting.order)
     rejected = refuse(ledger, request, left)

@@ -93,6 +93,18 @@ def test_what_a_quota_never_allows_is_not_waited_for() -> None:
     assert host.refusal(wish("two", count=2)).why is Refusal.NEVER_HERE
 
 
+def test_who_waits_is_named_no_more_than_his_quota_leaves() -> None:
+    """The nearest request that would be granted to who waits is within his quotas, too."""
+    host = quoted(user(ADA.uid, devices=1))
+    host.grant(wish("held"), BOB)
+    most = replace(wish("mine", 2), min_count=1, must_include=(THREE[0].uuid,))
+    mine = host.queue(most)
+    nearest = why_waits(host.ledger, mine, host.now.instant).nearest
+    assert nearest is not None
+    assert nearest.count == 1
+    assert host.would_grant(nearest)
+
+
 def test_a_larger_quota_serves_who_waits() -> None:
     """When the configuration allows more, whom it concerns is served."""
     host = quoted(user(ADA.uid, devices=1))
