@@ -76,10 +76,11 @@ def hindrance(
 
 
 def narrowed(ledger: Ledger, caller: Caller, request: Request) -> Request:
-    """Give *request*, which `hindrance` lets pass, with no more devices than quotas leave.
+    """Give *request*, which `hindrance` lets pass, with no more than quotas leave.
 
-    Only who says a least or a most number gets fewer than he would like.
+    Only who says a least or a most number of devices gets fewer than he would like.
     """
+    request = limited(ledger, caller, request)
     least, most = request.least, request.max_count or request.count
     if least == most:
         return request
@@ -97,13 +98,19 @@ def narrowed(ledger: Ledger, caller: Caller, request: Request) -> Request:
     return replace(request, count=fewer, max_count=None if request.max_count is None else room)
 
 
+def limited(ledger: Ledger, caller: Caller, request: Request) -> Request:
+    """Give *request* with the time limit that its lease would have."""
+    limit = longest(ledger, caller, request)
+    return request if limit == request.time_limit else replace(request, time_limit=limit)
+
+
 def longest(ledger: Ledger, caller: Caller, request: Request) -> int | None:
     """Give the time limit of a lease of *request* in nanoseconds; None: it has none.
 
     Who names none gets what his quotas allow: a bound that a request escapes by saying nothing
     would be none, and a refusal would break every client that never heard of it.
     """
-    if request.time_limit is not None:
+    if request.time_limit is not None or ledger.policy.quotas.shortest is None:
         return request.time_limit
     bounds = ledger.policy.quotas.on(caller, request.labels)
     return min(

@@ -9,7 +9,7 @@ from gpusched.core.attaching import begin, record
 from gpusched.core.changes import AttainableFound, LeaseChanged
 from gpusched.core.decision import Decision
 from gpusched.core.enforcement import Mode
-from gpusched.core.entitlement import hindrance, narrowed
+from gpusched.core.entitlement import hindrance, limited, narrowed
 from gpusched.core.events import AllocateRequested, ExplainRequested
 from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment, ProcessId
 from gpusched.core.lease import Lease, LeaseState
@@ -130,7 +130,8 @@ def explain(ledger: Ledger, event: ExplainRequested, now: Moment) -> Decision:
     refusal = not_admitted(ledger, event.caller, event.request)
     if refusal is not None:
         return Decision(reply=Explained((), None, refusal))
-    verdicts = verdicts_for(ledger, event.request, now.instant, event.caller.uid)
+    wish = limited(ledger, event.caller, event.request)
+    verdicts = verdicts_for(ledger, wish, now.instant, event.caller.uid)
     answer = _entitled(ledger, event.caller, event.request, now.instant)
     if isinstance(answer, Rejected):
         return Decision(reply=_would_wait(ledger, event, answer, verdicts, now))

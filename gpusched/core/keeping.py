@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gpusched.core.device import Device
-from gpusched.core.entitlement import hindrance
+from gpusched.core.entitlement import hindrance, longest
 from gpusched.core.hold import Hold, Holds, kept_from
 from gpusched.core.horizon import Horizon, horizon
 from gpusched.core.ids import Instant
@@ -26,7 +26,8 @@ class Scope:
 
     Attributes:
         selections: Of the requests that are looked at.
-        domains: Memory domains: once all of them are kept for somebody, nobody else matters.
+        domains: Memory domains: once all of them are kept for somebody, nobody else matters but
+            who is over before they are needed.
     """
 
     selections: tuple[Hashable, ...]
@@ -75,7 +76,8 @@ def kept_in_full(ledger: Ledger, now: Instant) -> Holds:
     """Say for whom which device is kept, those that nothing is free on as well."""
     walk = Walk(ledger, everything(ledger), now)
     for _ in walk:
-        pass
+        if walk.passing:
+            break
     return walk.holds
 
 
@@ -85,6 +87,7 @@ class Walk:
     Attributes:
         holds: What is kept for those that were come past.
         first: Whether the present one is the first of its shape.
+        passing: Whether all that is looked at is kept, so that the present one may only pass.
     """
 
     def __init__(self, ledger: Ledger, scope: Scope, now: Instant) -> None:
@@ -94,12 +97,15 @@ class Walk:
         self._vain: set[Hashable] = set()
         self.holds: dict[str, Hold] = _made_room(ledger, scope, now)
         self._ahead: set[Key] = {one.key for one in self.holds.values()}
-        self.first = True
+        self.first, self.passing = True, False
 
     def __iter__(self) -> Iterator[Waiting]:
         """Give one after the other; when the next is asked for the last one is come past."""
         steps = self._steps
-        while (one := steps.next()) and not self._all_kept():
+        while one := steps.next():
+            if self._all_kept():
+                yield from self._passing()
+                return
             self._ahead.discard(one.key)
             if wish_of(one.request) in self._vain:
                 steps.leave_out()
@@ -117,6 +123,29 @@ class Walk:
             steps.leave_out()
             if not self._ahead and self._in_vain(verdicts):
                 self._vain.add(wish_of(one.request))
+
+    def _passing(self) -> Iterator[Waiting]:
+        """Give those who would be over before anybody begins for whom something is kept."""
+        shortest = (self._ledger.waiting.shortest(), self._ledger.policy.quotas.shortest)
+        limits = [one for one in shortest if one is not None]
+        if not limits:
+            return
+        begin = max(self.holds[one].until or 0 for one in self._scope.domains)
+        if self._now + min(limits) > begin:
+            return
+        self.first = self.passing = True
+        while one := self._steps.next():
+            known = self._steps.shape in self._judged or wish_of(one.request) in self._vain
+            if not known and self._over_by(one, begin):
+                yield one
+            self._steps.leave_out()
+
+    def _over_by(self, one: Waiting, begin: int) -> bool:
+        """Say whether a request may be granted, and would be over then."""
+        limit = longest(self._ledger, one.caller, one.request)
+        if limit is None or self._now + limit > begin:
+            return False
+        return hindrance(self._ledger, one.caller, one.request, self._now) is None
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.

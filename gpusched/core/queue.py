@@ -97,7 +97,8 @@ def turn(ledger: Ledger, now: Moment) -> Decision:
         chosen = _chosen(ledger, one, walk.holds, now.instant) if walk.first else None
         if chosen is not None:
             return _granted(ledger, one, chosen, now)
-        if preempting:
+        # Where all is kept for others nobody makes way for who may only pass.
+        if preempting and not walk.passing:
             making = made_way(ledger, one, walk.verdicts_for(one), walk.holds, now)
             if making:
                 return Decision(tuple(making))

@@ -113,17 +113,23 @@ class Quotas:
         bounds: By whose they are, in the order of the configuration.
         each: The default of each user.
         exempt: Whom none of them bounds.
+        shortest: The least of the longest times that they allow, in nanoseconds; None: none does.
     """
 
     bounds: Mapping[Subject, Bounds] = field(default_factory=lambda: NO_BOUNDS)
     each: Bounds | None = None
     exempt: Exempt = Exempt.NOBODY
+    shortest: int | None = field(init=False, repr=False, compare=False)
     _made: Mapping[Subject, tuple[Bound, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Once for all requests: making them is most of what a check costs.
         made = {subject: tuple(_each(subject, found)) for subject, found in self.bounds.items()}
         object.__setattr__(self, "_made", made)
+        every = [*self.bounds.values(), *filter(None, [self.each])]
+        times = [one.allowed.get(Resource.TIME_LIMIT) for one in every]
+        shortest = min((one for one in times if one is not None), default=None)
+        object.__setattr__(self, "shortest", shortest)
 
     def __str__(self) -> str:
         found = [*self.bounds.values(), *filter(None, [self.each])]

@@ -60,6 +60,7 @@ class WaitingTable:
         self._rows: dict[Key, Waiting] = {}
         self._order: list[Place] = []
         self._clocks: list[tuple[Instant, Key]] = []
+        self._limits: list[tuple[int, Key]] = []
         self._alike: dict[Hashable, Alike] = {}
         self._counts: Counter[Subject] = Counter()
         self._classes: Counter[str] = Counter()
@@ -90,6 +91,10 @@ class WaitingTable:
     def next_clock(self) -> Instant | None:
         """Say when the first deadline of one runs out."""
         return self._clocks[0][0] if self._clocks else None
+
+    def shortest(self) -> int | None:
+        """Give the shortest time limit of one, in nanoseconds; None: none has any."""
+        return self._limits[0][0] if self._limits else None
 
     def over(self, now: Instant) -> Iterator[Waiting]:
         """Give those of which a deadline has run out."""
@@ -123,6 +128,8 @@ class WaitingTable:
         self._counts.update(_subjects(waiting))
         if waiting.clock is not None:
             insort(self._clocks, (waiting.clock, waiting.key))
+        if waiting.request.time_limit is not None:
+            insort(self._limits, (waiting.request.time_limit, waiting.key))
         self.arrivals = max(self.arrivals, waiting.number + 1)
 
     def drop(self, key: Key) -> None:
@@ -142,13 +149,15 @@ class WaitingTable:
             del self._alike[selection]
         if waiting.clock is not None:
             del self._clocks[bisect_left(self._clocks, (waiting.clock, key))]
+        if waiting.request.time_limit is not None:
+            del self._limits[bisect_left(self._limits, (waiting.request.time_limit, key))]
 
     def index_faults(self) -> Iterator[str]:
         """Name the indexes that do not agree with the requests."""
         fresh = WaitingTable()
         for waiting in self._rows.values():
             fresh.put(waiting)
-        for name in ("_order", "_clocks", "_alike", "_counts", "_classes"):
+        for name in ("_order", "_clocks", "_limits", "_alike", "_counts", "_classes"):
             if getattr(fresh, name) != getattr(self, name):
                 yield f"index {name[1:]} does not agree with the requests that wait"
 

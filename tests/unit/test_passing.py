@@ -7,11 +7,15 @@ import pytest
 from gpusched.core.changes import HoldsFound
 from gpusched.core.ids import SECOND, RequestId
 from gpusched.core.passing import short_enough
+from gpusched.core.policy import Policy
 from gpusched.core.preferences import Topology
+from gpusched.core.quota import UNBOUNDED, Quotas
 from gpusched.core.replies import Obstacle, Verdict
 from gpusched.core.request import Request
 from gpusched.core.verdicts import judge
-from tests.fakes.builders import BOB, device
+from gpusched.core.waiting import Waiting
+from tests.fakes.bounding import together, user
+from tests.fakes.builders import ADA, BOB, ROOT, device
 from tests.fakes.host import Host
 from tests.fakes.queued_host import host_of, wish
 from tests.fakes.topologies import paired
@@ -86,3 +90,66 @@ def test_what_is_kept_for_nobody_any_more_says_no_time() -> None:
     assert short_enough(host.ledger, NOW, kept, host.now.instant) is not None
     host.apply([HoldsFound({})])
     assert short_enough(host.ledger, NOW, kept, host.now.instant) is None
+
+
+def behind(*wishes: Request, quotas: Quotas = UNBOUNDED) -> tuple[Host, list[Waiting]]:
+    """One of two devices is free and kept for who wants both; before him somebody waits for the
+    other one, for a time that is known; behind him those of *wishes*.
+    """
+    host = Host(device(0), device(1), policy=Policy(quotas=quotas))
+    held = host.grant(Request(RequestId("held"), devices=(device(1).uuid,)), ROOT)
+    first = replace(wish("first", devices=(device(1).uuid,)), time_limit=90 * MINUTE)
+    host.queue(first, ROOT)
+    host.queue(wish("both", 2), ROOT)
+    waiting = [host.queue(one, BOB) for one in wishes]
+    host.release(held, ROOT)
+    return host, waiting
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(90, True), (91, False), (None, False)])
+def test_who_waits_passes_once_he_can(limit: int | None, *, passes: bool) -> None:
+    """A request that waits is let past as soon as it is known that it delays nobody."""
+    time = None if limit is None else limit * MINUTE
+    host, (short,) = behind(replace(wish("short"), time_limit=time))
+    assert host.waits(short) is not passes
+
+
+def test_who_waits_passes_though_others_before_him_cannot() -> None:
+    """Of those behind who is short enough passes, and no other: the next one has to wait."""
+    wishes = [
+        wish("long"),
+        replace(wish("two", 2), time_limit=MINUTE),
+        replace(wish("short"), time_limit=MINUTE),
+        replace(wish("next"), time_limit=MINUTE),
+    ]
+    host, waiting = behind(*wishes)
+    assert [host.waits(one) for one in waiting] == [True, True, False, True]
+
+
+def test_a_quota_of_time_lets_pass_who_names_no_time() -> None:
+    """Who gets the longest time that his quota allows is over by then, now and after a wait."""
+    bound = user(BOB.uid, time_limit=60 * MINUTE)
+    host, (mine, other) = behind(wish("mine"), wish("other"), quotas=bound)
+    assert not host.waits(mine)
+    assert host.waits(other)
+    host.release(host.served(mine), BOB)
+    again = host.served(other)
+    assert again.clocks.time_limit == host.now.instant + 60 * MINUTE
+    host.release(again, BOB)
+    assert host.would_grant(Request(RequestId("new")), BOB)
+    assert host.refusal(Request(RequestId("new")), ADA).nearest is not None
+    assert host.grant(Request(RequestId("new")), BOB).shares[0].device == device(0).uuid
+
+
+def test_nobody_passes_whom_a_quota_keeps() -> None:
+    """A request that is short enough and over its quota waits on."""
+    bound = together(user(BOB.uid, leases=1))
+    host = Host(device(0), device(1), policy=Policy(quotas=bound))
+    host.grant(Request(RequestId("none"), count=0), BOB)
+    held = host.grant(Request(RequestId("held"), devices=(device(1).uuid,)), ROOT)
+    first = replace(wish("first", devices=(device(1).uuid,)), time_limit=90 * MINUTE)
+    host.queue(first, ROOT)
+    host.queue(wish("both", 2), ROOT)
+    short = host.queue(replace(wish("short"), time_limit=MINUTE), BOB)
+    host.release(held, ROOT)
+    assert host.waits(short)
