@@ -17,8 +17,8 @@ _UNSAID = (
 
 
 def command_of(verb: str, request: Request | None, rest: str = "") -> str:
-    """Give the command that asks for *request*; empty for none."""
-    if request is None:
+    """Give the command that asks for *request*; empty for none, and for what no flag says."""
+    if request is None or request.available or request.must_include:
         return ""
     return f"gpusched {verb} {shlex.join(_words(request))}{rest}"
 

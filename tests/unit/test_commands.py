@@ -3,8 +3,10 @@
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +95,11 @@ def test_a_command_asks_for_the_same(parts: tuple[Fields, ...]) -> None:
     fields = {name: value for part in parts for name, value in part.items()}
     request = Request(A, **fields)  # type: ignore[arg-type]  # the strategies know their fields
     assert pasted(command_of("allocate", request)) == request
+
+
+@pytest.mark.parametrize("field", ["available", "must_include"])
+def test_what_no_flag_says_is_no_command(field: str) -> None:
+    """A command that asked for devices which the request does not want is not named."""
+    request = replace(Request(A), **{field: (DeviceUuid("GPU-1"),)})  # type: ignore[arg-type]  # the strings are its fields
+    assert command_of("run", request) == ""
+    assert command_of("run", None) == ""

@@ -126,7 +126,7 @@ def test_a_pool_that_is_gone_is_told_to_who_waits_for_it() -> None:
     generation = host.ledger.generation
     host.do(PolicyRead(bounded(), {}))
     assert host.ledger.generation > generation
-    why = "pool: there is no pool 'training'; there are default"
+    why = "pool: there is no pool 'training'; known: default"
     assert told(host, waiting) == f"the host or its configuration to change: {why}"
     assert outlook_of(host.ledger, waiting, host.now.instant).why.sentence == why
     decision = host.ask(waiting.request)
