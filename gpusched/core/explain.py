@@ -11,7 +11,7 @@ from gpusched.core.mig_size import larger
 from gpusched.core.replies import Holder, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
 from gpusched.core.sample import Unavailable
-from gpusched.core.sizes import GIB, MIB, in_words
+from gpusched.core.sizes import in_words, rounded_down
 from gpusched.core.unjoined import apart, devices_in_words, wanted_count
 from gpusched.core.verdicts import UNSUITABLE, could_serve
 
@@ -156,17 +156,13 @@ def _fewer(request: Request, serving: Sequence[Verdict]) -> Request | None:
 
 
 def _smaller(ledger: Ledger, request: Request, possible: Sequence[Verdict]) -> Request | None:
-    """Reduce *request* to the memory that as many devices as it needs have free.
-
-    In whole GiB, where it is one: who reads it takes a moment to type it.
-    """
+    """Reduce *request* to the memory that as many devices as it needs have free."""
     little = [one for one in possible if one.obstacle is Obstacle.TOO_LITTLE_FREE]
     # What compute instances of one GPU instance have free is the same memory.
     rooms = {ledger.devices[one.device].memory_domain: one.room or 0 for one in little}
     if len(rooms) < request.least:
         return None
-    room = sorted(rooms.values(), reverse=True)[request.least - 1]
-    size = room - room % (GIB if room >= GIB else MIB)
+    size = rounded_down(sorted(rooms.values(), reverse=True)[request.least - 1])
     if not size:
         return None
     return replace(

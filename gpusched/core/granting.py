@@ -15,6 +15,7 @@ from gpusched.core.ids import Caller, DeviceUuid, Instant, LeaseId, Moment, Proc
 from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.leaving import come_back
 from gpusched.core.ledger import Ledger
+from gpusched.core.lessening import with_nearest
 from gpusched.core.queue import arriving, enqueue, not_admitted
 from gpusched.core.replies import (
     Attachment,
@@ -171,10 +172,12 @@ def _entitled(
 def _hindered(ledger: Ledger, caller: Caller, request: Request, now: Instant) -> Rejected | None:
     """Say what keeps *caller* from being granted *request*, whichever devices are free."""
     found = not_admitted(ledger, caller, request) or hindrance(ledger, caller, request, now)
-    if found is None or found.why is not Refusal.LATER:
-        return found
+    if found is None:
+        return None
     # What no device can ever serve is not waited for, whatever else is in the way now.
-    return never_served(ledger, request, now, caller.uid) or found
+    later = found.why is Refusal.LATER
+    never = never_served(ledger, request, now, caller.uid) if later else None
+    return never or with_nearest(ledger, caller, request, found, now)
 
 
 def _again(lease: Lease, request: Request) -> Granted | Underway | Rejected:

@@ -12,6 +12,7 @@ from gpusched.core.ids import Instant
 from gpusched.core.keeping import kept_in_full, latest, wanted
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.lessening import with_nearest
 from gpusched.core.preemption import those_who_give_way
 from gpusched.core.replies import Rejected, Verdict
 from gpusched.core.reserving import why_waits
@@ -53,6 +54,7 @@ def outlook_of(ledger: Ledger, waiting: Waiting, now: Instant) -> Outlook:
     position = ledger.waiting.position(waiting)
     why = why_waits(ledger, waiting, now)
     if hindrance(ledger, waiting.caller, waiting.request, now) is not None:
+        why = with_nearest(ledger, waiting.caller, waiting.request, why, now)
         return Outlook(waiting, position, count, why, None, ())
     verdicts = judge(ledger, waiting.request, now, waiting.uid)
     holds = kept_in_full(ledger, now)

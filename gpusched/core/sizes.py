@@ -56,6 +56,11 @@ def of_size(part: int, whole: int) -> str:
     return f"{said.removesuffix(unit)} of {other}"
 
 
+def rounded_down(size: int) -> int:
+    """Give the most whole GiB, or MiB below one: who reads it takes a moment to type it."""
+    return size - size % (GIB if size >= GIB else MIB)
+
+
 def as_flag(size: int) -> str:
     """Give *size* bytes as the command line takes it, rounded down to whole MiB."""
     return f"{size // GIB}GiB" if size % GIB == 0 else f"{size // MIB}MiB"
