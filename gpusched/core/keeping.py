@@ -134,18 +134,23 @@ class Walk:
         if self._now + min(limits) > begin:
             return
         self.first = self.passing = True
+        # What cannot be had for so long cannot be had for longer either.
+        tried: dict[Hashable, int] = {}
         while one := self._steps.next():
-            known = self._steps.shape in self._judged or wish_of(one.request) in self._vain
-            if not known and self._over_by(one, begin):
+            wish, limit = wish_of(one.request), self._over_by(one, begin)
+            known = self._steps.shape in self._judged or wish in self._vain
+            if limit is not None and not known and limit < tried.get((wish, one.uid), begin):
                 yield one
+                tried[wish, one.uid] = limit
             self._steps.leave_out()
 
-    def _over_by(self, one: Waiting, begin: int) -> bool:
-        """Say whether a request may be granted, and would be over then."""
+    def _over_by(self, one: Waiting, begin: int) -> int | None:
+        """Give the time limit of a request that would be over then; None: it gets nothing."""
         limit = longest(self._ledger, one.caller, one.request)
         if limit is None or self._now + limit > begin:
-            return False
-        return hindrance(self._ledger, one.caller, one.request, self._now) is None
+            return None
+        hindered = hindrance(self._ledger, one.caller, one.request, self._now)
+        return limit if hindered is None else None
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.

@@ -6,6 +6,7 @@ import pytest
 
 from gpusched.core.changes import HoldsFound
 from gpusched.core.ids import SECOND, RequestId
+from gpusched.core.outlook import outlook_of
 from gpusched.core.passing import short_enough
 from gpusched.core.policy import Policy
 from gpusched.core.preferences import Topology
@@ -118,12 +119,16 @@ def test_who_waits_passes_though_others_before_him_cannot() -> None:
     """Of those behind who is short enough passes, and no other: the next one has to wait."""
     wishes = [
         wish("long"),
-        replace(wish("two", 2), time_limit=MINUTE),
+        replace(wish("two", 2), time_limit=2 * MINUTE),
+        replace(wish("as-long", 2), time_limit=3 * MINUTE),
+        replace(wish("two-again", 2), time_limit=MINUTE),
         replace(wish("short"), time_limit=MINUTE),
         replace(wish("next"), time_limit=MINUTE),
     ]
     host, waiting = behind(*wishes)
-    assert [host.waits(one) for one in waiting] == [True, True, False, True]
+    assert [host.waits(one) for one in waiting] == [True] * 4 + [False, True]
+    outlook = outlook_of(host.ledger, waiting[-1], host.now.instant)
+    assert (outlook.position, outlook.count) == (6, 6)
 
 
 def test_a_quota_of_time_lets_pass_who_names_no_time() -> None:
