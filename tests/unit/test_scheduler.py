@@ -19,6 +19,7 @@ from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.queue_events import ClientLeft
 from gpusched.core.replies import Queued
 from gpusched.core.request import Request
+from gpusched.core.reserving import ends_by
 from gpusched.core.sizes import GIB
 from gpusched.core.verdicts import judge, serving
 from gpusched.core.waiting import Key, Order, Waiting
@@ -149,12 +150,11 @@ class Scheduler(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_for_what_is_free(self) -> None:
-        """The first that waits cannot be served: everything is given out that can be, but for
-        what leases end for somebody else.
+        """Nobody who waits can be served: everything is given out that can be, but for what is
+        kept for longer than until who comes later is over.
         """
-        first = next(iter(self.host.ledger.waiting), None)
-        if first is not None:
-            assert serves(self.host, first) is None
+        for one in self.host.ledger.waiting:
+            assert serves(self.host, one) is None
 
     @invariant()
     def who_looks_at_less_sees_the_same(self) -> None:
@@ -229,11 +229,12 @@ def value_of(request: Request) -> int:
 
 
 def serves(host: Host, waiting: Waiting) -> tuple[DeviceUuid, ...] | None:
-    """The devices that a request would get if nothing were kept for those behind it."""
+    """The devices that a request would get beside what is kept for those before it."""
     ledger = host.ledger
     verdicts = judge(ledger, waiting.request, host.now.instant)
     value = value_of(waiting.request)
-    left = free_of(in_full(host), verdicts, ledger.devices, waiting.order, value, None)
+    ends = ends_by(waiting.request, host.now.instant)
+    left = free_of(in_full(host), verdicts, ledger.devices, waiting.order, value, ends)
     return choose(ledger, waiting.request, left)
 
 
