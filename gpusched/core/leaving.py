@@ -12,6 +12,7 @@ from gpusched.core.entitlement import hindrance
 from gpusched.core.ids import Caller, Instant, Moment
 from gpusched.core.lease import Lease
 from gpusched.core.ledger import Ledger
+from gpusched.core.lessening import with_nearest
 from gpusched.core.queue_events import ClientLeft
 from gpusched.core.queue_story import left
 from gpusched.core.replies import Done, Queued, Refusal, Rejected
@@ -117,8 +118,9 @@ def _in_vain_now(ledger: Ledger, waiting: Waiting, now: Moment) -> Rejected | No
     Before the first reading nothing is never: a driver may be on its way.
     """
     found = hindrance(ledger, waiting.caller, waiting.request, now.instant)
-    final = found is not None and found.why is not Refusal.LATER and ledger.read_at is not None
-    return found if final else None
+    if found is None or found.why is Refusal.LATER or ledger.read_at is None:
+        return None
+    return with_nearest(ledger, waiting.caller, waiting.request, found, now.instant)
 
 
 def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:

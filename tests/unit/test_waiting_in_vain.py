@@ -138,6 +138,19 @@ def test_a_pool_that_is_gone_is_told_to_who_waits_for_it() -> None:
     assert host.refusal(waiting.request) == decision.reply
 
 
+def test_a_quota_that_shrank_is_told_to_who_asks_again() -> None:
+    """Who comes back to a place that his quota allows no more is refused like who asks anew."""
+    host = Host(GPU, OTHER, policy=bounded())
+    host.grant(wish("held"), BOB)
+    waiting = host.queue(wish("a", 2))
+    host.do(PolicyRead(bounded(user(ADA.uid, devices=1)), {}))
+    assert told(host, waiting).startswith("the host or its configuration to change: quota of user")
+    reply = host.ask(waiting.request).reply
+    assert isinstance(reply, Rejected)
+    assert reply.nearest is not None
+    assert host.refusal(waiting.request) == reply
+
+
 def test_an_instance_that_is_removed_is_told_to_who_waits_for_it() -> None:
     """Instances come and go by the operator's hand: who waits for one reads that there is none,
     and is served when it is there again.
