@@ -19,6 +19,9 @@ from gpusched.core.unjoined import arranged
 from gpusched.core.verdicts import could_serve, judge, shut
 from gpusched.core.waiting import Key, Order, Waiting
 
+MOST_PASSING = 1024
+"""Different requests that are looked at for one that may pass those before it, in one turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -136,7 +139,9 @@ class Walk:
         self.first = self.passing = True
         # What cannot be had for so long cannot be had for longer either.
         tried: dict[Hashable, int] = {}
-        while one := self._steps.next():
+        for _ in range(MOST_PASSING):
+            if (one := self._steps.next()) is None:
+                return
             wish, limit = wish_of(one.request), self._over_by(one, begin)
             known = self._steps.shape in self._judged or wish in self._vain
             if limit is not None and not known and limit < tried.get((wish, one.uid), begin):

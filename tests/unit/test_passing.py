@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gpusched.core import keeping
 from gpusched.core.changes import HoldsFound
 from gpusched.core.ids import SECOND, RequestId
 from gpusched.core.outlook import outlook_of
@@ -157,4 +158,12 @@ def test_nobody_passes_whom_a_quota_keeps() -> None:
     host.queue(wish("both", 2), ROOT)
     short = host.queue(replace(wish("short"), time_limit=MINUTE), BOB)
     host.release(held, ROOT)
+    assert host.waits(short)
+
+
+def test_of_very_many_behind_the_first_ones_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn does not go through everybody for one who may pass."""
+    monkeypatch.setattr(keeping, "MOST_PASSING", 1)
+    wishes = [wish("long"), replace(wish("short"), time_limit=MINUTE)]
+    host, (_, short) = behind(*wishes)
     assert host.waits(short)
