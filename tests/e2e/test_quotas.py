@@ -28,7 +28,7 @@ POOLS = f"""
 devices = ["0", "1"]
 users = [{ONE}]
 """
-_WORK = ("sh", "-c", "echo here; exec sleep 60")
+_WORK = ("sh", "-c", "echo here; exec sleep 600")
 
 
 @pytest.fixture
