@@ -1,6 +1,7 @@
 """Decides on requests that wait no longer, or whose client goes and comes back."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from gpusched.core.actions import Answer
@@ -18,7 +19,7 @@ from gpusched.core.queue_story import left
 from gpusched.core.replies import Done, Queued, Refusal, Rejected
 from gpusched.core.request import Request
 from gpusched.core.reserving import why_waits
-from gpusched.core.waiting import Waiting, same
+from gpusched.core.waiting import Waiting, owned, same, shape_of
 
 GONE = "its client is gone"
 
@@ -75,11 +76,12 @@ def timed_out(ledger: Ledger, now: Moment) -> Decision:
     """Take out those that have waited long enough, or whose client did not come back."""
     changes: list[Change] = []
     answers: list[Answer] = []
+    known = _Known(ledger, now.instant)
     for waiting in ledger.waiting.over(now.instant):
         over = waiting.deadline is not None and waiting.deadline <= now.instant
         why = "its time to wait is over" if over else GONE
         changes += [WaitingGone(waiting.key), left(waiting, why, now)]
-        reply = _in_vain(ledger, waiting, now, heard=over)
+        reply = _in_vain(known, waiting, now, heard=over)
         answers.append(Answer(waiting.key, waiting.lease_id, reply))
     return Decision(tuple(changes), tuple(answers))
 
@@ -123,7 +125,29 @@ def _in_vain_now(ledger: Ledger, waiting: Waiting, now: Moment) -> Rejected | No
     return with_nearest(ledger, waiting.caller, waiting.request, found, now.instant)
 
 
-def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:
+class _Known:
+    """What is in the way of requests, found out once for all of one shape.
+
+    A thousand that came together leave together.
+    """
+
+    def __init__(self, ledger: Ledger, now: Instant) -> None:
+        self._ledger, self._now = ledger, now
+        self._orders = sorted({one.order for one in ledger.holds.values()})
+        self._found: dict[Hashable, Rejected] = {}
+
+    def why(self, waiting: Waiting) -> Rejected:
+        """Say what is in the way of one that waits."""
+        key = shape_of(waiting), bisect_left(self._orders, waiting.order)
+        if key not in self._found:
+            self._found[key] = why_waits(self._ledger, waiting, self._now)
+        found = self._found[key]
+        if found.nearest is None:
+            return found
+        return replace(found, nearest=owned(found.nearest, waiting.request))
+
+
+def _in_vain(known: _Known, waiting: Waiting, now: Moment, *, heard: bool) -> Rejected:
     """Say what was still in the way when a request left, where somebody hears it.
 
     After a start all whose clients did not come back leave at once: that must not take long.
@@ -131,7 +155,7 @@ def _in_vain(ledger: Ledger, waiting: Waiting, now: Moment, *, heard: bool) -> R
     waited = f"waited {in_words(now.instant - waiting.arrived.instant)}"
     if not heard:
         return Rejected(Refusal.LATER, f"{waited}: {GONE}")
-    found = why_waits(ledger, waiting, now.instant)
+    found = known.why(waiting)
     return replace(found, sentence=f"{waited}: {found.sentence}")
 
 

@@ -91,6 +91,11 @@ def shape_of(waiting: Waiting) -> Hashable:
     return *who, waiting.priority, labels, _wanted(waiting.request)
 
 
+def owned(request: Request, by: Request) -> Request:
+    """Give *request* with what *by*, one of the same shape, has of its own."""
+    return replace(request, **{name: getattr(by, name) for name in _OWN})
+
+
 def same(one: Request, other: Request) -> bool:
     """Say whether two requests with one id ask for the same; who comes back may wait less."""
     return all(

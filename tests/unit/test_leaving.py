@@ -11,7 +11,7 @@ from gpusched.core.policy import Policy
 from gpusched.core.priority import QueueRules
 from gpusched.core.queue_events import ClientLeft
 from gpusched.core.replies import Done, Refusal, Rejected
-from gpusched.core.request import Request
+from gpusched.core.request import Owner, Request
 from gpusched.core.ticking import next_deadline
 from gpusched.core.waiting import Waiting
 from tests.fakes.builders import ADA, BOB, device, process
@@ -69,6 +69,25 @@ def test_the_time_to_wait_is_over(host: Host) -> None:
     assert found.why is Refusal.LATER
     assert found.sentence.startswith("waited 30s: 1 device wanted, 0 free now: 0: held by")
     assert len(host.ledger.waiting) == 0
+
+
+def test_who_leaves_together_is_told_of_his_own_request(host: Host) -> None:
+    """What is in the way is found out once for those that ask for the same; each is answered with
+    the nearest of his own request.
+    """
+    two = Host(device(0), device(1), policy=host.ledger.policy)
+    two.grant(Request(RequestId("held"), time_limit=7200 * SECOND), BOB)
+    two.queue(Request(RequestId("both"), count=2, wait_without_limit=True), BOB)
+    some = [
+        Request(RequestId(name), wait=30 * SECOND, owner=Owner(f"slurm:{name}"))
+        for name in ("a", "b")
+    ]
+    waiting = [two.queue(one) for one in some]
+    wait(two, 30)
+    told = [refusal(two, one) for one in waiting]
+    limit = 119 * 60 * SECOND
+    assert [one.nearest for one in told] == [replace(one, time_limit=limit) for one in some]
+    assert told[0].sentence == told[1].sentence
 
 
 def test_a_client_that_is_gone_keeps_its_place_for_a_while(host: Host) -> None:
