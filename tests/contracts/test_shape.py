@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from hypothesis import settings
+
 _ROOT = Path(__file__).parent.parent.parent
 _GENERATED = _ROOT / "gpusched" / "api"
 _CODE = ("gpusched", "tests", "tools", "bench", "demo")
@@ -122,3 +124,8 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
 def test_nobody_is_told_to_install_another_distribution() -> None:
     """The distribution is gpusched-daemon; the short name may be anybody's on a package index."""
     assert _lines_matching(_WRONG_DISTRIBUTION) == []
+
+
+def test_no_property_is_broken_by_a_busy_machine() -> None:
+    """Property tests have no deadline: how long an example takes says nothing of what holds."""
+    assert settings().deadline is None
