@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -19,13 +18,8 @@ from tests import (
 
 
 def pytest_configure() -> None:
-    """Refuses a wrong `GPUSCHED_TEST_REQUIRE` before any test runs; gives properties all time.
-
-    A machine that is busy for a moment breaks none.
-    """
+    """Refuses a wrong `GPUSCHED_TEST_REQUIRE` before any test runs."""
     capabilities.required_names()
-    settings.register_profile("untimed", parent=settings(), deadline=None)
-    settings.load_profile("untimed")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
