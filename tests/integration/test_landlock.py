@@ -208,7 +208,7 @@ def test_who_asks_for_advice_gets_no_more(socket_folder: Path, nodes: list[str])
 
 def test_root_offers_nothing(socket_folder: Path) -> None:
     """Root could leave any such mask, and his setuid programs are none."""
-    with gateway(socket_folder, {"Leases/Allocate": reply({})}) as served:
+    with gateway(socket_folder, {"Leases/Allocate": reply({"lease": lease("lease-a")})}) as served:
         subprocess.run(
             [sys.executable, "-m", "gpusched", "run", "--", "true"],
             env={"PATH": os.environ["PATH"], "GPUSCHED_SOCKET": str(served.path)},

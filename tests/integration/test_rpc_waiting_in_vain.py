@@ -187,7 +187,7 @@ async def test_what_settings_make_impossible_is_told_to_who_waits(face: Public) 
     watching = aiter(face.leases.Watch(leases_pb2.WatchLeasesRequest()))
     await anext(watching)
     face.authority.decide(PolicyRead(Policy(), {}))
-    why = "pool: there is no pool 'training'; there are default"
+    why = "pool: there is no pool 'training'; known: default"
     said = f"the host or its configuration to change: {why}"
     assert (await told(stream)).waiting.waits_for == said
     (watched,) = (await anext(watching)).waiting
