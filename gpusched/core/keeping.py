@@ -221,7 +221,8 @@ def _keep(
     its = [one for one in domains if not kept_from(holds, one, waiting.order, value)]
     for domain in its:
         before = holds.get(domain)
-        over = before.over if before is not None and before.key == waiting.key else None
+        # Who leases end for may get others, but for nobody of their own class they have ended.
+        over = None if before is None else before.over
         holds[domain] = Hold(waiting.key, waiting.order, until, over)
     return bool(its)
 

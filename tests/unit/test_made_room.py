@@ -13,8 +13,9 @@ from gpusched.core.lease import Lease, LeaseState
 from gpusched.core.policy import Policy
 from gpusched.core.priority import PriorityClass, QueueRules
 from gpusched.core.quota import Bounds, Exempt, Quotas, Resource
-from gpusched.core.replies import Refusal
+from gpusched.core.replies import Obstacle, Refusal
 from gpusched.core.request import Request
+from gpusched.core.reserving import why_waits
 from gpusched.core.sizes import GIB
 from tests.fakes.builders import ADA, BOB, ROOT, device, process
 from tests.fakes.host import Host, places
@@ -97,6 +98,28 @@ def test_who_leaves_when_told_leaves_it_to_the_same() -> None:
     lease = release(host, "held-1")
     assert (held(host), order(host)) == (["held-0", "urgent"], ["old"])
     assert host.lease(lease.id).giving_way is None
+
+
+def test_who_comes_in_between_keeps_it_from_the_same() -> None:
+    """What a lease ended for, and somebody of a higher class who came before keeps, is nothing
+    that one of its own class could have, whoever asks.
+    """
+    host = Host(*(device(place) for place in range(4)), policy=POLICY)
+    host.grant(Request(RequestId("held-0"), priority="low"))
+    host.grant(Request(RequestId("long"), count=2))
+    host.grant(Request(RequestId("held-1"), priority="low"))
+    first, old = (host.queue(wish(name, priority="low")) for name in ("first", "old"))
+    for _ in range(2):
+        host.later(AGES)
+        host.tick()
+    host.queue(wish("pair", 2), BOB)
+    host.queue(wish("urgent"), BOB)
+    host.do(CancelRequested(ADA, first.request.request_id))
+    assert (order(host), told(host)) == (["old", "pair", "urgent"], ["held-1"])
+    pass_notice(host)
+    assert (held(host), order(host)) == (["held-0", "long"], ["old", "pair", "urgent"])
+    verdicts = why_waits(host.ledger, old, host.now.instant).verdicts
+    assert [one.obstacle for one in verdicts] == [Obstacle.HELD] * 3 + [Obstacle.KEPT]
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gpusched.core.changes import MarksChanged
-from gpusched.core.events import CancelRequested, Recovered
+from gpusched.core.changes import LeaseChanged, MarksChanged
+from gpusched.core.decision import Decision
+from gpusched.core.device import Device
+from gpusched.core.events import CancelRequested, Event, Recovered
 from gpusched.core.hold import Holds, free_of
-from gpusched.core.ids import SECOND, BootId, Caller, DeviceUuid, Instant, LeaseId, RequestId
+from gpusched.core.ids import SECOND, BootId, Caller, DeviceUuid, RequestId
 from gpusched.core.keeping import kept_in_full, stirred
 from gpusched.core.lease import EndReason, Lease
 from gpusched.core.marks import Cordon, Marks
@@ -22,7 +24,7 @@ from gpusched.core.request import Request
 from gpusched.core.reserving import ends_by
 from gpusched.core.sizes import GIB
 from gpusched.core.verdicts import judge, serving
-from gpusched.core.waiting import Key, Order, Waiting
+from gpusched.core.waiting import Order, Waiting
 from tests.examples import examples
 from tests.fakes.builders import ADA, BOB, L4, device
 from tests.fakes.host import Host
@@ -53,9 +55,29 @@ PROBES = tuple(
 )
 
 
-def restarted(host: Host) -> Host:
+class Observed(Host):
+    """A host that remembers of every grant its place in the queue, and what was kept for whom."""
+
+    def __init__(self, *devices: Device) -> None:
+        self.grants: list[tuple[Lease, Order, Holds]] = []
+        super().__init__(*devices, policy=POLICY)
+
+    def _decided(self, event: Event) -> Decision:
+        holds, now = in_full(self), self.now.instant
+        places = {one.lease_id: one.order for one in self.ledger.waiting}
+        known = {one.id for one in (*self.ledger.live(), *self.ledger.ended())}
+        decision = super()._decided(event)
+        for one in decision.changes:
+            if isinstance(one, LeaseChanged) and one.lease.id not in known:
+                rank = POLICY.queue.rank(one.lease.request.priority, now)
+                last = rank, self.ledger.waiting.arrivals
+                self.grants.append((one.lease, places.get(one.lease.id, last), holds))
+        return decision
+
+
+def restarted(host: Host) -> Observed:
     """The daemon again, with what it had stored; every client comes back at once."""
-    after = Host(policy=host.ledger.policy)
+    after = Observed()
     after.devices, after.now = host.devices, host.now
     after.granted_count, after.answers = host.granted_count, host.answers
     leases = [*host.ledger.live(), *host.ledger.ended()]
@@ -75,11 +97,8 @@ class Scheduler(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.host, self.twin = Host(*DEVICES, policy=POLICY), Host(*DEVICES, policy=POLICY)
+        self.host, self.twin = Observed(*DEVICES), Host(*DEVICES, policy=POLICY)
         self.asked = 0
-        self.held: dict[LeaseId, Lease] = {}
-        self.places: dict[Key, Order] = {}
-        self.before: tuple[Holds, Instant] = ({}, Instant(0))
 
     def both(self) -> tuple[Host, Host]:
         return self.host, self.twin
@@ -100,8 +119,6 @@ class Scheduler(RuleBasedStateMachine):
         self.time_passes(20)
         self.arrive(replace(low, priority=None, count=count), who + 1)
         self.time_passes(seconds)
-        # Much happened at once: what had been kept before may be kept elsewhere, nearer, by now.
-        self.before = ({}, self.host.now.instant)
 
     @precondition(lambda self: self.host.ledger.live_count() > 0)
     @rule(which=picks)
@@ -140,8 +157,6 @@ class Scheduler(RuleBasedStateMachine):
             marks = Marks() if host.ledger.marks_of(uuid).cordon else Marks(cordon=at)
             host.apply([MarksChanged(uuid, marks)])
             host.tick()
-        # Other devices serve now: what had been kept until then says nothing.
-        self.before = ({}, self.host.now.instant)
 
     @rule()
     def restart(self) -> None:
@@ -194,28 +209,17 @@ class Scheduler(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_passed_where_it_hurts(self) -> None:
-        """What was kept for a request was given to nobody behind it who could delay it."""
-        holds, now = self.before
-        for lease in self.host.ledger.live():
-            if lease.id in self.held:
-                continue
-            order = self.places.get((lease.uid, lease.request.request_id)) or (
-                self.host.ledger.policy.queue.rank(lease.request.priority, now),
-                self.host.ledger.waiting.arrivals,
-            )
+        """What is kept for a request is given to nobody behind it who could delay it."""
+        for lease, order, holds in self.host.grants:
             for share in lease.shares:
                 hold = holds.get(share.domain)
-                kept = hold is not None and self.host.ledger.waiting.get(hold.key) is not None
-                value = value_of(lease.request)
-                if hold is None or not kept or not hold.keeps_from(order, value):
+                if hold is None or not hold.keeps_from(order, value_of(lease.request)):
                     continue
                 limit = lease.clocks.time_limit
                 assert hold.until is not None
                 assert limit is not None
                 assert limit <= hold.until
-        self.held = {one.id: one for one in self.host.ledger.live()}
-        self.places |= {one.key: one.order for one in self.host.ledger.waiting}
-        self.before = (in_full(self.host), self.host.now.instant)
+        self.host.grants.clear()
 
 
 def in_full(host: Host) -> Holds:
