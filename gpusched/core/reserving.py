@@ -15,8 +15,8 @@ from gpusched.core.placement import choose
 from gpusched.core.pooling import pool_of
 from gpusched.core.replies import FOR_EVER, Obstacle, Refusal, Rejected, Verdict
 from gpusched.core.request import Request
-from gpusched.core.room import wanted_of
-from gpusched.core.sample import Unavailable
+from gpusched.core.room import allocatable, wanted_of
+from gpusched.core.sample import NOT_SAMPLED, Unavailable
 from gpusched.core.selection import wish_of
 from gpusched.core.share import Share
 from gpusched.core.sizes import in_words
@@ -102,12 +102,18 @@ def _judged(
 
 
 def _too_small(ledger: Ledger, verdict: Verdict, wanted: int) -> Verdict | None:
-    total = ledger.devices[verdict.device].memory_total
-    most = None if total is None else max(0, total - ledger.policy.withheld)
+    total, use = ledger.devices[verdict.device].memory_total, ledger.uses.get(verdict.device)
+    memory = NOT_SAMPLED if use is None else use.reading.memory
+    most = room = None
+    if not isinstance(memory, Unavailable):
+        most = room = allocatable(ledger, memory)
+    elif total is not None:
+        # What the driver reserves of it is not known: so much is not offered.
+        most = max(0, total - ledger.policy.withheld)
     if verdict.obstacle in FOR_EVER or most is None or wanted <= most:
         return None
     sentence = f"has {in_words(most)}, {in_words(wanted)} wanted"
-    return Verdict(verdict.device, Obstacle.TOO_SMALL, sentence, most)
+    return Verdict(verdict.device, Obstacle.TOO_SMALL, sentence, room)
 
 
 def _place_of(ledger: Ledger, request: Request, now: Instant) -> Order:

@@ -20,7 +20,7 @@ from gpusched.core.sizes import GIB
 from gpusched.core.waiting import Waiting
 from gpusched.core.waits import waits_for
 from tests.fakes.bounding import bounded, pooled, user
-from tests.fakes.builders import ADA, BOB, ROOT, device, mig
+from tests.fakes.builders import ADA, BOB, ROOT, UNREADABLE, device, memory_of, mig, reading
 from tests.fakes.host import MASKING, Host, sentences
 from tests.fakes.kernel_builders import RANGES
 from tests.fakes.preempting import giving_way, hosting
@@ -205,3 +205,22 @@ def test_what_is_in_the_way_does_not_hide_that_a_device_is_too_small(hidden: str
     assert no.sentence == ("1 device wanted, 0 can ever serve: 0, 1: has 80 GiB, 81 GiB wanted")
     waiting = host.queue(wish("b", memory=80 * GIB))
     assert why_waits(host.ledger, waiting, host.now.instant).why is Refusal.LATER
+
+
+def test_what_a_device_has_for_leases_is_offered_once_it_is_known() -> None:
+    """The driver reserves some of a memory: while that is not read, nobody is named a request
+    that might turn out to be too much; once it is, what is too much is refused also of a device
+    that nobody gets anything of now.
+    """
+    host = Host(GPU)
+    host.tick(replace(reading(GPU), memory=UNREADABLE))
+    unread = host.refusal(wish("a", memory=81 * GIB))
+    assert (unread.why, unread.nearest) == (Refusal.NEVER_HERE, None)
+    known = replace(reading(GPU), memory=memory_of(GPU, reserved=GIB))
+    host.tick(known)
+    host.do(CordonRequested(ROOT, GPU.uuid, "repair"))
+    host.tick(known)
+    no = host.refusal(wish("a", memory=80 * GIB))
+    assert no.why is Refusal.NEVER_HERE
+    assert no.nearest is not None
+    assert no.nearest.memory == 79 * GIB
