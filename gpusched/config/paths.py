@@ -1,5 +1,6 @@
 """Where things lie unless somebody says otherwise: socket, state, configuration file."""
 
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -13,12 +14,13 @@ def instance_name(state: Path, *, simulated: bool) -> str:
     """Give the word with which the cgroups of a daemon begin, by its state directory.
 
     Two daemons on one host, a simulator beside the service, must not take each other's leases
-    for their own.
+    for their own. Nor must one be taken for another that names the same folder by a link.
     """
-    if state == SYSTEM_STATE and not simulated:
+    folder, system = map(os.path.realpath, (state, SYSTEM_STATE))
+    if folder == system and not simulated:
         return "gpusched"
     kind = "gpusched_sim" if simulated else "gpusched"
-    return f"{kind}_{sha256(bytes(state)).hexdigest()[:8]}"
+    return f"{kind}_{sha256(os.fsencode(folder)).hexdigest()[:8]}"
 
 
 def runtime_directory(environment: Mapping[str, str], uid: int) -> Path:

@@ -4,9 +4,13 @@ import os
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 import gpusched
 from tests.e2e.host import GIB, Host, lease_of
-from tools.stage import end
+from tools.stage import GPUSCHED, end
+
+ACTIVE = "LEASE_STATE_ACTIVE"
 
 _ASK_AND_VANISH = r"""
 import os, socket
@@ -61,6 +65,32 @@ def test_a_worker_outlives_the_daemon(own_host: Host) -> None:
     host.until(lambda: worker.pid in host.processes())
     row = host.processes()[worker.pid]
     assert (row.text("lease_id"), row.measured("memory")) == (lease_of(worker.pid), 3 * GIB)
+
+
+@pytest.mark.parametrize("how", ["linked", "moved"])
+def test_a_lease_outlives_another_name_of_the_state_folder(own_host: Host, how: str) -> None:
+    """A daemon whose state folder is named by a link, or was moved, ends no lease that lives."""
+    host = own_host
+    holder = host.start(str(GPUSCHED), "run", "--gpus", "1", "--", "sleep", "300")
+    host.until(lambda: any(one.text("state") == ACTIVE for one in host.leases().values()))
+    lease = lease_of(holder.pid)
+    host.kill_daemon()
+    elsewhere = host.folder / "elsewhere"
+    if how == "linked":
+        elsewhere.symlink_to(host.state)
+    else:
+        host.state.rename(elsewhere)
+    host.environment["GPUSCHED_STATE_DIR"] = str(elsewhere)
+    host.start_daemon()
+    host.told("status")
+    assert host.leases()[lease].text("state") == ACTIVE
+    end(holder)
+    host.until(lambda: host.ended(lease) == "END_REASON_EMPTY")
+    if how == "moved":
+        # Named after the folder of before, it is not this daemon's to remove.
+        host.until(lambda: "not cleared away" in host.log_text)
+        for left in host.cgroups.leases():
+            left.rmdir()
 
 
 def test_what_ended_while_the_daemon_was_down_ends_with_it(own_host: Host) -> None:

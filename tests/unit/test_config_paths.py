@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from gpusched.config.paths import default_socket, default_state, runtime_directory
+from gpusched.config.paths import (
+    SYSTEM_STATE,
+    default_socket,
+    default_state,
+    instance_name,
+    runtime_directory,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,14 @@ def test_a_user_without_a_session_has_a_place_too(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", "/home/ada")
     assert runtime_directory({}, 7) == Path("/tmp/gpusched-7")  # noqa: S108 - only a name
     assert default_state({}, 7, simulated=False) == Path("/home/ada/.local/state/gpusched")
+
+
+def test_a_folder_gives_one_name_however_it_is_named(tmp_path: Path) -> None:
+    """A link to the state folder names the same cgroups: a restart by it finds the leases."""
+    state, link = tmp_path / "state", tmp_path / "link"
+    state.mkdir()
+    link.symlink_to(state)
+    names = {instance_name(one, simulated=True) for one in (state, link, link / ".." / "state")}
+    assert len(names) == 1
+    assert names != {instance_name(tmp_path, simulated=True)}
+    assert instance_name(SYSTEM_STATE, simulated=False) == "gpusched"

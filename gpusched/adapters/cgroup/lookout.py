@@ -6,6 +6,7 @@ other's off. Blocking.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gpusched.adapters.cgroup.hierarchy import Hierarchy
 from gpusched.adapters.cgroup.home import Home
@@ -41,7 +42,8 @@ class Lookout:
         for cgroup in known:
             one = self._look(cgroup.path)
             if one is not None and one.cgroup.inode == cgroup.inode:
-                found[cgroup.inode] = one
+                # Made is made, also under the name that a state folder had before it was moved.
+                found[cgroup.inode] = replace(one, cgroup=cgroup) if cgroup.made else one
         return Observation(tuple(found.values()), begun_at)
 
     def _look(self, path: str) -> SeenCgroup | None:
