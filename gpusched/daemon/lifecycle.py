@@ -115,6 +115,7 @@ async def run(world: World) -> str | None:
     kernel = Kernel(world.enforcer, world.guard, world.signaller, world.table, world.clock)
     room = WaitingRoom()
     ticker = Ticker(poller, world.clock, world.manager, interval, kernel.denied)
+    reread = _reread()
     try:
         # Closed from the last to the first, also when the start fails halfway.
         async with AsyncExitStack() as closing:
@@ -139,9 +140,16 @@ async def run(world: World) -> str | None:
             await world.doors.open(EngineAuthority(engine, ticker, kernel, room, world.containers))
             world.manager.notify("READY=1\nSTATUS=serving")
             structlog.get_logger().info("serving", generation=engine.ledger.generation)
-            return await _serve(world, ticker, engine)
+            return await _serve(world, ticker, engine, reread)
     except (Stopping, EnforceError) as error:
         return str(error)
+
+
+def _reread() -> asyncio.Event:
+    """Remember SIGHUP from here on: unheard, it would end a daemon that waits for its driver."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    return asked
 
 
 async def _restored(world: World, executor: Executor, kernel: Kernel) -> tuple[Engine, Recovered]:
@@ -182,7 +190,9 @@ async def _first_look(world: World, ticker: Ticker, engine: Engine) -> None:
         await asyncio.sleep(ticker.interval)
 
 
-async def _serve(world: World, ticker: Ticker, engine: Engine) -> str | None:
+async def _serve(
+    world: World, ticker: Ticker, engine: Engine, reread: asyncio.Event
+) -> str | None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     reloading: set[asyncio.Task[None]] = set()
@@ -195,6 +205,8 @@ async def _serve(world: World, ticker: Ticker, engine: Engine) -> str | None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    if reread.is_set():
+        reload()
     ticking = loop.create_task(ticker.run(engine))
     stopped = loop.create_task(ended.wait())
     try:
