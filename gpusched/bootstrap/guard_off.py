@@ -37,7 +37,8 @@ def guard_off(words: Sequence[str]) -> int | None:
         return None
     try:
         below = options.below
-        root = Path(below) if below else open_hierarchy(_PRIVATE_MOUNT).root
+        # What is mounted for a look must not stay: it would keep the folder from being removed.
+        root = Path(below) if below else open_hierarchy(_PRIVATE_MOUNT, passing=True).root
         places = take_off(root)
     except EnforceError as error:
         complain(str(error))

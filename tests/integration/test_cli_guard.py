@@ -39,6 +39,24 @@ def never(_options: object) -> int:
     raise AssertionError
 
 
+# `take_off` would look at all cgroups of this machine: here only the place is looked at.
+_WITHOUT_A_MOUNT = """
+import sys
+from pathlib import Path
+from gpusched.adapters.cgroup import hierarchy
+from gpusched.bootstrap import guard_off
+hierarchy.find_root = lambda mounts: None
+guard_off._PRIVATE_MOUNT = Path(sys.argv[1])
+def looked_at(root):
+    print((root / "cgroup.procs").exists())
+    return ()
+guard_off.take_off = looked_at
+sys.exit(guard_off.guard_off(["guard", "off"]) or 0)
+"""
+# A namespace whose mounts are shared, as systemd makes those of a host, but with nobody here.
+_SHARED = 'mount --make-rprivate / && mount --make-rshared / && "$@" && cat /proc/self/mountinfo'
+
+
 def answered(folder: Path, words: str, script: Script) -> tuple[int, list[object]]:
     """Runs `gpusched guard` against a gateway: the exit code, and what was asked."""
     with gateway(folder, script) as served:
@@ -139,6 +157,25 @@ def test_off_without_a_daemon(tmp_path: Path) -> None:
     assert (first.returncode, first.stdout) == (0, f"the guard is taken off {top}\n")
     assert "no daemon was told" in first.stderr
     assert (second.returncode, json.loads(second.stdout)) == (0, {"on": False})
+
+
+@pytest.mark.root
+def test_off_leaves_no_mount(tmp_path: Path) -> None:
+    """Where cgroup2 is mounted nowhere it is mounted for the look, and for nothing else."""
+    place = tmp_path / "cgroup"
+    program = [sys.executable, "-c", _WITHOUT_A_MOUNT, str(place)]
+    command = ["unshare", "-m", "sh", "-c", _SHARED, "sh", *program]
+    ended = subprocess.run(  # noqa: S603 - our own program
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    looked, told, *mounts = ended.stdout.splitlines()
+    assert (looked, told.startswith(f"no guard was on at {place}")) == ("True", True)
+    assert mounts
+    assert [one for one in mounts if str(place) in one] == []
+    place.rmdir()
 
 
 @pytest.mark.root

@@ -25,6 +25,8 @@ _KILL_ROUNDS = 200
 # Those that fork meanwhile need a second round, hardly ever a third.
 _EMPTYING_ROUNDS = 20
 _ROUND_SECONDS = 0.01
+# linux/sched.h, linux/mount.h
+_CLONE_NEWNS, _MS_REC, _MS_SLAVE = 0x20000, 0x4000, 0x80000
 
 
 class Hierarchy:
@@ -244,11 +246,13 @@ def find_root(mounts: str) -> Path | None:
     return None
 
 
-def open_hierarchy(private: Path) -> Hierarchy:
+def open_hierarchy(private: Path, *, passing: bool = False) -> Hierarchy:
     """Find the hierarchy, or mount it at *private* on a host that has it mounted nowhere.
 
     Args:
-        private: A folder of the daemon's own; made when needed.
+        private: A folder of the caller's own; made when needed.
+        passing: Whether the mount is for this process alone, and goes with it; it must have no
+            other threads.
 
     Raises:
         EnforceError: The kernel has no cgroup2, or the daemon may not mount it.
@@ -262,7 +266,11 @@ def open_hierarchy(private: Path) -> Hierarchy:
     except OSError as error:
         raise _refused(what, error) from error
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"cgroup2", os.fsencode(private), b"cgroup2", 0, None):
+    apart = passing and (
+        libc.unshare(_CLONE_NEWNS)
+        or libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None)
+    )
+    if apart or libc.mount(b"cgroup2", os.fsencode(private), b"cgroup2", 0, None):
         raise _refused(what, OSError(ctypes.get_errno(), ""))
     return Hierarchy(private)
 
