@@ -68,6 +68,8 @@ class Door:
         self.rounds: list[tuple[int, ...]] = []
         self.ends: int | None = None
         """Pidfd of a process that is killed before the first move."""
+        self.vacated: str | None = None
+        """A cgroup that goes with its last process."""
 
     def mover(self) -> Mover:
         return Mover(self.hierarchy, self.enter, self.threads)
@@ -78,6 +80,8 @@ class Door:
             select.select([self.ends], [], [], 10)
         self.rounds.append(tuple(pids))
         await in_thread(self.threads, self.hierarchy.enter, path, pids)
+        if self.vacated is not None:
+            await in_thread(self.threads, self.hierarchy.remove, self.vacated)
 
 
 @pytest.fixture
@@ -191,6 +195,23 @@ async def test_a_process_that_ends_while_it_is_moved_takes_all_back(
     assert door.rounds == [(root, child)]
     assert door.hierarchy.where(child) == source
     assert door.hierarchy.pids(target) == ()
+
+
+async def test_one_that_cannot_go_back_keeps_no_other(
+    cgroups: RealCgroups, processes: RealProcesses, door: Door
+) -> None:
+    """Whose cgroup has gone with its last process stays; all others go back all the same."""
+    root = processes.start()
+    first, second = (processes.fork(root) for _ in range(2))
+    source, alone, target = cgroups.make(), cgroups.make(), cgroups.make()
+    door.hierarchy.enter(source, [root, second])
+    door.hierarchy.enter(alone, [first])
+    door.ends, door.vacated = os.pidfd_open(root), alone
+    with pytest.raises(EnforceError, match="has ended"):
+        await door.mover().move(identity(root), target, 0)
+    os.close(door.ends)
+    assert door.hierarchy.where(second) == source
+    assert door.hierarchy.pids(target) == (first,)
 
 
 async def test_a_cgroup_that_is_gone_is_said(

@@ -212,7 +212,9 @@ class Mover:
             for pid in (*tree.members, *born):
                 origin = tree.origins.get(pid, home)
                 if origin and pid in self._hierarchy.pids(tree.target):
-                    self._hierarchy.enter(origin, [pid])
+                    # A scope goes with its last process: who was in it alone stays here.
+                    with contextlib.suppress(EnforceError):
+                        self._hierarchy.enter(origin, [pid])
 
 
 def _has_ended(pidfd: int) -> bool:
