@@ -49,7 +49,8 @@ MAX_GAP = Option(
     "sampling.max_gap",
     "30s",
     duration,
-    "Samples further apart mean that the host slept: every lease gets that time back.",
+    "Samples further apart mean that the host slept: every lease gets that time back. More than"
+    " `sampling.interval`.",
 )
 BOOT_PATIENCE = Option(
     "sampling.boot_patience",

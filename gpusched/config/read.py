@@ -1,7 +1,7 @@
 """Reads the configuration file: TOML in, one frozen `Config` out, or all its faults at once."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,9 @@ def parse(text: str, names: Names = HOST) -> Config:
         raise ConfigFaults(("not TOML that can be read: it is nested too deeply",)) from None
     reader = Reader(tables, names)
     config = _config(reader)
-    if reader.faults:
-        raise ConfigFaults(tuple(reader.faults))
+    faults = (*reader.faults, *_faults_together(config))
+    if faults:
+        raise ConfigFaults(faults)
     return config
 
 
@@ -109,6 +110,17 @@ def read(path: Path | None, environment: Mapping[str, str]) -> Config:
         raise ConfigFaults((f"{chosen}: not readable: {why}",)) from None
     except ConfigFaults as error:
         raise ConfigFaults(tuple(f"{chosen}: {one}" for one in error.faults)) from None
+
+
+def _faults_together(config: Config) -> Iterator[str]:
+    """Name what is right by itself, and wrong beside another option."""
+    if config.policy.max_tick_gap <= config.interval * SECOND:
+        gap, interval = options.MAX_GAP.key, options.INTERVAL.key
+        words = f"{gap}: {config.written[gap]} is not more than {interval}"
+        yield (
+            f"{words}, {config.written[interval]}: each sample would pass for a sleep of the host,"
+            " and no clock would run out"
+        )
 
 
 def _policy(reader: Reader) -> Policy:

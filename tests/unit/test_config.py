@@ -80,6 +80,13 @@ FAULTS: dict[str, tuple[str, str]] = {
         '[sampling]\ndeadline = "5"',
         "sampling.deadline: '5' is not a time such as 90s, 5m or 1h30m",
     ),
+    "gap": (
+        '[sampling]\ninterval = "30s"',
+        (
+            "sampling.max_gap: 30s is not more than sampling.interval, 30s: each sample would pass"
+            " for a sleep of the host, and no clock would run out"
+        ),
+    ),
     "keepalive": ('[leases]\nkeepalive = "0s"', "leases.keepalive: '0s' is not more than nothing"),
     "drain": (
         '[devices]\ndrain_deadline = "3000000d"',
