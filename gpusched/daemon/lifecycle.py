@@ -18,6 +18,7 @@ from gpusched.core.ids import SECOND
 from gpusched.core.ledger import Ledger
 from gpusched.core.policy import Policy
 from gpusched.core.sample import Unavailable
+from gpusched.daemon.attended import AttendedSampler
 from gpusched.daemon.authority import EngineAuthority
 from gpusched.daemon.committer import QUICK
 from gpusched.daemon.containers import Containers
@@ -111,7 +112,7 @@ async def run(world: World) -> str | None:
         InvariantBroken: The loaded ledger contradicts itself.
     """
     interval = min(world.interval, world.manager.watchdog_interval() or world.interval)
-    poller = Poller(world.sampler, world.table, world.clock)
+    poller = Poller(AttendedSampler(world.sampler, world.manager), world.table, world.clock)
     kernel = Kernel(world.enforcer, world.guard, world.signaller, world.table, world.clock)
     room = WaitingRoom()
     ticker = Ticker(poller, world.clock, world.manager, interval, kernel.denied)
