@@ -190,7 +190,9 @@ def _by_taint(ledger: Ledger, marks: Marks, now: Moment) -> Manner | None:
 
 
 def _rebased(cordon: Cordon, now: Moment) -> Cordon:
-    at = Moment(Instant(now.instant - (now.wall - cordon.at.wall)), cordon.at.wall)
+    # A clock that stands too early, as before it is set over the network, tells no age.
+    age = max(0, now.wall - cordon.at.wall)
+    at = Moment(Instant(now.instant - age), cordon.at.wall)
     if cordon.deadline is None:
         return replace(cordon, at=at)
     return replace(

@@ -1,5 +1,7 @@
 """The daemon's start: the same boot keeps its leases, another boot ends them."""
 
+from dataclasses import replace
+
 from gpusched.core.actions import WatchExit
 from gpusched.core.changes import AbilityFound
 from gpusched.core.decision import Decision
@@ -7,9 +9,11 @@ from gpusched.core.enforcement import NOT_PROBED
 from gpusched.core.events import Recovered
 from gpusched.core.ids import SECOND, BootId, Instant
 from gpusched.core.lease import EndReason, LeaseState
+from gpusched.core.operator_events import DrainRequested
 from gpusched.core.request import Request
-from tests.fakes.builders import A, B, C, device, process
+from tests.fakes.builders import ROOT, A, B, C, device, process
 from tests.fakes.host import Host, changed_leases, sentences
+from tests.fakes.marked_host import MarkedHost
 
 HERE, ELSEWHERE = BootId("boot-1"), BootId("boot-2")
 FOUR = [device(n) for n in range(4)]
@@ -101,3 +105,15 @@ def test_recovering_in_one_boot_twice_moves_only_the_clocks() -> None:
     again = host.lease(lease.id)
     assert again.clocks == lease.clocks.extended(120 * SECOND)
     assert (again.state, again.processes) == (lease.state, lease.processes)
+
+
+def test_a_boot_with_a_clock_that_is_behind_puts_no_cordon_into_the_future() -> None:
+    """Before the wall clock is set a cordon counts as made now, and its time runs anew."""
+    host = MarkedHost(FOUR[0])
+    host.do(DrainRequested(ROOT, FOUR[0].uuid, "replace it", time=100 * SECOND))
+    host.now = replace(host.now, wall=host.now.wall - 1000 * SECOND)
+    host.do(Recovered(ELSEWHERE, HERE, None, "1"))
+    cordon = host.ledger.marks_of(FOUR[0].uuid).cordon
+    assert cordon is not None
+    assert cordon.at.instant == host.now.instant
+    assert cordon.deadline == host.now.instant + 100 * SECOND
