@@ -20,10 +20,11 @@ def check_cgroup(situation: Situation) -> Remarks:
     else:
         kind = "only cgroup v1 is mounted" if old else "no cgroup tree is mounted"
         yield warn(
-            f"{kind}: the daemon, as root, mounts a cgroup2 tree of its own below its state"
-            " directory",
-            "nothing; with `systemd.unified_cgroup_hierarchy=1` on the kernel's command line"
-            " systemd makes the tree",
+            f"{kind}: a daemon that root starts mounts a cgroup2 tree of its own below its state"
+            " directory; the service may not, and its leases are advisory",
+            "put `systemd.unified_cgroup_hierarchy=1` on the kernel's command line, or let the"
+            " service mount: `systemctl edit gpusched`, there `[Service]` and"
+            " `SystemCallFilter=mount`",
         )
 
 
