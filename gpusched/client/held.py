@@ -136,7 +136,9 @@ def _renewal(lease: lease_pb2.Lease) -> float | None:
     allowed = deadline - lease.created_at.ToNanoseconds()
     # One that is given again (`request_id`) is older, and has been renewed since.
     left = deadline - time.time_ns()
-    return max((min(allowed, left) if left > 0 else allowed) / _THIRD / 1e9, 0.01)
+    # Either is out where the clock was set meanwhile: then the other holds.
+    sound = [one for one in (allowed, left) if one > 0]
+    return max(min(sound, default=0) / _THIRD / 1e9, 0.01)
 
 
 def _device(granted: lease_pb2.GrantedDevice) -> LeasedDevice:

@@ -92,5 +92,5 @@ def _cordoned(cordon: Cordon, now: Instant) -> str:
 def _tainted(taint: Taint, now: Instant) -> str:
     words = f"tainted {in_words(now - taint.at.instant)} ago: {taint.reason}"
     if taint.clears is not None:
-        words += f" (clears in {in_words(taint.clears - now)})"
+        words += f" (clears in {in_words(max(0, taint.clears - now))})"
     return f"{words} (what helps: {taint.recovery})" if taint.recovery else words

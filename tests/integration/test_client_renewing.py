@@ -1,5 +1,6 @@
 """A keepalive in bad luck: the daemon is away for a while, and not much of it is left then."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import grpc
 import pytest
 
 import gpusched
+from gpusched.api.v1 import lease_pb2
+from gpusched.client.held import HeldLease
 from tests.fakes.lease_service import LeaseService, lease_service
 from tests.fakes.waiting import until
 
@@ -43,3 +46,13 @@ async def test_an_async_block_tries_again_soon(away: LeaseService) -> None:
     async with gpusched.async_lease():
         await _asked_again(away)
     assert len(away.asked) > _OFTEN
+
+
+def test_a_clock_that_was_set_back_makes_nobody_hurry() -> None:
+    """A lease that begins in the future is renewed by what is left of its keepalive."""
+    grant, now = lease_pb2.Grant(), time.time_ns()
+    grant.lease.created_at.FromNanoseconds(now + 3600 * _SECOND)
+    grant.lease.keepalive_deadline.FromNanoseconds(now + 30 * _SECOND)
+    renewal = HeldLease(grant).renewal
+    assert renewal is not None
+    assert 9 < renewal <= 10

@@ -192,6 +192,8 @@ def test_a_tainted_device_says_what_helps() -> None:
         "tainted 1s ago: XID 48: double-bit ECC error (what helps: reset the GPU);"
         " tainted 1s ago: XID 63 (clears in 9m59s)"
     )
+    host.later(601)  # no tick yet that takes it off
+    assert host.refusal(Request(A)).verdicts[0].sentence.endswith("XID 63 (clears in 0s)")
     host.look(without=[GPU])
     (verdict,) = host.refusal(Request(A)).verdicts
     assert verdict.obstacle is Obstacle.LOST
