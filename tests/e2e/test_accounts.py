@@ -64,7 +64,7 @@ def test_the_account_balances_while_workers_grow(host: Host) -> None:
     """
     share = ("--device", "0", "--memory", "20GiB")
     steady = host.worker("2GiB", *share)
-    grow = (str(GPUSCHED), "simulated-worker", "--memory", "1GiB", "--grow", "64MiB/0.05")
+    grow = (str(GPUSCHED), "simulated-worker", "--memory", "1GiB", "--grow", "64MiB/0.2")
     growing = host.start(str(GPUSCHED), "run", *share, "--", *grow)
     assert first_line(growing)
     stray = host.stray("3GiB", 0)

@@ -165,8 +165,9 @@ def test_all_that_runs(host: Host, service: Path, session: Path) -> None:
     # Rounded up to 256 MiB: 5500 MiB are 5632.
     assert limits == {alone.pid: [None], jobs[0].pid: [4 * GIB], jobs[1].pid: [5632 << 20]}
     assert [one.poll() for one in (alone, *jobs)] == [None] * 3
-    kinds = {one.text("kind") for one in host.processes().values()}
-    assert kinds == {"PROCESS_KIND_LEASE"}
+    host.until(
+        lambda: {one.text("kind") for one in host.processes().values()} == {"PROCESS_KIND_LEASE"}
+    )
     assert _adopted(host, "--all") == []
     for one in (alone, *jobs):
         end(one)

@@ -107,7 +107,7 @@ def test_what_ended_while_the_daemon_was_down_ends_with_it(own_host: Host) -> No
 def test_the_time_without_a_daemon_does_not_count(own_host: Host) -> None:
     """Every clock is extended by the time in which nobody could attach or renew."""
     host = own_host
-    lease = host.allocate("--attach-deadline", "2s")
+    lease = host.allocate("--attach-deadline", "5m")
     host.kill_daemon()
     _be_away(host.state / "ledger.db", seconds=3600)
     host.start_daemon()

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
+import gpusched
 from gpusched.client.document import Document
 from tests.e2e.host import GIB, Host, children_of, command_of, kill, lease_of
 
 _LOST = "[[device]]\nindex = 1\nfaults = { lost = true }\n"
 _HANGING = '[[device]]\nindex = 1\nfaults = { hang = "forever" }\n'
-_CONFIG = '[sampling]\ninterval = "100ms"\ndeadline = "500ms"\nmax_age = "1s"\n'
+# A busy machine is not a driver that hangs.
+_CONFIG = '[sampling]\ninterval = "100ms"\ndeadline = "2s"\nmax_age = "4s"\n'
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,8 @@ def test_a_hanging_call_holds_nobody_up(host: Host) -> None:
     before = children_of(host.pid)
     host.control(_HANGING)
     host.until(lambda: "UNREAD" in _healths(host))
-    assert sorted(_seconds_of_status(host) for _ in range(5))[2] < 0.5
+    with gpusched.Client(str(host.socket)) as client:
+        assert sorted(_seconds_of_status(client) for _ in range(5))[2] < 0.5
     driver = host.told("status").part("driver")
     assert driver.text("state") == "DRIVER_STATE_NOT_ANSWERING"
     assert "NVML" in driver.text("sentence")
@@ -85,9 +88,9 @@ def test_a_hanging_call_holds_nobody_up(host: Host) -> None:
     assert host.processes()[worker.pid].text("lease_id") == lease
 
 
-def _seconds_of_status(host: Host) -> float:
+def _seconds_of_status(client: gpusched.Client) -> float:
     begun = time.perf_counter()
-    host.told("status")
+    client.status()
     return time.perf_counter() - begun
 
 

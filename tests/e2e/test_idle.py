@@ -1,5 +1,6 @@
 """Idle leases with real processes: told, asked, kept by renewing, and ended."""
 
+import re
 import subprocess
 import threading
 
@@ -13,8 +14,9 @@ from tools.stage import GPUSCHED, end
 
 pytestmark = pytest.mark.root
 
-REPORT = '[leases]\nidle_after = "2s"\ngrace = "1s"\n'
-END = REPORT + 'idle_policy = "end"\nidle_grace = "3s"\n'
+# Longer than a worker takes to have its memory; to be asked, longer than three commands take.
+REPORT = '[leases]\nidle_after = "5s"\ngrace = "1s"\n'
+END = REPORT + 'idle_policy = "end"\nidle_grace = "8s"\n'
 
 
 def serve(host: Host, more: str) -> None:
@@ -69,11 +71,12 @@ def test_a_worker_that_frees_its_memory_is_reported(own_host: Host) -> None:
     worker, lease = run(host, "--free-after", "0.5")
     neighbour, other = run(host)
     host.until(lambda: told(host, lease))
-    assert told(host, lease) == ["idle: no process on its devices for 2s; it is only reported"]
+    (sentence,) = told(host, lease)
+    assert re.fullmatch(r"idle: no process on its devices for \ds; it is only reported", sentence)
     assert told(host, other) == []
     found = of(host, lease)
     assert found.text("idle_kind") == "IDLE_KIND_NO_PROCESS"
-    assert float(found.text("idle_time").removesuffix("s")) >= 2
+    assert float(found.text("idle_time").removesuffix("s")) >= 5
     assert "idle_since" in found
     assert "idle_deadline" not in found
     assert "idle_since" not in of(host, other)
@@ -109,18 +112,18 @@ def test_renewed_it_is_kept_and_else_it_is_ended(own_host: Host) -> None:
     assert heard[0].kind == lease_pb2.NOTICE_KIND_IDLE
     assert heard[0].action == lease_pb2.NOTICE_ACTION_END
     grace = heard[0].action_at.ToNanoseconds() - heard[0].at.ToNanoseconds()
-    assert round(grace / 1e9, 1) == 3
+    assert round(grace / 1e9, 1) == 8
     assert "unless used or renewed in" in host.gpusched("leases").stdout
     assert "idle " in host.gpusched("status").stdout
     renewed = host.gpusched("renew", lease)
     assert (renewed.returncode, renewed.stdout) == (0, f"{lease} ends with its last process\n")
     assert "idle_deadline" not in of(host, lease)
-    host.until(lambda: host.ended(lease) == "END_REASON_IDLE", 30)
+    host.until(lambda: host.ended(lease) == "END_REASON_IDLE", 40)
     assert worker.wait(10) == 0
     listener.join(10)
     assert len(heard) == 2
     events = told(host, lease, "")
-    asked = "it ends in 3s unless it is used, or `gpusched renew"
+    asked = "it ends in 8s unless it is used, or `gpusched renew"
     wanted = (
         "granted to",
         asked,

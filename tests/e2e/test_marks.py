@@ -55,7 +55,7 @@ def test_a_drain_ends_leases_at_its_deadline() -> None:
         host.start_daemon()
         worker, other = host.worker("1GiB", "--device", "0"), host.worker("1GiB", "--device", "1")
         lease = lease_of(worker.pid)
-        reply = host.told("drain", "0", "--reason", "replace it", "--deadline", "2s")
+        reply = host.told("drain", "0", "--reason", "replace it", "--deadline", "5s")
         assert [one.text("id") for one in reply.parts("leases")] == [lease]
         assert "(draining)" in host.gpusched("status").stdout
         host.until(lambda: host.ended(lease) == "END_REASON_DRAINED")

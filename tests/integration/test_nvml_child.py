@@ -17,6 +17,7 @@ from gpusched.core.sample import NodeReading, Reading, Unavailable
 ROOT = Path(__file__).parent.parent.parent
 QUICK = Patience(deadline=1.0, start=20.0, first_pause=0.01, longest_pause=0.01)
 LONG = 20.0  # seconds; only a failing test ever waits so long
+PATIENT = Patience(deadline=LONG, first_pause=0.01, longest_pause=0.01)
 
 MakeSampler = Callable[[str, Patience], AbstractAsyncContextManager[NvmlChild]]
 
@@ -88,7 +89,7 @@ def _reason(answer: Reading[NodeReading]) -> str:
 
 async def test_one_process_gives_many_readings(stand_in: MakeSampler, starts: Starts) -> None:
     """The process is started by the first request and serves all later ones."""
-    async with stand_in("good", QUICK) as sampler:
+    async with stand_in("good", PATIENT) as sampler:
         assert starts.count() == 0
         for _ in range(3):
             before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -168,7 +169,7 @@ async def test_failing_process_is_replaced_after_a_pause(
 
 async def test_killed_process_is_replaced(stand_in: MakeSampler) -> None:
     """A process that somebody else killed is told by its signal and replaced."""
-    async with stand_in("good", QUICK) as sampler:
+    async with stand_in("good", PATIENT) as sampler:
         await _until_read(sampler)
         assert sampler._child is not None
         sampler._child.process.send_signal(signal.SIGSEGV)
