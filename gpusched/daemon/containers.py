@@ -110,11 +110,11 @@ class Containers:
         ledger = engine.ledger
         with suppress(Stopping):
             while True:
-                seen, policy = ledger.generation, ledger.policy
+                seen = ledger.generation
                 await self._withdraw_ended()
                 await self._show_as_allowed(ledger)
                 # Nobody was there to hear the news of what has happened meanwhile.
-                if ledger.generation == seen and ledger.policy is policy:
+                if ledger.generation == seen:
                     await engine.news()
 
     async def _put(self, documents: LeaseDocuments, ledger: Ledger, lease: Lease) -> str | None:
