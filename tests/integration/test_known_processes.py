@@ -7,13 +7,11 @@ import pytest
 
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.adapters.procfs.known import TURNS
-from gpusched.core.ids import LeaseId
 from gpusched.core.sample import ProcessFacts
 from gpusched.ports import Watched
 from tests.ports.cgroup_worlds import RealCgroups
-from tests.ports.real_processes import RealProcesses
+from tests.ports.real_processes import LEASE, RealProcesses
 
-LEASE = LeaseId("lease-0000000001")
 SAYS = "print(1, flush=True)"
 
 

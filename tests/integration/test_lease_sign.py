@@ -7,10 +7,8 @@ import pytest
 
 from gpusched.adapters.procfs import reading
 from gpusched.adapters.procfs.descent import claimed_lease
-from gpusched.core.ids import LeaseId
-from tests.ports.real_processes import RealProcesses
+from tests.ports.real_processes import LEASE, RealProcesses
 
-LEASE = LeaseId("lease-0000000001")
 _KTHREADD = 2
 
 

@@ -10,12 +10,11 @@ import pytest
 from gpusched.adapters.procfs import Hierarchy, ProcfsProcessTable
 from gpusched.adapters.procfs.facts import user_name
 from gpusched.adapters.procfs.tree import standing_of
-from gpusched.core.ids import LeaseId, ProcessId
+from gpusched.core.ids import ProcessId
 from gpusched.ports import Member, Watched
 from tests.ports.cgroup_worlds import RealCgroups
-from tests.ports.real_processes import RealProcesses
+from tests.ports.real_processes import LEASE, RealProcesses
 
-LEASE = LeaseId("lease-0000000001")
 WAIT = "print(1, flush=True); input()"
 
 

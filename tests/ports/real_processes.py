@@ -14,6 +14,11 @@ from typing import Self
 
 from gpusched.core.ids import LeaseId
 
+LEASE = LeaseId(f"lease-{os.getpid()}-1")
+OTHER = LeaseId(f"lease-{os.getpid()}-2")
+"""Ids that no process on this machine carries but those of this run: a lease's members are looked
+for among all processes, and tests run beside these."""
+
 # Says its pid once it is what it shall be, then obeys one line after the other.
 _NODE = 'echo $$ >"$1"; while read -r line; do eval "$line"; done'
 _SECONDS = 10

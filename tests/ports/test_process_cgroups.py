@@ -8,11 +8,9 @@ import pytest
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.ports import Member, ProcessTable, Watched
 from tests.ports.cgroup_worlds import Cgroups, FakeCgroups, RealCgroups
-from tests.ports.real_processes import RealProcesses
+from tests.ports.real_processes import LEASE, OTHER, RealProcesses
 from tests.ports.worlds import UID, FakeWorld, RealWorld, World
 
-LEASE = LeaseId("lease-0000000001")
-OTHER = LeaseId("lease-0000000002")
 UIDS = (UID, UID, UID)
 
 

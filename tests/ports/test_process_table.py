@@ -10,11 +10,8 @@ import pytest
 from gpusched.adapters.procfs import ProcfsProcessTable
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.ports import Watched
-from tests.ports.real_processes import RealProcesses
+from tests.ports.real_processes import LEASE, OTHER, RealProcesses
 from tests.ports.worlds import UID, FakeWorld, RealWorld, World
-
-LEASE = LeaseId("lease-0000000001")
-OTHER = LeaseId("lease-0000000002")
 
 
 @pytest.fixture
@@ -103,7 +100,7 @@ def test_root_and_descendants_are_members(world: World) -> None:
 def test_each_lease_has_its_own_members(world: World) -> None:
     """One pass tells the members of several leases apart, and names a lease without any."""
     one, two = world.start(), world.start()
-    empty = LeaseId("lease-0000000003")
+    empty = LeaseId(f"{LEASE}-without-any")
     found = world.table.members(
         [watched(one), watched(two, lease=OTHER), watched(lease=empty)],
     )
