@@ -85,7 +85,7 @@ def test_a_block_renews_its_lease_by_itself(host: Host) -> None:
     """`with gpusched.lease(keepalive=…)` needs no renewal by the program."""
     lease, state = host.program(_LONG_BLOCK)
     assert int(state) == lease_pb2.LEASE_STATE_ACTIVE
-    assert host.ended(lease) == "END_REASON_RELEASED"
+    host.until(lambda: host.ended(lease) == "END_REASON_RELEASED")
 
 
 def test_a_request_is_withdrawn(host: Host, client: gpusched.Client) -> None:

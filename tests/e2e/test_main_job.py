@@ -47,7 +47,7 @@ def test_a_program_holds_devices_for_the_length_of_a_block(host: Host, source: s
     assert inside == pid
     assert (int(state), mask) == (lease_pb2.LEASE_STATE_ACTIVE, "0,1" if HELD else "4,5")
     assert granted == devices
-    assert host.ended(lease) == "END_REASON_RELEASED"
+    host.until(lambda: host.ended(lease) == "END_REASON_RELEASED")
 
 
 def _working(host: Host, memory: str, *wishes: str) -> int:

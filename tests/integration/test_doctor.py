@@ -128,19 +128,19 @@ def test_programs_that_are_not_there_or_do_not_start(
 
 def test_a_driver_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver's file that gives no answer is named after its time, and not waited for twice."""
-    monkeypatch.setattr(looking, "DRIVER_PATIENCE", 0.3)
+    monkeypatch.setattr(looking, "DRIVER_PATIENCE", 2)
     host = healthy(tmp_path)
     host.remove("/proc/driver/nvidia/version")
     fifo = tmp_path / "proc/driver/nvidia/version"
     os.mkfifo(fifo)
     found = [one for one in examine(host.situation(), lambda _: None) if one.level is Level.FAIL]
     assert [one.name for one in found] == ["driver"]
-    assert "did not answer within 0.3 s" in found[0].seen
+    assert "did not answer within 2 s" in found[0].seen
 
 
 def test_a_file_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that never answers, as of a dead server, is named; the other checks are made."""
-    monkeypatch.setattr(looking, "FILE_PATIENCE", 0.3)
+    monkeypatch.setattr(looking, "FILE_PATIENCE", 2)
     host = healthy(tmp_path)
     host.remove("/proc/1/cmdline")
     os.mkfifo(tmp_path / "proc/1/cmdline")
@@ -148,8 +148,8 @@ def test_a_file_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.Monk
     findings = list(examine(host.situation(), lambda _: None))
     found = {one.name: one.seen for one in findings if one.level is Level.FAIL}
     assert found == {
-        "mps": "/proc/1/cmdline did not answer within 0.3 s",
-        "cdi files": "/var/run/cdi/another.json did not answer within 0.3 s",
+        "mps": "/proc/1/cmdline did not answer within 2 s",
+        "cdi files": "/var/run/cdi/another.json did not answer within 2 s",
     }
     assert findings[-1].name == "clock"
 

@@ -30,7 +30,7 @@ def test_a_worker_grows_until_there_is_no_more(host: SimulatedHost) -> None:
 def test_a_worker_gives_its_memory_back_and_lives(host: SimulatedHost) -> None:
     """It stands in no list any more, and may take memory again."""
     variables = {"CUDA_VISIBLE_DEVICES": "0", **PCI}
-    work = ("--memory", "8GiB", "--free-after", "0.2", "--grow", "1GiB/1")
+    work = ("--memory", "8GiB", "--free-after", "0.2", "--grow", "1GiB/3")
     worker = host.worker(*work, **variables)
     worker.ready()
     for wanted in ([], [worker.pid]):
