@@ -134,7 +134,8 @@ class Walk:
         if not limits:
             return
         begin = max(self.holds[one].until or 0 for one in self._scope.domains)
-        if self._now + min(limits) > begin:
+        most = begin - self._now
+        if min(limits) > most:
             return
         self.first = self.passing = True
         # What cannot be had for so long cannot be had for longer either.
@@ -142,20 +143,18 @@ class Walk:
         for _ in range(MOST_PASSING):
             if (one := self._steps.next()) is None:
                 return
-            wish, limit = wish_of(one.request), self._over_by(one, begin)
-            known = self._steps.shape in self._judged or wish in self._vain
-            if limit is not None and not known and limit < tried.get((wish, one.uid), begin):
+            who = wish_of(one.request), one.uid
+            limit = longest(self._ledger, one.caller, one.request)
+            if limit is not None and limit < tried.get(who, most + 1) and self._may_pass(one):
                 yield one
-                tried[wish, one.uid] = limit
+                tried[who] = limit
             self._steps.leave_out()
 
-    def _over_by(self, one: Waiting, begin: int) -> int | None:
-        """Give the time limit of a request that would be over then; None: it gets nothing."""
-        limit = longest(self._ledger, one.caller, one.request)
-        if limit is None or self._now + limit > begin:
-            return None
-        hindered = hindrance(self._ledger, one.caller, one.request, self._now)
-        return limit if hindered is None else None
+    def _may_pass(self, one: Waiting) -> bool:
+        """Say whether one that would be over in time may be served, and was not looked at."""
+        if self._steps.shape in self._judged or wish_of(one.request) in self._vain:
+            return False
+        return hindrance(self._ledger, one.caller, one.request, self._now) is None
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.
