@@ -72,7 +72,7 @@ def _not_now(ledger: Ledger, event: AllocateRequested, narrow: Request, now: Mom
     wish = wish_of(narrow)
     if event.request.waits and wish in ledger.waiting.attainable:
         return _enqueue(ledger, event, now)
-    answer = why_not(ledger, narrow, now.instant, event.caller.uid)
+    answer = why_not(ledger, event.caller, event.request, now.instant)
     return _attainable(_later(ledger, event, answer, now), wish)
 
 
@@ -164,9 +164,8 @@ def _entitled(
     hindered = _hindered(ledger, caller, request, now)
     if hindered is not None:
         return hindered
-    narrow = narrowed(ledger, caller, request)
-    devices = chosen(ledger, narrow, now, caller.uid)
-    return why_not(ledger, narrow, now, caller.uid) if devices is None else devices
+    devices = chosen(ledger, narrowed(ledger, caller, request), now, caller.uid)
+    return why_not(ledger, caller, request, now) if devices is None else devices
 
 
 def _hindered(ledger: Ledger, caller: Caller, request: Request, now: Instant) -> Rejected | None:

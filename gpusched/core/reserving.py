@@ -41,13 +41,15 @@ def chosen(
     return choose(ledger, request, left, asker)
 
 
-def why_not(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejected:
-    """Say why the uid *asker*, who comes now, cannot have devices that were not to be had."""
+def why_not(ledger: Ledger, caller: Caller, asked: Request, now: Instant) -> Rejected:
+    """Say why *caller*, who comes now, cannot have devices that were not to be had."""
+    request, asker = narrowed(ledger, caller, asked), caller.uid
     verdicts = verdicts_for(ledger, request, now, asker)
     rejected = refuse(ledger, request, verdicts)
     if _for_less(request, rejected):
         rejected = _if_granted(ledger, rejected, now, asker)
-    return _or_shorter(ledger, request, rejected, verdicts, now, asker)
+    rejected = _or_shorter(ledger, request, rejected, verdicts, now, asker)
+    return _as_asked(rejected, asked, request)
 
 
 def never_served(ledger: Ledger, request: Request, now: Instant, asker: int) -> Rejected | None:
@@ -74,13 +76,13 @@ def verdicts_for(
 
 def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     """Say what is in the way of a request that waits, and what its user would be granted now."""
-    request, asker = waiting.request, waiting.caller.uid
-    hindered = hindrance(ledger, waiting.caller, request, now)
+    asked, asker = waiting.request, waiting.caller.uid
+    hindered = hindrance(ledger, waiting.caller, asked, now)
     if hindered is not None:
         later = hindered.why is Refusal.LATER
-        never = never_served(ledger, request, now, asker) if later else None
+        never = never_served(ledger, asked, now, asker) if later else None
         return never or hindered
-    request = narrowed(ledger, waiting.caller, request)
+    request = narrowed(ledger, waiting.caller, asked)
     verdicts = _judged(ledger, request, now, asker)
     left = _left(ledger, request, verdicts, now, waiting.order)
     rejected = refuse(ledger, request, left)
@@ -88,7 +90,8 @@ def why_waits(ledger: Ledger, waiting: Waiting, now: Instant) -> Rejected:
     # What is kept for the request itself is nothing that another one of its user could have.
     if coming != left or _for_less(request, rejected):
         rejected = _if_granted(ledger, rejected, now, asker)
-    return _or_shorter(ledger, request, rejected, coming, now, asker)
+    rejected = _or_shorter(ledger, request, rejected, coming, now, asker)
+    return _as_asked(rejected, asked, request)
 
 
 def _judged(
@@ -150,6 +153,14 @@ def _or_shorter(
     shorter = short_enough(ledger, request, verdicts, now)
     passes = shorter is not None and chosen(ledger, shorter, now, asker) is not None
     return replace(rejected, nearest=shorter) if passes else rejected
+
+
+def _as_asked(rejected: Rejected, asked: Request, narrow: Request) -> Rejected:
+    """Name no time limit in the nearest request that it has for its user's quota anyway."""
+    nearest = rejected.nearest
+    if nearest is None or nearest.time_limit != narrow.time_limit:
+        return rejected
+    return replace(rejected, nearest=replace(nearest, time_limit=asked.time_limit))
 
 
 def _left(

@@ -111,3 +111,20 @@ def test_who_waits_for_his_quota_hears_of_it_too() -> None:
     assert why.why is Refusal.LATER
     assert why.nearest is not None
     assert why.nearest.count == 1
+
+
+def test_the_time_that_a_quota_gives_is_not_asked_for() -> None:
+    """Who names no time limit is named none with fewer devices, for his quota gives it anyway; one
+    that lets him pass those before him is named.
+    """
+    host = quoted(user(ADA.uid, time_limit=3600 * SECOND), 0)
+    host.grant(replace(wish("theirs", 3), time_limit=1800 * SECOND), BOB)
+    assert host.refusal(Request(A, 2)).nearest == Request(A, 1)
+    assert host.refusal(Request(A, 5)).nearest == Request(A, 4)
+    assert host.refusal(Request(A, 2, time_limit=SECOND)).nearest == Request(
+        A, 1, time_limit=SECOND
+    )
+    host.queue(wish("first", 4), BOB)
+    shorter = host.refusal(Request(A)).nearest
+    assert shorter is not None
+    assert shorter.time_limit == 1800 * SECOND
