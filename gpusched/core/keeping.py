@@ -152,9 +152,9 @@ class Walk:
 
     def _may_pass(self, one: Waiting) -> bool:
         """Say whether one that would be over in time may be served, and was not looked at."""
-        if self._steps.shape in self._judged or wish_of(one.request) in self._vain:
-            return False
-        return hindrance(self._ledger, one.caller, one.request, self._now) is None
+        known = self._steps.shape in self._judged or wish_of(one.request) in self._vain
+        hindered = known or hindrance(self._ledger, one.caller, one.request, self._now)
+        return not hindered
 
     def _all_kept(self) -> bool:
         # Who others made room for is served, too, where that is all there is.
