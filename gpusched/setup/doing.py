@@ -107,8 +107,10 @@ def _refuse_mounts(folder: Path) -> None:
     Raises:
         SetupFault: There is one.
     """
-    for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines():
-        place = Path(line.split()[4])
+    # Anybody's mounts (FUSE) are among them, at names that need be no text.
+    listing = Path("/proc/self/mountinfo").read_bytes().decode(errors="replace")
+    for line in listing.removesuffix("\n").split("\n"):
+        place = Path(line.split(" ")[4])
         if place.is_relative_to(folder):
             raise SetupFault(
                 Reason.FAILED, f"remove {folder}: {place} is mounted; `umount {place}` first"

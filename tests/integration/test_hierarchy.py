@@ -194,3 +194,25 @@ async def test_a_home_makes_what_is_empty(cgroups: RealCgroups, processes: RealP
         await asyncio.to_thread(hierarchy.empty_into, path, "/")
         await home.remove(path)
         assert await home.all() == ()
+
+
+def test_a_cgroup_whose_name_is_no_text(cgroups: RealCgroups, processes: RealProcesses) -> None:
+    """A name with a carriage return is not cut off there, so that a process is never taken for
+    one of a cgroup beside its own; one that is no text is no defect.
+    """
+    tree, own = Hierarchy(cgroups.mount), cgroups.make()
+    pid = processes.start()
+    for name in (b"a\r0::b", b"\xff", b"a\x0b"):
+        inner = os.fsencode(tree.folder(own)) + b"/" + name
+        os.mkdir(inner)  # noqa: PTH102 - bytes that are no text stay what they are
+        Path(os.fsdecode(inner), "cgroup.procs").write_text(str(pid))
+        assert tree.where(pid) == f"{own}/{name.decode(errors='replace')}"
+        tree.enter(own, [pid])
+        os.rmdir(inner)  # noqa: PTH106 - as above
+
+
+def test_mounts_at_names_that_are_no_text(tmp_path: Path) -> None:
+    """A mount of somebody else, at whatever name, does not keep the hierarchy from being found."""
+    place = mounted(tmp_path / "cgroup")
+    strange = "40 24 0:50 / /home/eve/\ufffd\x85\x0c rw shared:9 - fuse.eve eve rw\n"
+    assert find_root(line(place) + strange) == place

@@ -225,3 +225,14 @@ async def test_a_cgroup_that_is_gone_is_said(
         await door.mover().move(identity(process), target, 0)
     assert door.hierarchy.where(process) == where
     assert descriptors() <= before
+
+
+def test_a_newborn_with_a_name_that_is_no_text(processes: RealProcesses) -> None:
+    """Whatever a process calls itself, looking for those that fled goes on: else anybody could
+    keep all others from coming under their leases.
+    """
+    pid, _ = processes.run_python(
+        "import sys; open('/proc/self/comm', 'wb').write(b'\\xff\\xfe\\r'); print(0, flush=True);"
+        " sys.stdin.read()"
+    )
+    assert pid in [one.identity.pid for one in born_between(pid, pid)]

@@ -83,7 +83,8 @@ def born_between(first: int, last: int) -> Iterator[Stat]:
 def _is_thread(pid: int) -> bool:
     """Say whether it is the id of a thread: that has a folder too, though none lists it."""
     try:
-        return f"\nTgid:\t{pid}\n" not in Path(f"/proc/{pid}/status").read_text()
+        # As bytes: a process may call itself what is no text.
+        return b"\nTgid:\t%d\n" % pid not in Path(f"/proc/{pid}/status").read_bytes()
     except ABSENT:
         return False
 

@@ -59,9 +59,11 @@ class Hierarchy:
     def where(self, pid: int) -> str | None:
         """Give the cgroup of a process; None where the process or its cgroup is gone."""
         try:
-            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            listing = Path(f"/proc/{pid}/cgroup").read_bytes().decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             return None
+        # At the kernel's line ends only: a name may hold a carriage return, and be no text.
+        lines = listing.split("\n")
         path = next((line[3:] for line in lines if line.startswith("0::")), None)
         return None if path is None or path.endswith(" (deleted)") else path
 
@@ -233,11 +235,11 @@ def find_root(mounts: str) -> Path | None:
     Args:
         mounts: Contents of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
     """
-    for line in reversed(mounts.splitlines()):
+    for line in reversed(mounts.split("\n")):
         place, _, rest = line.partition(" - ")
         if not rest.startswith("cgroup2 "):
             continue
-        _, _, _, root, point, options, *_ = place.split()
+        _, _, _, root, point, options, *_ = place.split(" ")
         folder = Path(point.encode().decode("unicode_escape"))
         # Any other root is a part of the tree only: paths in /proc/<pid>/cgroup would not fit.
         whole = root == "/" and "rw" in options.split(",")
@@ -257,7 +259,8 @@ def open_hierarchy(private: Path, *, passing: bool = False) -> Hierarchy:
     Raises:
         EnforceError: The kernel has no cgroup2, or the daemon may not mount it.
     """
-    root = find_root(Path("/proc/self/mountinfo").read_text())
+    # Users mount where they like (FUSE), also at a name that is no text.
+    root = find_root(Path("/proc/self/mountinfo").read_bytes().decode(errors="replace"))
     if root is not None:
         return Hierarchy(root)
     what = f"cgroup2 is mounted nowhere and cannot be mounted at {private}"
