@@ -1,6 +1,7 @@
 """Messages out of a JSON body or a query, and where one is wrong."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -135,8 +136,8 @@ def _value(field: FieldDescriptor, text: str) -> Json:
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counted = Counter(name for name, _ in pairs)
+        twice = next(name for name, many in counted.items() if many > 1)
         raise ValueError(f"{twice!r} is there twice")
     return made
 

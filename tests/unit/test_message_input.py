@@ -1,6 +1,7 @@
 """Requests out of JSON are read as protobuf's own mapping reads them."""
 
 import json
+import time
 
 import pytest
 from google.protobuf.json_format import ParseDict, ParseError
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from gpusched.api.v1 import leases_pb2, request_pb2
 from gpusched.core.errors import InvalidRequest
 from gpusched.rpc.call import Refused
+from gpusched.web.gateway import BODY_BYTES
 from gpusched.web.message_input import message_from_json, message_from_query
 
 Wish = request_pb2.AllocateRequest
@@ -63,3 +65,16 @@ def test_no_place_in_a_query(name: str) -> None:
     """What a query cannot hold is refused by its name."""
     with pytest.raises(InvalidRequest, match=f"{name}: cannot stand in a query"):
         message_from_query(Wish, [(name, "x")])
+
+
+def test_a_name_that_is_there_twice_is_found_at_once() -> None:
+    """A body of the greatest size, whose last name is the first one that is there twice, is
+    refused in the time that it takes to read it: whoever asks meanwhile waits for that.
+    """
+    names = [f"{one:05}" for one in (*range(80_000), 79_999)]
+    body = ("{" + ",".join(f'"{one}":0' for one in names) + "}").encode()
+    assert len(body) < BODY_BYTES
+    begun = time.process_time()
+    with pytest.raises(Refused, match="'79999' is there twice"):
+        message_from_json(Wish, body)
+    assert time.process_time() - begun < 5
