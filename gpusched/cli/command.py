@@ -11,6 +11,9 @@ from gpusched.client.address import socket_path
 from gpusched.client.document import Document
 from gpusched.client.thin import ThinClient
 
+_CONTROLS = {one: f"\\u{one:04x}" for one in range(0x7F, 0xA0)}
+"""What JSON may leave as it is and a terminal obeys: delete, and the controls beyond ASCII."""
+
 
 class UsageError(Exception):
     """Words that the command line does not understand; one line, with the next step."""
@@ -95,7 +98,8 @@ def no_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show_json(fields: dict[str, object], *, one_line: bool = False) -> None:
     """Print a message in its JSON form."""
-    print(json.dumps(fields, ensure_ascii=False, indent=None if one_line else 2), flush=one_line)
+    text = json.dumps(fields, ensure_ascii=False, indent=None if one_line else 2)
+    print(text.translate(_CONTROLS), flush=one_line)
 
 
 def complain(sentence: str) -> None:

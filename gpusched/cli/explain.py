@@ -79,7 +79,7 @@ def explain_lines(
     if verdicts:
         lines += ["", *lines_of(_VERDICTS, [_verdict(one) for one in verdicts], width)]
     for words in (_outlook(reply, now(), waits=waits), _commands(reply, to_paste)):
-        lines += ["", *words] if words else []
+        lines += ["", *map(printable, words)] if words else []
     story = reply.parts("story")
     if story:
         lines += ["", *(event_line(one) for one in story)]

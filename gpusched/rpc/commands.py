@@ -17,10 +17,15 @@ _UNSAID = (
 
 
 def command_of(verb: str, request: Request | None, rest: str = "") -> str:
-    """Give the command that asks for *request*; empty for none, and for what no flag says."""
+    """Give the command that asks for *request*; empty for none, and for what no flag says.
+
+    Empty too where a word of it is not printable: it may be pasted by somebody else than who has
+    said it, whose terminal would obey it.
+    """
     if request is None or request.available or request.must_include:
         return ""
-    return f"gpusched {verb} {shlex.join(_words(request))}{rest}"
+    words = shlex.join(_words(request))
+    return f"gpusched {verb} {words}{rest}" if words.isprintable() else ""
 
 
 def _words(request: Request) -> Iterator[str]:

@@ -1,5 +1,10 @@
 """What the screens say of who waits, and of leases that give way."""
 
+import json
+
+import pytest
+
+from gpusched.cli.command import show_json
 from gpusched.cli.explain import explain_lines
 from gpusched.cli.lease_table import end_of, lease_lines
 from gpusched.cli.waiting_table import waiting_lines
@@ -59,3 +64,25 @@ def test_what_is_said_of_who_waits_or_would() -> None:
     assert lines[4] == "lease-1 would give way to it"
     two = Document({"sentence": "so", "preempted_lease_ids": ["lease-1", "lease-2"]})
     assert explain_lines(two, None, waits=True)[2] == "lease-1, lease-2 give way to it"
+
+
+def test_no_word_of_an_explanation_moves_the_cursor() -> None:
+    """What it waits for and what would do may have words of another user in them."""
+    reply = {
+        "sentence": "why",
+        "waiting": {"waits_for": "\x1b[2J"},
+        "rejection": {"nearest_command": "gpusched run --label 'a=\x9b2J' -- CMD"},
+    }
+    lines = explain_lines(Document(reply), None, waits=True)
+    assert all(one.isprintable() for one in lines)
+    assert "it waits for ?[2J" in lines
+
+
+def test_json_on_a_terminal_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Controls beyond ASCII, which JSON may leave as they are, are escaped; it reads the same."""
+    fields: dict[str, object] = {"name": "a\x9b2J\x7f\x1b[2J", "word": "é"}
+    show_json(fields, one_line=True)
+    text = capsys.readouterr().out
+    assert text.removesuffix("\n").isprintable()
+    assert "é" in text
+    assert json.loads(text) == fields

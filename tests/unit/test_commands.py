@@ -103,3 +103,11 @@ def test_what_no_flag_says_is_no_command(field: str) -> None:
     request = replace(Request(A), **{field: (DeviceUuid("GPU-1"),)})  # type: ignore[arg-type]  # the strings are its fields
     assert command_of("run", request) == ""
     assert command_of("run", None) == ""
+
+
+@pytest.mark.parametrize("word", ["\x1b[2Jgone", "two\nlines", "\x9b2J", "a\u202eb"])
+def test_what_a_terminal_would_obey_is_no_command(word: str) -> None:
+    """A label with characters that are not printable is in no command: who is shown the command
+    may be an administrator, whose terminal would obey another user's words.
+    """
+    assert command_of("run", replace(Request(A), labels={"team": word})) == ""
