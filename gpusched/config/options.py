@@ -105,7 +105,10 @@ INFRA = Option(
 )
 ADMIN_GROUP = Option("access.admin_group", "gpusched", word, "Administers, beside root.")
 CONNECTIONS = Option(
-    "access.connections_per_user", 1024, count, "Open connections of one user; root has no limit."
+    "access.connections_per_user",
+    1024,
+    count,
+    "Open connections of one user, and calls that he has under way by gRPC; root has no limit.",
 )
 OTHERS = Option(
     "access.others",

@@ -21,6 +21,7 @@ from gpusched.rpc.call import Call, Callers, Code, Refused
 from gpusched.rpc.peer import PeerTable, UnknownPeer
 from gpusched.rpc.registry import SERVICES, Method, Registry, answer, answers
 from gpusched.rpc.status import details_of, trailer_of
+from gpusched.rpc.underway import CallsUnderWay
 
 REJECTION_KEY = "gpusched-rejection-bin"
 """Trailing metadata that carries a serialized `Rejection`."""
@@ -45,10 +46,14 @@ class RpcServer:
         registry: What answers.
         peers: Who came through the front.
         callers: Makes callers of them.
+        calls_per_uid: Calls that one user may have under way; root has no limit.
     """
 
-    def __init__(self, registry: Registry, peers: PeerTable, callers: Callers) -> None:
+    def __init__(
+        self, registry: Registry, peers: PeerTable, callers: Callers, calls_per_uid: int
+    ) -> None:
         self._registry = registry
+        self._under_way = CallsUnderWay(calls_per_uid)
         self._peers = peers
         self._callers = callers
         self._server: aio.Server | None = None
@@ -95,7 +100,8 @@ class RpcServer:
         async def handle(data: bytes, context: Context) -> bytes:
             try:
                 call = self._call(context)
-                reply = await answer(method, _parsed(method, data), call)
+                with self._under_way.one_of(call.caller.uid):
+                    reply = await answer(method, _parsed(method, data), call)
                 return reply.SerializeToString()
             except Refused as refused:
                 await _abort(context, refused)
@@ -106,8 +112,9 @@ class RpcServer:
         async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
             try:
                 call = self._call(context)
-                async for reply in answers(method, _parsed(method, data), call):
-                    yield reply.SerializeToString()
+                with self._under_way.one_of(call.caller.uid):
+                    async for reply in answers(method, _parsed(method, data), call):
+                        yield reply.SerializeToString()
             except Refused as refused:
                 await _abort(context, refused)
 

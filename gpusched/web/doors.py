@@ -86,7 +86,7 @@ class PublicDoors:
         registry = registry_of(world)
         backend = self._private() / "grpc.sock"
         backend.unlink(missing_ok=True)
-        self._server = RpcServer(registry, peers, callers)
+        self._server = RpcServer(registry, peers, callers, facing.limits.connections_per_uid)
         await self._server.start(backend)
         self._gateway = Gateway(registry, callers)
         self._front = Front(self._socket, backend, peers, self._gateway.protocol, facing.limits)

@@ -69,7 +69,9 @@ class Public:
 
 @asynccontextmanager
 async def public(
-    folder: Path, is_admin: Callable[[int, int], bool] = lambda _uid, _gid: False
+    folder: Path,
+    is_admin: Callable[[int, int], bool] = lambda _uid, _gid: False,
+    limits: FrontLimits | None = None,
 ) -> AsyncIterator[Public]:
     """Serve until the test is done with it."""
     clock, scene, units = FakeClock(), Scene(), FakeUnits()
@@ -89,7 +91,7 @@ async def public(
         FakeSampler(),
         units,
         is_admin,
-        FrontLimits(),
+        limits or FrontLimits(),
     )
     doors = PublicDoors(path, facing)
     await doors.open(authority)
