@@ -1,16 +1,15 @@
 """Which of its siblings a worker process is: a number that its replacement gets again.
 
 Servers that start workers tell them rarely. BentoML does; for any other the workers of one parent
-agree among themselves: each holds the lowest number that no living sibling has. The kernel lets go
-of it when the process ends, however that happens.
+agree among themselves: each holds the lowest number that no living sibling has (`worker_number`).
 """
 
 import os
-import socket
 import sys
 from typing import NamedTuple
 
 from gpusched.client.asking import bad
+from gpusched.client.worker_number import Holder, lowest_free
 
 _MOST = 4096
 
@@ -27,7 +26,7 @@ class Place(NamedTuple):
     number: int
 
 
-_held: dict[int, tuple[Place, socket.socket]] = {}
+_held: dict[int, tuple[Place, Holder]] = {}
 """By pid: a process that forks leaves its place to nobody."""
 
 
@@ -91,15 +90,7 @@ def _lowest_free(group: str) -> Place:
     known = _held.get(os.getpid())
     if known is not None and known[0].group == group:
         return known[0]
-    for number in range(_MOST):
-        holder = socket.socket(socket.AF_UNIX)
-        try:
-            # An abstract name: nothing is on disk, and nothing stays after the process.
-            holder.bind(f"\0gpusched/worker/{group}/{number}")
-        except OSError:
-            holder.close()
-            continue
-        found = Place(group, number)
-        _held[os.getpid()] = (found, holder)
-        return found
-    raise RuntimeError(f"process {os.getppid()} has more than {_MOST} workers")
+    number, holder = lowest_free(group, _MOST)
+    found = Place(group, number)
+    _held[os.getpid()] = (found, holder)
+    return found

@@ -1,12 +1,16 @@
 """Which of its siblings a worker is, found out by real processes."""
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from gpusched.client import worker_place
+from gpusched.client import worker_number, worker_place
+from gpusched.client.worker_number import lowest_free
+from tests.descriptors import descriptors
 
 _FAMILY = """
 import os, signal, sys
@@ -96,3 +100,57 @@ def test_a_number_that_is_given(bentoml: SimpleNamespace) -> None:
     bentoml.worker_index = None
     assert worker_place.place(7) == worker_place.place(7)
     assert not worker_place.place(7).group.endswith("/Svc")
+
+
+def number_of(group: str, most: int = 4) -> int:
+    """The number that a process gets, which lets it go at once."""
+    number, holder = lowest_free(group, most)
+    holder.close()
+    return number
+
+
+def test_what_other_users_take_is_nobodys_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Names that another user has taken before leave a worker its number: it is held in a folder
+    of the user's own.
+    """
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind("\0gpusched/worker/squatted/0")
+        number, holder = lowest_free("squatted", 4)
+        assert (number, number_of("squatted"), number_of("another")) == (0, 1, 0)
+    holder.close()
+    assert number_of("squatted") == 0
+
+
+def test_a_folder_that_others_can_write_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No number is held where others could take it away."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared))
+    assert number_of("shared") == 0
+    assert not [*shared.iterdir()]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_more_workers_than_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, own: bool
+) -> None:
+    """Where all numbers are held that is said, and nothing stays open; where no folder is the
+    user's own it is the same.
+    """
+    folders = [str(tmp_path)] if own else ["/nonexistent"]
+    monkeypatch.setattr(worker_number, "_own_folders", lambda _uid: iter(folders))
+    held = [lowest_free("full", 2) for _ in range(2)]
+    assert [number for number, _ in held] == [0, 1]
+    before = descriptors()
+    with pytest.raises(RuntimeError, match="more than 2 workers"):
+        lowest_free("full", 2)
+    assert descriptors() == before
+    held[0][1].close()
+    assert number_of("full", 2) == 0
+    held[1][1].close()
