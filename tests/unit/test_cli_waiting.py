@@ -68,7 +68,7 @@ def test_what_is_said_of_who_waits_or_would() -> None:
 
 def test_no_word_of_an_explanation_moves_the_cursor() -> None:
     """What it waits for and what would do may have words of another user in them."""
-    reply = {
+    reply: dict[str, object] = {
         "sentence": "why",
         "waiting": {"waits_for": "\x1b[2J"},
         "rejection": {"nearest_command": "gpusched run --label 'a=\x9b2J' -- CMD"},
