@@ -72,6 +72,7 @@ async def _news(
         await asyncio.wait({serving}, timeout=NEWS_EVERY)
         if world.authority.ledger.generation == seen:
             await _something_new(world, serving)
+        await world.turns.of(call.caller.uid)
 
 
 async def _something_new(world: World, serving: asyncio.Future[Reply]) -> None:

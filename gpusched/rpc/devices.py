@@ -40,6 +40,7 @@ class Devices:
         while True:
             if authority.ledger.generation == told:
                 await authority.news()
+                await self._world.turns.of(call.caller.uid)
                 continue
             told = authority.ledger.generation
             reply = self._list(call)

@@ -67,6 +67,7 @@ class Events:
             lines = list(_after(ledger, last))
             if not lines:
                 await authority.news()
+                await self._world.turns.of(call.caller.uid)
                 continue
             last = lines[-1].sequence
             replies = [

@@ -71,6 +71,7 @@ class LeaseViews:
             same = only is not None and told >= 0 and lease is before and not notices
             if ledger.generation == told or same:
                 await authority.news()
+                await self._world.turns.of(call.caller.uid)
                 continue
             told, before, heard = ledger.generation, lease, _latest_notice(ledger)
             reply = self._list(_watched(ledger, lease, request, call), call)

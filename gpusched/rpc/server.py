@@ -21,6 +21,7 @@ from gpusched.rpc.call import Call, Callers, Code, Refused
 from gpusched.rpc.peer import PeerTable, UnknownPeer
 from gpusched.rpc.registry import SERVICES, Method, Registry, answer, answers
 from gpusched.rpc.status import details_of, trailer_of
+from gpusched.rpc.turns import Turns
 from gpusched.rpc.underway import CallsUnderWay
 
 REJECTION_KEY = "gpusched-rejection-bin"
@@ -46,13 +47,20 @@ class RpcServer:
         registry: What answers.
         peers: Who came through the front.
         callers: Makes callers of them.
+        turns: Says when a call may begin.
         calls_per_uid: Calls that one user may have under way; root has no limit.
     """
 
     def __init__(
-        self, registry: Registry, peers: PeerTable, callers: Callers, calls_per_uid: int
+        self,
+        registry: Registry,
+        peers: PeerTable,
+        callers: Callers,
+        turns: Turns,
+        calls_per_uid: int,
     ) -> None:
         self._registry = registry
+        self._turns = turns
         self._under_way = CallsUnderWay(calls_per_uid)
         self._peers = peers
         self._callers = callers
@@ -101,6 +109,7 @@ class RpcServer:
             try:
                 call = self._call(context)
                 with self._under_way.one_of(call.caller.uid):
+                    await self._turns.of(call.caller.uid)
                     reply = await answer(method, _parsed(method, data), call)
                 return reply.SerializeToString()
             except Refused as refused:
@@ -113,6 +122,7 @@ class RpcServer:
             try:
                 call = self._call(context)
                 with self._under_way.one_of(call.caller.uid):
+                    await self._turns.of(call.caller.uid)
                     async for reply in answers(method, _parsed(method, data), call):
                         yield reply.SerializeToString()
             except Refused as refused:

@@ -12,6 +12,7 @@ from gpusched.rpc.convert_grant import GrantWriter
 from gpusched.rpc.convert_rejection import refusal_of
 from gpusched.rpc.host import Host
 from gpusched.rpc.reasons import Reasons
+from gpusched.rpc.turns import Turns
 
 R = TypeVar("R", Granted, Done, Explained)
 
@@ -31,6 +32,7 @@ class World:
         users: Names of uids.
         grants: Writes grants.
         reasons: Knows what requests wait for.
+        turns: Keeps users from keeping the event loop from each other.
     """
 
     authority: Authority
@@ -42,6 +44,7 @@ class World:
     units: Units
     users: Users = field(default_factory=Users)
     reasons: Reasons = field(default_factory=Reasons)
+    turns: Turns = field(default_factory=Turns)
     grants: GrantWriter = field(init=False)
 
     def __post_init__(self) -> None:

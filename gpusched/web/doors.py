@@ -86,9 +86,10 @@ class PublicDoors:
         registry = registry_of(world)
         backend = self._private() / "grpc.sock"
         backend.unlink(missing_ok=True)
-        self._server = RpcServer(registry, peers, callers, facing.limits.connections_per_uid)
+        most = facing.limits.connections_per_uid
+        self._server = RpcServer(registry, peers, callers, world.turns, most)
         await self._server.start(backend)
-        self._gateway = Gateway(registry, callers)
+        self._gateway = Gateway(registry, callers, world.turns)
         self._front = Front(self._socket, backend, peers, self._gateway.protocol, facing.limits)
         self._front.start()
 

@@ -7,6 +7,7 @@ Nothing about any single method is known here.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from json.encoder import encode_basestring as text
 
@@ -19,6 +20,7 @@ from gpusched.rpc.front import peer_of
 from gpusched.rpc.peer import Peer
 from gpusched.rpc.registry import Method, Registry, answer, answers
 from gpusched.rpc.status import bad_field
+from gpusched.rpc.turns import Turns
 from gpusched.web.message_input import message_from_json, message_from_query
 from gpusched.web.message_json import text_of
 
@@ -58,10 +60,12 @@ class Gateway:
     Args:
         registry: What answers.
         callers: Makes callers of peers.
+        turns: Says when a call may begin.
     """
 
-    def __init__(self, registry: Registry, callers: Callers) -> None:
+    def __init__(self, registry: Registry, callers: Callers, turns: Turns) -> None:
         self._callers = callers
+        self._turns = turns
         self._routes = {
             f"/v1/{service}/{name}": method for (service, name), method in registry.items()
         } | {path: registry[key] for path, key in ALIASES.items()}
@@ -81,8 +85,9 @@ class Gateway:
             method = self._route(request)
             if request.method != "POST" and not (request.method == "GET" and method.reads_only):
                 return _wrong_verb(request.method, method)
-            message = await _message(request, method)
-            call = self._call(request)
+            call, body = self._call(request), await _body(request)
+            await self._turns.of(call.caller.uid)
+            message = _message(request, method, body)
             if method.streaming is not None:
                 return await _stream(request, method, message, call)
             reply = await answer(method, message, call)
@@ -107,7 +112,23 @@ class Gateway:
         return self._callers.call_of(peer)
 
 
-async def _message(request: web.BaseRequest, method: Method) -> Message:
+async def _body(request: web.BaseRequest) -> bytes:
+    """Read the body of a POST.
+
+    Raises:
+        Refused: It is too long.
+    """
+    if request.method != "POST":
+        return b""
+    await _continue(request)
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        sentence = f"the body has more than {BODY_BYTES} bytes"
+        raise Refused(Code.INVALID_ARGUMENT, sentence) from None
+
+
+def _message(request: web.BaseRequest, method: Method, body: bytes) -> Message:
     """Read the request, from the body of a POST or from the query.
 
     Raises:
@@ -116,13 +137,9 @@ async def _message(request: web.BaseRequest, method: Method) -> Message:
     try:
         if request.method != "POST":
             return message_from_query(method.request, request.query.items())
-        await _continue(request)
-        return message_from_json(method.request, await request.read())
+        return message_from_json(method.request, body)
     except InvalidRequest as error:
         raise bad_field(error) from None
-    except web.HTTPRequestEntityTooLarge:
-        sentence = f"the body has more than {BODY_BYTES} bytes"
-        raise Refused(Code.INVALID_ARGUMENT, sentence) from None
 
 
 async def _stream(
@@ -138,7 +155,10 @@ async def _stream(
     except Refused as refused:
         if not response.prepared:
             raise
-        await response.write(_error(refused).encode() + b"\n")
+        with suppress(ConnectionResetError):
+            await response.write(_error(refused).encode() + b"\n")
+    except ConnectionResetError:
+        return response  # that a client has gone while it was told is nothing to report
     if not response.prepared:
         await response.prepare(request)
     return response

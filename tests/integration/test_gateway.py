@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientConnectionResetError, web
 
 from gpusched.rpc.registry import SERVICES
 from gpusched.web.gateway import ALIASES, BODY_BYTES
@@ -221,6 +222,25 @@ async def test_hung_up_watch(face: Public) -> None:
     async with asyncio.timeout(10):
         while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 - a task's end has no event
             await asyncio.sleep(0.005)
+
+
+async def test_hung_up_while_it_is_told(
+    face: Public, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that goes in the middle of a line is nothing for the log: else anybody could fill
+    it.
+    """
+    gone = asyncio.Event()
+
+    async def write(_self: web.StreamResponse, _data: bytes) -> None:
+        gone.set()
+        raise ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", write)
+    answer = await http_ask(face.path, "GET", "/v1/Leases/Watch")
+    assert gone.is_set()
+    assert answer.status == 200
+    assert not caplog.records
 
 
 async def test_waiting_for_continue(face: Public) -> None:
