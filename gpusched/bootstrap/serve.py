@@ -128,7 +128,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         raise Refusal(
             exits.UNREACHABLE, f"another gpusched answers at {plan.socket}; end it first"
         )
-    _raise_descriptor_limit()
+    connections = _raise_descriptor_limit()
     config, clock = plan.config, SystemClock()
     manager = SystemdServiceManager.from_environment(os.environ, os.getpid())
     child = _child(plan)
@@ -143,7 +143,7 @@ def _world(plan: Plan, remarks: tuple[str, ...], wrap: Wrap) -> World:
         surveyor=SharedSurveyor(child),
         units=units_here(),
         is_admin=_is_admin(config.admin_group),
-        limits=FrontLimits(connections_per_uid=config.connections_per_user),
+        limits=FrontLimits(config.connections_per_user, connections),
     )
     return World(
         version=gpusched.__version__,
@@ -238,7 +238,8 @@ def _name_of(uid: int) -> str | None:
         return None
 
 
-def _raise_descriptor_limit() -> None:
-    """Take all descriptors we may: a waiting client costs four."""
+def _raise_descriptor_limit() -> int:
+    """Take all descriptors we may; give the connections that take half of them, four for each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most // 8

@@ -43,11 +43,14 @@ class FrontLimits:
     Attributes:
         connections_per_uid: Open connections of one user; root has no limit. A connection costs
             four descriptors with gRPC, two with HTTP/1.1.
+        connections: Open connections of all users but root together, who may be one man: whoever
+            has subordinate uids is as many users. Else they could take every descriptor.
         first_bytes_s: Seconds until a client must have shown which protocol it speaks, and again
             until grpc must have taken the connection.
     """
 
     connections_per_uid: int = 1024
+    connections: int = 1 << 15
     first_bytes_s: float = 10.0
 
 
@@ -121,8 +124,8 @@ class Front:
             sock.close()
             return
         uid = connection.peer.uid
-        if uid != _ROOT and self._held[uid] >= self._limits.connections_per_uid:
-            _refuse(sock, uid, self._held[uid])
+        if (why := self._too_many(uid)) is not None:
+            _refuse(sock, uid, why)
             connection.close()
             return
         self._held[uid] += 1
@@ -130,6 +133,16 @@ class Front:
         self._tasks.add(task)
         # Not in a `finally` of the task: one cancelled before its first step has none.
         task.add_done_callback(lambda task: self._release(task, sock, connection))
+
+    def _too_many(self, uid: int) -> str | None:
+        held, limits = self._held[uid], self._limits
+        if uid == _ROOT:
+            return None
+        if held >= limits.connections_per_uid:
+            return f"uid {uid} holds {held} connections, all that it may: close some or share one"
+        if self._held.total() - self._held[_ROOT] >= limits.connections:
+            return f"all users hold {limits.connections} connections, as many as fit: try again"
+        return None
 
     def _release(
         self, task: asyncio.Task[None], sock: socket.socket, connection: PeerConnection
@@ -274,12 +287,12 @@ def _connect_as(name: Path, backend: Path) -> socket.socket:
     return sock
 
 
-def _refuse(sock: socket.socket, uid: int, held: int) -> None:
-    text = f"uid {uid} holds {held} connections, as many as it may: close some or share one\n"
+def _refuse(sock: socket.socket, uid: int, why: str) -> None:
+    text = f"{why}\n"
     head = (
         "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\n"
         f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
     )
     with sock, suppress(OSError):
         sock.send((head + text).encode())
-    _log.debug("front.refused", uid=uid, held=held)
+    _log.debug("front.refused", uid=uid, why=why)

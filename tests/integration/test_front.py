@@ -203,6 +203,22 @@ async def test_one_user_cannot_take_all_connections(open_folder: Path) -> None:
             sock.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to connect as other users")
+async def test_users_together_leave_descriptors_to_root(open_folder: Path) -> None:
+    """Whoever has many uids cannot take every descriptor; root is served still."""
+    async with serving(open_folder, FrontLimits(connections=2)) as served:
+        held: list[socket.socket] = []
+        for uid in (NOBODY, NOBODY - 1, NOBODY - 2):
+            with _effective_uid(uid):
+                held.append(connect(served.public))
+        told = await _read_all(held.pop())
+        assert told.startswith(b"HTTP/1.1 429 ")
+        assert b"all users hold 2 connections" in told
+        assert (await ask(served.public)).seen[1] == 0
+        for sock in held:
+            sock.close()
+
+
 async def test_closing_ends_every_connection(socket_folder: Path) -> None:
     """Closing the front ends its connections and removes its socket."""
     async with serving(socket_folder) as served:
