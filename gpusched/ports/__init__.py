@@ -19,6 +19,7 @@ from gpusched.ports.world import (
     ServiceManager,
     Signaller,
     Surveyor,
+    TooMany,
     Watched,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "StoreError",
     "Stored",
     "Surveyor",
+    "TooMany",
     "Units",
     "Watched",
 ]

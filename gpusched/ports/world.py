@@ -83,6 +83,10 @@ class Watched:
     cgroup: str | None = None
 
 
+class TooMany(Exception):
+    """There is more to look at than the caller has time for."""
+
+
 class ProcessTable(Protocol):
     """What `/proc` knows. Blocking: a busy host has thousands of processes."""
 
@@ -94,8 +98,16 @@ class ProcessTable(Protocol):
         """Give real, effective and saved uid; None where the process is gone."""
         ...
 
-    def standing(self, process: ProcessId) -> Standing | None:
-        """Say whose a process and its descendants are, and where it is; None where it is gone."""
+    def standing(self, process: ProcessId, most: int | None = None) -> Standing | None:
+        """Say whose a process and its descendants are, and where it is; None where it is gone.
+
+        Args:
+            process: Where to begin.
+            most: Threads that are looked at, all processes' together; None: however many.
+
+        Raises:
+            TooMany: There are more: ask where it may take its time.
+        """
         ...
 
     def population(self, cgroup: str) -> Standing:

@@ -9,10 +9,12 @@ from gpusched.core.errors import InvalidRequest
 from gpusched.core.ids import Caller, ProcessId
 from gpusched.core.replies import Refusal
 from gpusched.core.standing import Standing
-from gpusched.ports import ProcessTable
+from gpusched.ports import ProcessTable, TooMany
 from gpusched.rpc.status import refuse
 
 _FIRST: Final = 1
+_AT_ONCE: Final = 64
+"""Threads of a process and its descendants, up to which looking at all keeps nobody waiting."""
 
 
 async def standing_of(processes: ProcessTable, process: ProcessId) -> Standing:
@@ -23,8 +25,11 @@ async def standing_of(processes: ProcessTable, process: ProcessId) -> Standing:
     Raises:
         Refused: It has ended.
     """
-    # Not in a thread: it costs less than the way there, and every grant comes through here.
-    found = processes.standing(process)
+    try:
+        # Not in a thread: it costs less than the way there, and every grant comes through here.
+        found = processes.standing(process, _AT_ONCE)
+    except TooMany:
+        found = await asyncio.to_thread(processes.standing, process)
     if found is None:
         raise refuse(Refusal.NOT_FOUND, f"process {process.pid} has ended")
     return await cgroup_standing(processes, found.cgroup) if stays(found.cgroup) else found

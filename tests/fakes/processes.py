@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from gpusched.core.device import DeviceNode
 from gpusched.core.ids import LeaseId, ProcessId
 from gpusched.core.sample import OpenNode, ProcessFacts
-from gpusched.ports import Member, Standing, Watched
+from gpusched.ports import Member, Standing, TooMany, Watched
 
 INIT = ProcessId(1, 0)
 
@@ -109,12 +109,14 @@ class FakeProcessTable:
         found = self._living.get(process)
         return None if found is None else found.uids
 
-    def standing(self, process: ProcessId) -> Standing | None:
+    def standing(self, process: ProcessId, most: int | None = None) -> Standing | None:
         found = self._living.get(process)
         if found is None:
             return None
         below = [one for one in self._living.values() if process in self._ancestors(one)]
         tree = (found, *below)
+        if most is not None and len(tree) > most:
+            raise TooMany
         members = tuple(Member(one.identity, one.uids) for one in tree)
         return Standing(found.cgroup, _inode(found.cgroup), members)
 

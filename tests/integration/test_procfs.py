@@ -11,7 +11,7 @@ from gpusched.adapters.procfs import Hierarchy, ProcfsProcessTable
 from gpusched.adapters.procfs.facts import user_name
 from gpusched.adapters.procfs.tree import standing_of
 from gpusched.core.ids import ProcessId
-from gpusched.ports import Member, Watched
+from gpusched.ports import Member, TooMany, Watched
 from tests.ports.cgroup_worlds import RealCgroups
 from tests.ports.real_processes import LEASE, RealProcesses
 
@@ -37,6 +37,9 @@ def test_a_kernel_that_lists_no_children(processes: RealProcesses) -> None:
     assert len(first.tree) == 4
     assert first.tree[0] == second.tree[0]
     assert set(first.tree) == set(second.tree)
+    # Which takes as long as the host has processes.
+    with pytest.raises(TooMany):
+        standing_of(identity(root), hierarchy, lists_children=False, most=1000)
 
 
 def test_children_of_every_thread(table: ProcfsProcessTable, processes: RealProcesses) -> None:

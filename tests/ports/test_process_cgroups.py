@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from gpusched.core.ids import LeaseId, ProcessId
-from gpusched.ports import Member, ProcessTable, Watched
+from gpusched.ports import Member, ProcessTable, TooMany, Watched
 from tests.ports.cgroup_worlds import Cgroups, FakeCgroups, RealCgroups
 from tests.ports.real_processes import LEASE, OTHER, RealProcesses
 from tests.ports.worlds import UID, FakeWorld, RealWorld, World
@@ -74,6 +74,17 @@ def test_standing_is_of_the_process_meant(host: Host) -> None:
     assert host.table.standing(ProcessId(process.pid, process.start_ticks - 1)) is None
     host.world.end(process)
     assert host.table.standing(process) is None
+
+
+def test_a_look_at_so_many_and_no_more(host: Host) -> None:
+    """Who has more descendants than the asker has time for is not looked at to the end."""
+    root = host.world.start()
+    host.world.fork(root)
+    host.world.fork(root)
+    standing = host.table.standing(root, 3)
+    assert standing == host.table.standing(root)
+    with pytest.raises(TooMany):
+        host.table.standing(root, 2)
 
 
 def test_ended_child_is_in_no_tree(host: Host) -> None:

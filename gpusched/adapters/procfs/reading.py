@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -89,16 +90,20 @@ class Files:
         real, effective, saved, _ = rest.split(None, 3)
         return (int(real), int(effective), int(saved))
 
-    def children(self) -> list[int]:
+    def children(self, spend: Callable[[], None] = lambda: None) -> list[int]:
         """Give the pids of the children of all its threads; the kernel must list them.
 
         A child that starts, or whose parent ends, meanwhile may be missing.
+
+        Args:
+            spend: Called before each thread is looked at; what it raises ends that.
         """
         found: list[int] = []
         tasks = self.open_folder("task")
         try:
             with os.scandir(tasks) as threads:
                 for thread in threads:
+                    spend()
                     with contextlib.suppress(*ABSENT):
                         file = os.open(f"{thread.name}/children", os.O_RDONLY, dir_fd=tasks)
                         found += map(int, whole(file).split())

@@ -51,13 +51,20 @@ class ProcfsProcessTable:
         except ABSENT:
             return None
 
-    def standing(self, process: ProcessId) -> Standing | None:
+    def standing(self, process: ProcessId, most: int | None = None) -> Standing | None:
         """Say whose a process and its descendants are, and where it is; None where it is gone.
 
         One that has ended and is not reaped is gone. A descendant that starts, or whose parent
         ends, meanwhile may be missing.
+
+        Args:
+            process: Where to begin.
+            most: Threads that are looked at, all processes' together; None: however many.
+
+        Raises:
+            TooMany: There are more.
         """
-        return standing_of(process, self._hierarchy)
+        return standing_of(process, self._hierarchy, most=most)
 
     def population(self, cgroup: str) -> Standing:
         """Say who is in *cgroup* and below it, in the form of a standing.
