@@ -59,8 +59,8 @@ async def container_cgroup(processes: ProcessTable, text: str, uid: int) -> str:
     """
     if not text:
         raise InvalidRequest("container", "is empty: name a container by its id")
-    paths = await asyncio.to_thread(lambda: list(processes.cgroups()))
-    found = containers_named(text, paths, uid)
+    # In a thread, all of it: whoever has a part of the tree can make as many as he likes.
+    found = await asyncio.to_thread(lambda: containers_named(text, processes.cgroups(), uid))
     if not found:
         sentence = (
             f"container: none that runs is called {text} or has an id that begins so; see"

@@ -180,3 +180,27 @@ def test_the_user_has_a_name(
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: nameless[uid])
     assert user_name(os.geteuid()) == user
     assert user_name(2**32 - 5) == ""
+
+
+@pytest.mark.root
+def test_cgroups_deeper_than_a_path_can_say(table: ProcfsProcessTable) -> None:
+    """What a user makes of his part of the tree keeps nobody from finding his own containers: a
+    cgroup that cannot be listed is left out, and all others are given.
+    """
+    name = "d" * 250
+    with RealCgroups() as cgroups:
+        top, beside = cgroups.make(), cgroups.make()
+        opened = [os.open(cgroups.folder(top), os.O_DIRECTORY)]
+        try:
+            for _ in range(20):
+                os.mkdir(name, dir_fd=opened[-1])
+                opened.append(os.open(name, os.O_DIRECTORY, dir_fd=opened[-1]))
+            found = [*table.cgroups()]
+            assert {top, f"{top}/{name}", beside} <= {*found}
+            inner = [one for one in found if one.startswith(f"{top}/")]
+            assert 10 < len(inner) < 20
+        finally:
+            for one in reversed(opened[:-1]):
+                os.rmdir(name, dir_fd=one)
+            for one in opened:
+                os.close(one)

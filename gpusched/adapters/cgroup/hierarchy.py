@@ -53,8 +53,11 @@ class Hierarchy:
         """Give the inode of a cgroup's directory, the kernel's id of it; None where it is gone."""
         try:
             return self.folder(path).stat().st_ino
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            # One that lies deeper than a path can say is not found by its path either.
+            if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
+                return None
+            raise
 
     def where(self, pid: int) -> str | None:
         """Give the cgroup of a process; None where the process or its cgroup is gone."""

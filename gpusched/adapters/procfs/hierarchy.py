@@ -5,6 +5,7 @@ concern, since a device program works on cgroup2 alone.
 Source: Linux `admin-guide/cgroup-v2.rst`, proc_pid_mountinfo(5), cgroups(7).
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -51,12 +52,16 @@ class Hierarchy:
         return self._mount is not None and Path(self._mount, "cgroup.procs").exists()
 
     def all(self) -> Iterator[str]:
-        """Give the paths of all cgroups below the root."""
+        """Give the paths of all cgroups below the root, but for those that cannot be listed.
+
+        Whoever has a part of the tree for himself can make it deeper than a path can say.
+        """
         ahead = [] if self._mount is None else [self._mount]
         while ahead:
-            for below in _folders(ahead.pop()):
-                yield below.removeprefix(str(self._mount))
-                ahead.append(below)
+            with contextlib.suppress(OSError):
+                for below in _folders(ahead.pop()):
+                    yield below.removeprefix(str(self._mount))
+                    ahead.append(below)
 
     def inode(self, path: str) -> int:
         """Give the identity of the cgroup *path* that is there now; 0 where there is none."""
