@@ -40,7 +40,8 @@ def lowest_free(group: str, most: int) -> tuple[int, Holder]:
 
 def _own_folders(uid: int) -> Iterator[str]:
     """Give folders that nobody else can write to, the most fitting first; made where needed."""
-    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{uid}"):
+    usual = f"/run/user/{uid}" if uid else "/run"
+    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), usual):
         if folder.startswith("/") and _is_own(folder, uid):
             yield folder
     own = f"/tmp/gpusched-workers-{uid}"  # noqa: S108 - used only where it is the user's own
