@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import Processor
 
 _FIRST = ("time", "level", "event")
+_TRACEBACK = "exception"
 _CLIENT_GONE = "ExecuteBatchError raised in core by servicer method"
 """How grpc begins to say that a client went away while its call's end was on the way to it."""
 _NANOSECONDS = 1_000_000_000
@@ -61,12 +62,13 @@ def _renderers(*, as_json: bool, colors: bool) -> list[Processor]:
     """Give the last steps: from the fields of an event to its text."""
     if not as_json:
         return [
+            _printable,
             structlog.dev.ConsoleRenderer(
                 colors=colors,
                 timestamp_key="time",
                 # The default may print local variables: tokens and environments among them.
                 exception_formatter=structlog.dev.plain_traceback,
-            )
+            ),
         ]
     return [
         structlog.processors.format_exc_info,
@@ -106,6 +108,16 @@ def _add_time(
     """Add the wall time with milliseconds and zone, ISO 8601."""
     now = datetime.fromtimestamp(time.time_ns() / _NANOSECONDS, tz=UTC).astimezone()
     event["time"] = now.isoformat(timespec="milliseconds")
+    return event
+
+
+def _printable(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    """Escape what a terminal would obey: names of cgroups, say, are anybody's words."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != _TRACEBACK and not value.isprintable():
+            event[name] = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in value)
     return event
 
 

@@ -6,6 +6,7 @@ The worker calls it for itself, before CUDA is loaded, and has them until it end
 import os
 import warnings
 from contextlib import ExitStack
+from hashlib import sha256
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -139,7 +140,9 @@ def _own(ending: ExitStack, key: str, socket: str | None, wish: Wish) -> lease_p
     if said := [word for word in _SET_HERE if wish.get(word) is not None]:
         raise bad(said[0], "is what `worker_lease` sets by the worker's number; say `key` instead")
     name = f"worker:{key}"
-    wish = {**wish, "affinity": name, "request_id": f"{identity()}/{name}"}
+    # Who waits is told to others by its id, so that says nothing of whose it is, and of what.
+    digest = sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    wish = {**wish, "affinity": name, "request_id": f"worker:{identity()}/{digest}"}
     # Its environment is put into place by `WorkerLease`, once.
     grant = ending.enter_context(lease(socket=socket, apply=False, **wish)).grant
     _taken.add((os.getpid(), grant.lease.id))

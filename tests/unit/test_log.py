@@ -57,6 +57,18 @@ def test_a_terminal_gets_words() -> None:
     assert "lease granted" in stream.getvalue()
 
 
+def test_a_terminal_obeys_nobody() -> None:
+    """What would move the cursor, or begin another line, is escaped: it may be a user's words."""
+    stream = Terminal()
+    log.configure(stream, "info", as_json=False)
+    structlog.get_logger().info("not signalled", cgroup="/a\x1b[2J\nb\x9b2Jé", many=["c"])
+    library_says("library", logging.WARNING, "one\ntwo")
+    first, second, *rest = stream.getvalue().splitlines()
+    assert not rest
+    assert r"/a\x1b[2J\nb\x9b2Jé" in first
+    assert r"one\ntwo" in second
+
+
 @pytest.mark.parametrize(("wish", "coloured"), [("", True), ("1", False)])
 def test_no_colours(monkeypatch: pytest.MonkeyPatch, wish: str, *, coloured: bool) -> None:
     """Who sets NO_COLOR sees none on a terminal either."""
