@@ -4,6 +4,7 @@ Whoever did not come through the front is refused, whatever is asked. Messages a
 serialized here, so that a defect in one is answered like any other.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, TypeAlias, TypeVar
@@ -30,6 +31,10 @@ REJECTION_KEY = "gpusched-rejection-bin"
 MESSAGE_BYTES = 1 << 20
 """Largest message that is taken from a client."""
 
+MESSAGE_SECONDS = 30.0
+"""How long the message of a call may be under way."""
+
+Messages: TypeAlias = AsyncIterable[bytes]
 Context: TypeAlias = aio.ServicerContext[bytes, bytes]
 _HealthRequest: TypeAlias = health_pb2.HealthCheckRequest
 _HealthReply: TypeAlias = health_pb2.HealthCheckResponse
@@ -100,30 +105,33 @@ class RpcServer:
             self._server = None
 
     def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        # As if messages streamed in, so that a call is counted before its message has come.
         if method.unary is None:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(method))
-        return grpc.unary_unary_rpc_method_handler(self._unary(method))
+            return grpc.stream_stream_rpc_method_handler(self._streaming(method))
+        return grpc.stream_unary_rpc_method_handler(self._unary(method))
 
-    def _unary(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        async def handle(data: bytes, context: Context) -> bytes:
+    def _unary(self, method: Method) -> Callable[[Messages, Context], Awaitable[bytes]]:
+        async def handle(messages: Messages, context: Context) -> bytes:
             try:
                 call = self._call(context)
                 with self._under_way.one_of(call.caller.uid):
+                    message = _parsed(method, await _first(messages))
                     await self._turns.of(call.caller.uid)
-                    reply = await answer(method, _parsed(method, data), call)
+                    reply = await answer(method, message, call)
                 return reply.SerializeToString()
             except Refused as refused:
                 await _abort(context, refused)
 
         return handle
 
-    def _streaming(self, method: Method) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
-        async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
+    def _streaming(self, method: Method) -> Callable[[Messages, Context], AsyncIterator[bytes]]:
+        async def handle(messages: Messages, context: Context) -> AsyncIterator[bytes]:
             try:
                 call = self._call(context)
                 with self._under_way.one_of(call.caller.uid):
+                    message = _parsed(method, await _first(messages))
                     await self._turns.of(call.caller.uid)
-                    async for reply in answers(method, _parsed(method, data), call):
+                    async for reply in answers(method, message, call):
                         yield reply.SerializeToString()
             except Refused as refused:
                 await _abort(context, refused)
@@ -184,6 +192,16 @@ async def _require(peers: PeerTable, context: aio.ServicerContext[_Request, _Rep
         peers.require(context.peer())
     except UnknownPeer as error:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+
+async def _first(messages: Messages) -> bytes:
+    """Read the one message of a call."""
+    try:
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            return await anext(aiter(messages))
+    except (TimeoutError, StopAsyncIteration):
+        sentence = f"no message came within {MESSAGE_SECONDS:g} seconds, or none at all"
+        raise Refused(Code.INVALID_ARGUMENT, sentence) from None
 
 
 def _parsed(method: Method, data: bytes) -> Message:

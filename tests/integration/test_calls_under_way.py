@@ -2,16 +2,19 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import pytest
 
 from gpusched.api.v1.leases_pb2 import WatchLeasesRequest
+from gpusched.rpc import server
 from gpusched.rpc.call import Code, Refused
 from gpusched.rpc.front import FrontLimits
 from gpusched.rpc.underway import CallsUnderWay
-from tests.integration.serving_rpc import public
+from tests.integration.serving_rpc import Public, public, refusal
 
 NOBODY = 65534
 
@@ -68,6 +71,61 @@ async def test_one_user_has_no_more_calls_than_connections(open_folder: Path) ->
             await anext(aiter(one))
     why = f"uid {NOBODY} has 2 calls under way, as many as it may: let some end first"
     assert said.decode().splitlines() == [f"RESOURCE_EXHAUSTED {why}"] * 2 + ["served"]
+
+
+# As another user: two calls are begun, and their messages do not come.
+_SILENT = """
+import os, sys, threading, grpc
+from gpusched.api.v1 import leases_pb2, leases_pb2_grpc
+grpc.insecure_channel("unix:" + sys.argv[1]).close()
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+over = threading.Event()
+with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
+    begin = channel.stream_unary("/gpusched.v1.Leases/List")
+    silent = [begin.future(iter(over.wait, True)) for _ in range(2)]
+    stub = leases_pb2_grpc.LeasesStub(channel)
+    while True:
+        try:
+            stub.List(leases_pb2.ListLeasesRequest())
+        except grpc.RpcError as error:
+            print(error.code().name, flush=True)
+            break
+    over.set()
+"""
+
+
+@pytest.mark.root
+async def test_a_call_counts_before_its_message_has_come(open_folder: Path) -> None:
+    """Calls that are begun and go no further are as many as others: they cost memory, too."""
+    async with public(open_folder, limits=FrontLimits(connections_per_uid=2)) as face:
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _SILENT, str(face.path), stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await asyncio.wait_for(client.communicate(), 60)
+    assert said == b"RESOURCE_EXHAUSTED\n"
+
+
+@pytest.mark.parametrize("path", ["Leases/List", "Leases/Watch"])
+async def test_a_call_without_a_message(
+    face: Public, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Whoever begins a call has to say in time what for; one without a message is no call."""
+
+    async def nothing(*, ever: bool) -> AsyncIterator[bytes]:
+        if not ever:
+            await asyncio.Event().wait()
+        for never in list[bytes]():
+            yield never
+
+    monkeypatch.setattr(server, "MESSAGE_SECONDS", 0.1)
+    for ever in (True, False):
+        begin: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = face.channel.stream_unary(
+            f"/gpusched.v1.{path}"
+        )
+        error = await refusal(begin(nothing(ever=ever)), grpc.StatusCode.INVALID_ARGUMENT)
+        assert "no message came" in (error.details() or "")
 
 
 def test_calls_are_counted_until_they_are_over() -> None:
