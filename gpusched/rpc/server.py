@@ -6,13 +6,14 @@ serialized here, so that a defect in one is answered like any other.
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
@@ -38,11 +39,22 @@ Messages: TypeAlias = AsyncIterable[bytes]
 Context: TypeAlias = aio.ServicerContext[bytes, bytes]
 _HealthRequest: TypeAlias = health_pb2.HealthCheckRequest
 _HealthReply: TypeAlias = health_pb2.HealthCheckResponse
+_HealthContext: TypeAlias = aio.ServicerContext[_HealthRequest, _HealthReply]
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
 
 _CODES = {code: grpc.StatusCode[code.name] for code in Code}
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class Counted(Protocol):
+    """Counts calls."""
+
+    def __call__(
+        self, context: aio.ServicerContext[_Request, _Reply]
+    ) -> AbstractAsyncContextManager[None]:
+        """Count a call until it is over."""
+        ...
 
 
 class RpcServer:
@@ -70,7 +82,7 @@ class RpcServer:
         self._peers = peers
         self._callers = callers
         self._server: aio.Server | None = None
-        self._health = _Health(peers)
+        self._health = health.HealthServicer()
 
     async def start(self, backend: Path) -> None:
         """Listen on the front's private socket.
@@ -88,9 +100,10 @@ class RpcServer:
                 (grpc.method_handlers_generic_handler(service.full_name, handlers),)
             )
         names = [service.full_name for service in SERVICES]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         known = [*names, _HEALTH, REFLECTION]
-        server.add_generic_rpc_handlers((_reflection(known, self._peers),))
+        server.add_generic_rpc_handlers(
+            (_health_of(self._health, self._counted), _reflection(known, self._counted))
+        )
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         server.add_insecure_port(f"unix:{backend}")
@@ -138,6 +151,19 @@ class RpcServer:
 
         return handle
 
+    @asynccontextmanager
+    async def _counted(
+        self, context: aio.ServicerContext[_Request, _Reply]
+    ) -> AsyncIterator[None]:
+        """Count a call of a service that is not ours, and refuse a stranger's."""
+        try:
+            with self._under_way.one_of(self._peers.require(context.peer()).uid):
+                yield
+        except UnknownPeer as error:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except Refused as refused:
+            await context.abort(_CODES[refused.code], refused.sentence)
+
     def _call(self, context: Context) -> Call:
         try:
             return self._callers.call_of(self._peers.require(context.peer()))
@@ -145,39 +171,38 @@ class RpcServer:
             raise Refused(Code.UNAUTHENTICATED, str(error)) from None
 
 
-class _Health(health.HealthServicer):
-    """The standard health service, for callers that came through the front."""
+def _health_of(servicer: health.HealthServicer, counted: Counted) -> grpc.GenericRpcHandler:
+    """Make the standard health service, for callers that came through the front."""
 
-    def __init__(self, peers: PeerTable) -> None:
-        super().__init__()
-        self._peers = peers
+    async def check(messages: Messages, context: _HealthContext) -> _HealthReply:
+        async with counted(context):
+            request = _HealthRequest.FromString(await _first(messages))
+            return await servicer.Check(request, context)
 
-    async def Check(  # noqa: N802 - named by the protocol
-        self, request: _HealthRequest, context: aio.ServicerContext[_HealthRequest, _HealthReply]
-    ) -> _HealthReply:
-        """Say how it is."""
-        await _require(self._peers, context)
-        return await super().Check(request, context)
+    async def watch(messages: Messages, context: _HealthContext) -> None:
+        async with counted(context):
+            request = _HealthRequest.FromString(await _first(messages))
+            await servicer.Watch(request, context)
 
-    async def Watch(  # noqa: N802 - named by the protocol
-        self, request: _HealthRequest, context: aio.ServicerContext[_HealthRequest, _HealthReply]
-    ) -> None:
-        """Say how it is, again at each change."""
-        await _require(self._peers, context)
-        await super().Watch(request, context)
+    written = _HealthReply.SerializeToString
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, _HealthReply]] = {
+        "Check": grpc.stream_unary_rpc_method_handler(check, None, written),
+        "Watch": grpc.stream_stream_rpc_method_handler(watch, None, written),
+    }
+    return grpc.method_handlers_generic_handler(_HEALTH, handlers)
 
 
-def _reflection(names: list[str], peers: PeerTable) -> grpc.GenericRpcHandler:
+def _reflection(names: list[str], counted: Counted) -> grpc.GenericRpcHandler:
     """Make the standard reflection service, for callers that came through the front."""
     servicer = reflection.ReflectionServicer(names)
 
     async def handle(
         requests: AsyncIterable[Message], context: aio.ServicerContext[Message, Message]
     ) -> AsyncIterator[Message]:
-        await _require(peers, context)
-        replies = servicer.ServerReflectionInfo(requests, context)  # type: ignore[arg-type]  # of its own messages
-        async for reply in replies:  # type: ignore[attr-defined]  # the stub forgets that it yields
-            yield reply
+        async with counted(context):
+            replies = servicer.ServerReflectionInfo(requests, context)  # type: ignore[arg-type]  # of its own messages
+            async for reply in replies:  # type: ignore[attr-defined]  # the stub forgets that it yields
+                yield reply
 
     handler = grpc.stream_stream_rpc_method_handler(
         handle,
@@ -185,13 +210,6 @@ def _reflection(names: list[str], peers: PeerTable) -> grpc.GenericRpcHandler:
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     return grpc.method_handlers_generic_handler(REFLECTION, {"ServerReflectionInfo": handler})
-
-
-async def _require(peers: PeerTable, context: aio.ServicerContext[_Request, _Reply]) -> None:
-    try:
-        peers.require(context.peer())
-    except UnknownPeer as error:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
 
 async def _first(messages: Messages) -> bytes:

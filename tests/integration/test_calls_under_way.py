@@ -83,8 +83,8 @@ os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 over = threading.Event()
 with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
-    begin = channel.stream_unary("/gpusched.v1.Leases/List")
-    silent = [begin.future(iter(over.wait, True)) for _ in range(2)]
+    begin = map(channel.stream_unary, ("/gpusched.v1.Leases/List", "/grpc.health.v1.Health/Check"))
+    silent = [one.future(iter(over.wait, True)) for one in begin]
     stub = leases_pb2_grpc.LeasesStub(channel)
     while True:
         try:
@@ -107,7 +107,9 @@ async def test_a_call_counts_before_its_message_has_come(open_folder: Path) -> N
     assert said == b"RESOURCE_EXHAUSTED\n"
 
 
-@pytest.mark.parametrize("path", ["Leases/List", "Leases/Watch"])
+@pytest.mark.parametrize(
+    "path", ["gpusched.v1.Leases/List", "gpusched.v1.Leases/Watch", "grpc.health.v1.Health/Check"]
+)
 async def test_a_call_without_a_message(
     face: Public, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
@@ -122,7 +124,7 @@ async def test_a_call_without_a_message(
     monkeypatch.setattr(server, "MESSAGE_SECONDS", 0.1)
     for ever in (True, False):
         begin: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = face.channel.stream_unary(
-            f"/gpusched.v1.{path}"
+            f"/{path}"
         )
         error = await refusal(begin(nothing(ever=ever)), grpc.StatusCode.INVALID_ARGUMENT)
         assert "no message came" in (error.details() or "")
