@@ -204,3 +204,16 @@ def test_cgroups_deeper_than_a_path_can_say(table: ProcfsProcessTable) -> None:
                 os.rmdir(name, dir_fd=one)
             for one in opened:
                 os.close(one)
+
+
+def test_a_name_that_a_terminal_would_obey(
+    table: ProcfsProcessTable, processes: RealProcesses
+) -> None:
+    """A process chooses its own name, and everybody is told of it who finds a device used: what
+    would move his cursor is `?`.
+    """
+    pid, _ = processes.run_python(
+        "import sys; open('/proc/self/comm', 'wb').write(b'\\x1b[2Jgone\\xc2\\x9b'); print(0,"
+        " flush=True); sys.stdin.read()"
+    )
+    assert table.facts([pid])[pid].name == "?[2Jgone?"

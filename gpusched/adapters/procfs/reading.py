@@ -213,5 +213,12 @@ def _parsed(pid: int, data: bytes) -> Stat:
     state, parent, _group, session, *rest = data[end + 2 :].split(None, 20)
     # A process whose first thread has ended shows as a zombie while its other threads run on.
     ended = state in b"ZX" and int(rest[13]) <= 1
-    name = data[data.index(b"(") + 1 : end].decode(errors="replace")
+    name = _printable(data[data.index(b"(") + 1 : end].decode(errors="replace"))
     return Stat(ProcessId(pid, int(rest[15])), name, int(parent), int(session), ended)
+
+
+def _printable(name: str) -> str:
+    """Give *name* without what a terminal would obey: it is told in sentences to everybody."""
+    if name.isprintable():
+        return name
+    return "".join(one if one.isprintable() else "?" for one in name)
