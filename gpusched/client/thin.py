@@ -45,10 +45,9 @@ class ThinClient:
         """
         with self._connect() as connection:
             try:
-                connection.sendall(_request(method, message))
+                _send(connection, method, message)
                 head, body = self._head(connection)
-                rest = iter(lambda: connection.recv(_PIECE), b"")
-                body += b"".join(rest)
+                body += _rest(connection, head, len(body))
             except OSError as error:
                 raise self._broken(error) from None
         return self._document(head, body)
@@ -61,10 +60,10 @@ class ThinClient:
         """
         with self._connect() as connection:
             try:
-                connection.sendall(_request(method, message))
+                _send(connection, method, message)
                 head, rest = self._head(connection)
                 if _status(head) != _OK:
-                    rest += b"".join(iter(lambda: connection.recv(_PIECE), b""))
+                    rest += _rest(connection, head, len(rest))
                     self._document(head, rest)
                 # Nothing may happen for hours.
                 connection.settimeout(None)
@@ -149,6 +148,25 @@ class ThinClient:
             f"what answers at {self.path} is no gpusched daemon; name another socket with"
             " --socket or GPUSCHED_SOCKET"
         )
+
+
+def _send(connection: socket.socket, method: str, message: dict[str, object] | None) -> None:
+    try:  # noqa: SIM105 - cold start
+        connection.sendall(_request(method, message))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # who is refused at the door finds it closed, and why has been said already
+
+
+def _rest(connection: socket.socket, head: bytes, read: int) -> bytes:
+    """Read what is left of a body: to its length, after which the connection may be broken."""
+    pieces, length = [], _length(head)
+    while length is None or read < length:
+        piece = connection.recv(_PIECE)
+        if not piece:
+            break
+        pieces.append(piece)
+        read += len(piece)
+    return b"".join(pieces)
 
 
 def _request(method: str, message: dict[str, object] | None) -> bytes:

@@ -8,6 +8,7 @@ hold.
 
 import asyncio
 import errno
+import json
 import os
 import secrets
 import socket
@@ -288,9 +289,10 @@ def _connect_as(name: Path, backend: Path) -> socket.socket:
 
 
 def _refuse(sock: socket.socket, uid: int, why: str) -> None:
-    text = f"{why}\n"
+    # As the gateway refuses: clients of its are told why.
+    text = json.dumps({"error": {"code": "RESOURCE_EXHAUSTED", "message": why}}) + "\n"
     head = (
-        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\n"
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
     )
     with sock, suppress(OSError):

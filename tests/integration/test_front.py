@@ -12,6 +12,8 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from gpusched.client.errors import CouldFitLater
+from gpusched.client.thin import ThinClient
 from gpusched.rpc.front import Front, FrontLimits
 from gpusched.rpc.peer import PeerTable
 from tests.descriptors import descriptors
@@ -193,6 +195,9 @@ async def test_one_user_cannot_take_all_connections(open_folder: Path) -> None:
         assert told.startswith(b"HTTP/1.1 429 ")
         assert b"uid 65534 holds 2 connections" in told
         assert (await ask(served.public)).seen[1] == os.geteuid()
+        await asyncio.to_thread(int)  # what threads need is loaded while it may be
+        with _effective_uid(NOBODY), pytest.raises(CouldFitLater, match="holds 2 connections"):
+            await asyncio.to_thread(ThinClient(str(served.public)).call, "Node/Ping")
         held.pop().close()
         await eventually(lambda: served.front._held[NOBODY] == 1)
         with _effective_uid(NOBODY):
