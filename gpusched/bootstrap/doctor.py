@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import gpusched
-from gpusched.adapters.cgroup.hierarchy import Hierarchy, find_root
+from gpusched.adapters.cgroup.hierarchy import Hierarchy
+from gpusched.adapters.cgroup.mounting import find_root
 from gpusched.adapters.cgroup.probing import Prober
 from gpusched.adapters.cgroup.programs import Programs
 from gpusched.adapters.clock import SystemClock

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gpusched.adapters.cgroup.enforcer import CgroupEnforcer
 from gpusched.adapters.cgroup.guard import CgroupGuard, infrastructure_folders
-from gpusched.adapters.cgroup.hierarchy import Hierarchy, open_hierarchy
+from gpusched.adapters.cgroup.hierarchy import Hierarchy
 from gpusched.adapters.cgroup.home import FolderHome, Home
+from gpusched.adapters.cgroup.mounting import open_hierarchy
 from gpusched.adapters.cgroup.programs import Programs
 from gpusched.adapters.null import NullEnforcer, NullGuard, NullUnits
 from gpusched.adapters.procfs import ProcfsProcessTable

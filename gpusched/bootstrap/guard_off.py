@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gpusched.adapters.cgroup.guard import detach_guard
-from gpusched.adapters.cgroup.hierarchy import open_hierarchy
+from gpusched.adapters.cgroup.mounting import open_hierarchy
 from gpusched.cli import exits
 from gpusched.cli.command import UsageError, complain
 from gpusched.cli.parser import Help, parse

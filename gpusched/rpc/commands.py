@@ -24,6 +24,9 @@ def command_of(verb: str, request: Request | None, rest: str = "") -> str:
     """
     if request is None or request.available or request.must_include:
         return ""
+    # argparse of Python before 3.13 takes such a value away, whatever flag it is of.
+    if any(value == "--" for _, value in _flags(request)):
+        return ""
     words = shlex.join(_words(request))
     return f"gpusched {verb} {words}{rest}" if words.isprintable() else ""
 

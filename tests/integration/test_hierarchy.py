@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gpusched.adapters.cgroup.hierarchy import Hierarchy, find_root, lies_in
+from gpusched.adapters.cgroup.hierarchy import Hierarchy, lies_in
 from gpusched.adapters.cgroup.home import FolderHome
+from gpusched.adapters.cgroup.mounting import find_root
 from gpusched.core.ids import LeaseId
 from gpusched.ports import EnforceError
 from tests.ports.cgroup_worlds import RealCgroups
@@ -79,9 +80,9 @@ def test_a_host_without_a_mount_gets_one_of_the_daemons_own(tmp_path: Path) -> N
     """Where cgroup2 is mounted nowhere the daemon mounts it in a folder of its own."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from gpusched.adapters.cgroup import hierarchy\n"
-        "hierarchy.find_root = lambda mounts: None\n"
-        "found = hierarchy.open_hierarchy(Path(sys.argv[1]))\n"
+        "from gpusched.adapters.cgroup import mounting\n"
+        "mounting.find_root = lambda mounts: None\n"
+        "found = mounting.open_hierarchy(Path(sys.argv[1]))\n"
         "print((found.root / 'cgroup.procs').exists())\n"
     )
     # In a mount namespace of its own: nothing of it is left on the host.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gpusched.api.v1 import request_pb2
@@ -94,6 +94,7 @@ def test_a_command_asks_for_the_same(parts: tuple[Fields, ...]) -> None:
     """Whatever the command line can say is in the command, in a shell's words."""
     fields = {name: value for part in parts for name, value in part.items()}
     request = Request(A, **fields)  # type: ignore[arg-type]  # the strategies know their fields
+    assume(request.affinity_key != "--")  # no flag says it
     assert pasted(command_of("allocate", request)) == request
 
 
@@ -103,6 +104,7 @@ def test_what_no_flag_says_is_no_command(field: str) -> None:
     request = replace(Request(A), **{field: (DeviceUuid("GPU-1"),)})  # type: ignore[arg-type]  # the strings are its fields
     assert command_of("run", request) == ""
     assert command_of("run", None) == ""
+    assert command_of("run", Request(A, affinity_key="--")) == ""
 
 
 @pytest.mark.parametrize("word", ["\x1b[2Jgone", "two\nlines", "\x9b2J", "a\u202eb"])

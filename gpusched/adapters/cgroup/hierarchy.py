@@ -1,4 +1,4 @@
-"""The cgroup2 hierarchy: where it is mounted, what is in a cgroup, and ending what is in it.
+"""The cgroup2 hierarchy: what is in a cgroup, and ending what is in it.
 
 Exists so that nothing else knows the names and the errors of cgroupfs. A cgroup is named by its
 path from the root of the hierarchy, with a leading slash. No lease, no mask and no program may
@@ -7,7 +7,6 @@ Source: Documentation/admin-guide/cgroup-v2.rst of the kernel.
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import signal
@@ -25,8 +24,6 @@ _KILL_ROUNDS = 200
 # Those that fork meanwhile need a second round, hardly ever a third.
 _EMPTYING_ROUNDS = 20
 _ROUND_SECONDS = 0.01
-# linux/sched.h, linux/mount.h
-_CLONE_NEWNS, _MS_REC, _MS_SLAVE = 0x20000, 0x4000, 0x80000
 
 
 class Hierarchy:
@@ -120,7 +117,7 @@ class Hierarchy:
             except ProcessLookupError:
                 continue
             except OSError as error:
-                raise _refused(
+                raise refused(
                     f"process {pid} cannot be moved into cgroup {path}", error
                 ) from error
 
@@ -145,7 +142,7 @@ class Hierarchy:
         try:
             self.folder(path).mkdir(mode=0o755, parents=True, exist_ok=True)
         except OSError as error:
-            raise _refused(f"cgroup {path} cannot be made", error) from error
+            raise refused(f"cgroup {path} cannot be made", error) from error
 
     def remove_if_bare(self, path: str) -> None:
         """Remove a cgroup if nothing is in it and below it."""
@@ -164,7 +161,7 @@ class Hierarchy:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _refused(f"cgroup {one} cannot be removed", error) from error
+                raise refused(f"cgroup {one} cannot be removed", error) from error
 
     def kill(self, path: str) -> None:
         """End every process in a cgroup and below it, those it forks meanwhile included.
@@ -179,7 +176,7 @@ class Hierarchy:
                 return
             # Before Linux 5.14 there is no such file, and in a directory none can be made.
             if error.errno not in {errno.EACCES, errno.EPERM, errno.ENOENT}:
-                raise _refused(f"the processes of cgroup {path} cannot be ended", error) from error
+                raise refused(f"the processes of cgroup {path} cannot be ended", error) from error
             self.kill_frozen(path)
 
     def kill_frozen(self, path: str) -> None:
@@ -224,61 +221,12 @@ class Hierarchy:
         except OSError as error:
             if error.errno in _NOTHING:
                 return None
-            raise _refused(f"cgroup {path} cannot be read", error) from error
+            raise refused(f"cgroup {path} cannot be read", error) from error
 
 
 def lies_in(path: str | None, above: str) -> bool:
     """Say whether the cgroup *path* is *above* or below it; None is in none."""
     return path is not None and (path == above or path.startswith(above.rstrip("/") + "/"))
-
-
-def find_root(mounts: str) -> Path | None:
-    """Find where cgroup2 is mounted so that a daemon can use it: whole, writable, not covered.
-
-    Args:
-        mounts: Contents of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
-    """
-    for line in reversed(mounts.split("\n")):
-        place, _, rest = line.partition(" - ")
-        if not rest.startswith("cgroup2 "):
-            continue
-        _, _, _, root, point, options, *_ = place.split(" ")
-        folder = Path(point.encode().decode("unicode_escape"))
-        # Any other root is a part of the tree only: paths in /proc/<pid>/cgroup would not fit.
-        whole = root == "/" and "rw" in options.split(",")
-        if whole and (folder / "cgroup.procs").exists():
-            return folder
-    return None
-
-
-def open_hierarchy(private: Path, *, passing: bool = False) -> Hierarchy:
-    """Find the hierarchy, or mount it at *private* on a host that has it mounted nowhere.
-
-    Args:
-        private: A folder of the caller's own; made when needed.
-        passing: Whether the mount is for this process alone, and goes with it; it must have no
-            other threads.
-
-    Raises:
-        EnforceError: The kernel has no cgroup2, or the daemon may not mount it.
-    """
-    # Users mount where they like (FUSE), also at a name that is no text.
-    root = find_root(Path("/proc/self/mountinfo").read_bytes().decode(errors="replace"))
-    if root is not None:
-        return Hierarchy(root)
-    what = f"cgroup2 is mounted nowhere and cannot be mounted at {private}"
-    try:
-        private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refused(what, error) from error
-    libc = ctypes.CDLL(None, use_errno=True)
-    apart = passing and (
-        libc.unshare(_CLONE_NEWNS)
-        or libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None)
-    )
-    if apart or libc.mount(b"cgroup2", os.fsencode(private), b"cgroup2", 0, None):
-        raise _refused(what, OSError(ctypes.get_errno(), ""))
-    return Hierarchy(private)
 
 
 _WAYS_OUT = {
@@ -294,7 +242,7 @@ _WAYS_OUT = {
 }
 
 
-def _refused(what: str, error: OSError) -> EnforceError:
+def refused(what: str, error: OSError) -> EnforceError:
     """Put in one line *what* failed, why, and what to do."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     way_out = _WAYS_OUT.get(error.errno or 0, "look at the kernel's log")
