@@ -21,4 +21,4 @@ def faults_of(place: str, what: str, table: object, keys: Collection[str]) -> It
         yield f"{place}: is a table, [{place}], not a value"
         return
     for key in sorted(table.keys() - set(keys)):
-        yield f"{place}.{key}: no such option; there are {', '.join(keys)}"
+        yield f"{place}.{key}: no such option; known: {', '.join(keys)}"

@@ -78,7 +78,7 @@ FAULTS = {
     ),
     "key": (
         "[priorities.batch]\nweight = 1",
-        "priorities.batch.weight: no such option; there are value, preemptible, users, groups",
+        "priorities.batch.weight: no such option; known: value, preemptible, users, groups",
     ),
     "value": (
         '[priorities.batch]\nvalue = "5"',

@@ -219,7 +219,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "pool key": (
         POOL + 'devices = ["0"]\ngpus = 1',
-        "pools.training.gpus: no such option; there are devices, users, groups",
+        "pools.training.gpus: no such option; known: devices, users, groups",
     ),
     "no devices": (POOL, f"pools.training.devices: names no device; {LIST}"),
     "numbers": (
