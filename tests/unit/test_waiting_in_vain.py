@@ -9,7 +9,7 @@ from gpusched.core.changes import AbilityFound
 from gpusched.core.device import Device
 from gpusched.core.enforcement import NOT_PROBED
 from gpusched.core.events import ExplainRequested, PolicyRead
-from gpusched.core.ids import DeviceUuid
+from gpusched.core.ids import DeviceUuid, RequestId
 from gpusched.core.operator_events import CordonRequested
 from gpusched.core.outlook import outlook_of
 from gpusched.core.policy import Policy
@@ -224,3 +224,10 @@ def test_what_a_device_has_for_leases_is_offered_once_it_is_known() -> None:
     assert no.why is Refusal.NEVER_HERE
     assert no.nearest is not None
     assert no.nearest.memory == 79 * GIB
+
+
+def test_what_is_not_known_of_a_memory_is_no_reason_to_refuse_for_ever() -> None:
+    """A device whose memory nobody has read yet may turn out to be large enough."""
+    host = Host()
+    host.tick(replace(reading(replace(GPU, memory_total=None)), memory=UNREADABLE))
+    assert host.refusal(Request(RequestId("a"), memory=81 * GIB)).why is Refusal.LATER
