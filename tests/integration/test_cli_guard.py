@@ -43,9 +43,9 @@ def never(_options: object) -> int:
 _WITHOUT_A_MOUNT = """
 import sys
 from pathlib import Path
-from gpusched.adapters.cgroup import hierarchy
+from gpusched.adapters.cgroup import mounting
 from gpusched.bootstrap import guard_off
-hierarchy.find_root = lambda mounts: None
+mounting.find_root = lambda mounts: None
 guard_off._PRIVATE_MOUNT = Path(sys.argv[1])
 def looked_at(root):
     print((root / "cgroup.procs").exists())
