@@ -11,9 +11,12 @@ from tests.systemd.asking import MAJOR, NODE, Asked
 from tests.systemd.machine import Machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machine() -> Iterator[Machine]:
-    """A booted machine with no network and nothing of gpusched installed."""
+    """A booted machine with no network and nothing of gpusched installed.
+
+    It ends with these tests: it is a child of this process, which others count.
+    """
     capabilities.require("nspawn")
     try:
         made = Machine()
@@ -28,7 +31,7 @@ def machine() -> Iterator[Machine]:
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def package(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The wheel of the package as it is now: its path in the machine."""
     wheel: Path = rootfs.package(tmp_path_factory.mktemp("package"))

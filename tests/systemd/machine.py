@@ -265,8 +265,12 @@ class Machine:
 
 
 def _children(pid: int) -> list[int]:
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(word) for path in lists for word in path.read_text().split()]
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(
+            OSError
+        ):  # it ended meanwhile: a machine that boots has many such
+            found += map(int, path.read_text().split())
     return [*found, *(one for child in found for one in _children(child))]
 
 

@@ -13,7 +13,7 @@ from tests.systemd.service.installed import NEWER, Installed, with_version
 _TMP = "/var/tmp"  # noqa: S108 - of the machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The package as it is now, and the same under a newer version."""
     capabilities.require("nspawn")
