@@ -48,7 +48,7 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
         return Decision(reply=_bad("attach_caller", CALLER_GONE))
     hindered = _hindered(ledger, event.caller, event.request, now.instant)
     if hindered is not None:
-        return _hindered_now(ledger, event, hindered, now)
+        return _attainable(_later(ledger, event, hindered, now), wish_of(event.request))
     narrow, uid = narrowed(ledger, event.caller, event.request), event.caller.uid
     devices = chosen(ledger, narrow, now.instant, uid)
     if devices is None:
@@ -58,13 +58,6 @@ def allocate(ledger: Ledger, event: AllocateRequested, now: Moment) -> Decision:
     if not event.request.attach_caller or process is None:
         return Decision((LeaseChanged(lease), granted(lease, now)), reply=Granted(lease))
     return _attached(ledger, event, lease, process, now)
-
-
-def _hindered_now(
-    ledger: Ledger, event: AllocateRequested, hindered: Rejected, now: Moment
-) -> Decision:
-    """Answer who is kept from what devices could serve at some time."""
-    return _attainable(_later(ledger, event, hindered, now), wish_of(event.request))
 
 
 def _not_now(ledger: Ledger, event: AllocateRequested, narrow: Request, now: Moment) -> Decision:
